@@ -1,0 +1,3 @@
+//! The operator's tool: keys, OS packages, signing, configuration checks, boot images, a provisioning server.
+
+fn main() {}

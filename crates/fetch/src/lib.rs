@@ -1,0 +1,1 @@
+//! Downloads from untrusted mirrors: limits, resume, stall detection, redirect rules.

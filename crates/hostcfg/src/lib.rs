@@ -1,0 +1,1 @@
+//! Host configuration: schema, checks and secrets that do not print.

@@ -1,0 +1,3 @@
+//! PID 1 of the boot image: read, connect, fetch, verify, kexec.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! kexec_file_load(2) from sealed memory, with errors that explain.

@@ -1,0 +1,1 @@
+//! Links, addresses, routes and DHCP over netlink, every NIC side by side.

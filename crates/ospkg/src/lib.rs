@@ -1,0 +1,1 @@
+//! OS packages: descriptor, archive and manifest; create, sign, open.

@@ -1,0 +1,1 @@
+//! Trust policy, signing roots, certificate rules and the threshold: the only place that makes bytes trusted.

@@ -1,0 +1,1 @@
+//! Set-up, demo, tests, benchmarks and the QEMU harness.
