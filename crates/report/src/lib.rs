@@ -1,1 +1,30 @@
-//! Failure codes and the boot report: the words that every part of ramstrap uses to say what happened.
+//! Failure codes and the boot report: the words that every part of ramstrap uses to say what
+//! happened.
+//!
+//! Pure data, no I/O. [`Code`] is the stable number of a failure with its class, title and remedy;
+//! [`BootReport`] is what a boot leaves behind; [`channel`] is how the harness hears of it.
+
+#![forbid(unsafe_code)]
+
+mod boot;
+pub mod channel;
+mod code;
+
+pub use boot::BootReport;
+pub use boot::ClockReport;
+pub use boot::Failure;
+pub use boot::HostConfigReport;
+pub use boot::MemoryReport;
+pub use boot::MirrorReport;
+pub use boot::NicReport;
+pub use boot::Outcome;
+pub use boot::PackageReport;
+pub use boot::PolicyReport;
+pub use boot::SignerReport;
+pub use boot::SkippedReport;
+pub use boot::Stage;
+pub use boot::StageTiming;
+pub use boot::VERSION;
+pub use code::Class;
+pub use code::Code;
+pub use code::Coded;

@@ -1,0 +1,289 @@
+//! The boot report: one JSON document that says what was booted, or why nothing was.
+//!
+//! It is printed on the console, sent to the harness, and handed to the OS as
+//! `/ramstrap/boot-report.json`. It never holds a secret: URLs are redacted before they get here.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::Class;
+use crate::Code;
+use crate::Coded;
+
+/// Version of the report's format. Readers ignore keys that they do not know.
+pub const VERSION: u32 = 1;
+
+/// How a boot ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Everything was done but the jump (`--dryrun`).
+    Dryrun,
+    /// Nothing was booted; `failure` says why.
+    Failed,
+    /// The new kernel was loaded and is being started.
+    Kexec,
+}
+
+/// What failed, on what, and what to do.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable code.
+    pub code: Code,
+    /// Class of the code, repeated for readers that have no table.
+    pub class: Class,
+    /// The code's title.
+    pub title: String,
+    /// What exactly, on which input. Redacted.
+    pub detail: String,
+    /// What to do now.
+    pub remedy: String,
+}
+
+impl Failure {
+    /// A failure with this code; `detail` says what exactly happened on which input.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            class: code.class(),
+            title: code.title().to_owned(),
+            detail: detail.into(),
+            remedy: code.remedy().to_owned(),
+        }
+    }
+
+    /// The failure that an error stands for.
+    #[must_use]
+    pub fn from_error<E: Coded + core::fmt::Display>(error: &E) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl core::fmt::Display for Failure {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} {}: {}", self.code, self.title, self.detail)
+    }
+}
+
+impl Coded for Failure {
+    fn code(&self) -> Code {
+        self.code
+    }
+}
+
+/// One of the steps that a boot goes through.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Mounts, modules, trust policy, host configuration.
+    Read,
+    /// Links, addresses, the first provisioning server that answers.
+    Connect,
+    /// Descriptor and archive.
+    Fetch,
+    /// Signatures, then the archive's contents.
+    Verify,
+    /// Handing kernel and initramfs to the kernel.
+    Kexec,
+}
+
+impl Stage {
+    /// All stages in their order.
+    pub const ALL: [Self; 5] = [Self::Read, Self::Connect, Self::Fetch, Self::Verify, Self::Kexec];
+
+    /// Lower-case name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Connect => "connect",
+            Self::Fetch => "fetch",
+            Self::Verify => "verify",
+            Self::Kexec => "kexec",
+        }
+    }
+}
+
+/// When a stage ran. A stage that ran more than once (another mirror) has more than one entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageTiming {
+    /// Which stage.
+    pub stage: Stage,
+    /// Microseconds from the start of `/init` to the start of the stage.
+    pub start_us: u64,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+    /// Whether it succeeded.
+    pub ok: bool,
+    /// One line on what came of it.
+    pub summary: String,
+}
+
+/// What the machine's clock was taken for.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ClockReport {
+    /// `trusted` if the RTC is plausible, else `untrusted`.
+    pub state: String,
+    /// Reading of the RTC at start, RFC 3339.
+    pub rtc: String,
+    /// Build time of the boot image, RFC 3339: nothing that expired before it boots.
+    pub floor: String,
+}
+
+/// The trust policy that was in force.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct PolicyReport {
+    /// SHA-256 of `trust_policy.json`, hex.
+    pub sha256: String,
+    /// How many distinct keys must have signed.
+    pub threshold: u64,
+    /// SHA-256 of each signing root's DER, hex.
+    pub signing_roots: Vec<String>,
+}
+
+/// Where the host configuration came from.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct HostConfigReport {
+    /// `initramfs` or `efi-variable`.
+    pub source: String,
+    /// The description in it, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
+}
+
+/// What came of one network interface.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct NicReport {
+    /// Kernel name, such as `eth0`.
+    pub interface: String,
+    /// MAC address.
+    pub mac: String,
+    /// Whether it had a carrier when last seen.
+    pub carrier: bool,
+    /// `dhcp` or `static`.
+    pub method: String,
+    /// Addresses with prefix length.
+    pub addresses: Vec<String>,
+    /// Default gateway.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub gateway: Option<String>,
+    /// DNS servers.
+    pub dns: Vec<String>,
+    /// The DHCP server that gave the lease.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dhcp_server: Option<String>,
+    /// Whether this interface was used.
+    pub used: bool,
+    /// What went wrong on it last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failure: Option<Failure>,
+}
+
+/// One try at one mirror.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct MirrorReport {
+    /// Descriptor URL, redacted.
+    pub url: String,
+    /// Interface that it was asked over.
+    pub interface: String,
+    /// Microseconds from the start of `/init`.
+    pub start_us: u64,
+    /// Bytes of the archive that came.
+    pub bytes: u64,
+    /// How often a broken download was resumed.
+    pub resumed: u32,
+    /// Why it did not serve; absent on the mirror that was used.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failure: Option<Failure>,
+}
+
+/// A signature that counted.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SignerReport {
+    /// SHA-256 of the key's SubjectPublicKeyInfo, hex.
+    pub key: String,
+    /// Subject of the certificate.
+    pub subject: String,
+    /// End of the certificate's validity, RFC 3339.
+    pub not_after: String,
+}
+
+/// A signature that did not count.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SkippedReport {
+    /// Position in the descriptor, from 1.
+    pub entry: usize,
+    /// Code of the reason.
+    pub code: Code,
+    /// The reason in words.
+    pub reason: String,
+}
+
+/// The OS package that was authorised.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct PackageReport {
+    /// Label from the signed manifest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub label: Option<String>,
+    /// SHA-256 of the archive, hex.
+    pub sha256: String,
+    /// Length of the archive in bytes.
+    pub size: u64,
+    /// Descriptor URL, redacted.
+    pub descriptor_url: String,
+    /// Archive URL, redacted.
+    pub archive_url: String,
+    /// Length of the kernel in bytes.
+    pub kernel_size: u64,
+    /// Length of the initramfs in bytes, without the hand-over.
+    pub initramfs_size: u64,
+    /// Signatures that counted.
+    pub signers: Vec<SignerReport>,
+    /// Signatures that did not.
+    pub skipped: Vec<SkippedReport>,
+}
+
+/// Memory, in KiB.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct MemoryReport {
+    /// `MemTotal`.
+    pub total_kib: u64,
+    /// `MemAvailable` when the need was computed.
+    pub available_kib: u64,
+    /// What booting this package needs at that point.
+    pub needed_kib: u64,
+}
+
+/// Everything that happened between the start of `/init` and its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BootReport {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Version of ramstrap that wrote this.
+    pub ramstrap: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Microseconds from kernel start to the start of `/init`.
+    pub kernel_us: u64,
+    /// Microseconds from the start of `/init` to this report.
+    pub total_us: u64,
+    /// The clock.
+    pub clock: ClockReport,
+    /// Stages in the order in which they ran.
+    pub stages: Vec<StageTiming>,
+    /// Trust policy, once it was read.
+    pub trust_policy: Option<PolicyReport>,
+    /// Host configuration, once it was read.
+    pub host_configuration: Option<HostConfigReport>,
+    /// All interfaces that were tried.
+    pub nics: Vec<NicReport>,
+    /// All tries at mirrors, in their order.
+    pub mirrors: Vec<MirrorReport>,
+    /// The package, once it was authorised.
+    pub package: Option<PackageReport>,
+    /// Memory, once the need was computed.
+    pub memory: Option<MemoryReport>,
+    /// Why nothing was booted.
+    pub failure: Option<Failure>,
+}
