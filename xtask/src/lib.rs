@@ -1,1 +1,18 @@
 //! Set-up, demo, tests, benchmarks and the QEMU harness.
+//!
+//! The command is `cargo xtask …`; this library is what it is made of, so that the boot tests use
+//! the very same harness as an operator at the command line. [`harness::boot`] is the heart of it.
+
+pub mod accel;
+pub mod apt;
+pub mod build;
+pub mod cache;
+pub mod check;
+pub mod demo;
+pub mod harness;
+pub mod image;
+pub mod kernels;
+pub mod minimal;
+pub mod progress;
+pub mod setup;
+pub mod timeline;

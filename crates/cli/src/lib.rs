@@ -1,1 +1,26 @@
-//! The operator's tool: keys, OS packages, signing, configuration checks, boot images, a provisioning server.
+//! The operator's tool: keys, OS packages, signing, configuration checks, boot images, a
+//! provisioning server.
+//!
+//! The binary `ramstrap` is a thin shell around [`run`]. What the command line can do is also
+//! here as functions, for programs that build on it.
+
+#![forbid(unsafe_code)]
+
+pub mod boot_image;
+pub mod certificate;
+mod commands;
+mod cpio;
+pub mod dates;
+mod error;
+pub mod files;
+pub mod keys;
+pub mod modules;
+mod output;
+pub mod package;
+mod progress;
+pub mod serve;
+
+pub use commands::run;
+pub use error::Error;
+pub use error::Exit;
+pub use error::Result;

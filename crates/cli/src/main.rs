@@ -1,3 +1,8 @@
-//! The operator's tool: keys, OS packages, signing, configuration checks, boot images, a provisioning server.
+//! The operator's tool: keys, OS packages, signing, configuration checks, boot images, a
+//! provisioning server.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ramstrap_cli::run(std::env::args_os())
+}

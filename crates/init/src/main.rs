@@ -1,3 +1,134 @@
 //! PID 1 of the boot image: read, connect, fetch, verify, kexec.
+//!
+//! There is no shell, no way back, and no other end than these: the verified OS package runs, or
+//! the machine says why not and starts again.
 
-fn main() {}
+mod acquire;
+mod cmdline;
+mod console;
+mod finish;
+mod glob;
+mod handover;
+mod journal;
+mod jump;
+mod ledger;
+mod log;
+mod memory;
+mod meter;
+mod mirror;
+mod modules;
+mod sources;
+mod system;
+
+use std::fs;
+use std::panic;
+
+use report::Code;
+use report::Failure;
+use report::Stage;
+
+use crate::cmdline::Arguments;
+use crate::cmdline::KernelSettings;
+
+fn main() {
+    system::start_clock();
+    if std::process::id() != 1 {
+        eprintln!(
+            "ramstrap's init is PID 1 of a boot image and cannot run by hand; \
+             build an image with `ramstrap boot-image build`, or try it with `cargo xtask demo`"
+        );
+        std::process::exit(2);
+    }
+    let mounted = system::mount_all();
+    let settings = KernelSettings::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
+    console::Console::open(&settings);
+    let delay = settings.reboot_delay;
+    panic::set_hook(Box::new(move |info| finish::on_panic(info, delay)));
+    let arguments = Arguments::parse(std::env::args().skip(1));
+    log::start(arguments.level);
+    journal::start();
+    let failure = match mounted.and_then(|()| boot(&arguments)) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    finish::fail(&failure, delay)
+}
+
+/// The whole boot. Returns only when it failed.
+fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
+    for unknown in &arguments.unknown {
+        tracing::warn!("argument {unknown:?} is not understood and was left out");
+    }
+    system::reap_children();
+
+    let reading = journal::begin(Stage::Read);
+    modules::load_all();
+    modules::remove_files();
+    system::mount_efi_variables();
+    let inputs = match Inputs::read() {
+        Ok(inputs) => inputs,
+        Err(failure) => {
+            reading.failed(&failure);
+            return Err(failure);
+        }
+    };
+    reading.done(&inputs.summary());
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| Failure::new(Code::Internal, format!("tokio: {error}")))?;
+    runtime.block_on(async {
+        let (link, package) = acquire::package(&inputs, arguments.deadline).await?;
+        jump::into(&inputs, &link, package, arguments.dryrun).await
+    })
+}
+
+/// What the machine knows before it asks the network.
+#[derive(Debug)]
+struct Inputs {
+    policy: sources::Policy,
+    host: sources::Host,
+    clock: trust::Clock,
+}
+
+impl Inputs {
+    fn read() -> Result<Self, Failure> {
+        let rtc = system::rtc();
+        let policy = sources::trust_policy()?;
+        let clock = sources::clock(&policy.policy, rtc);
+        journal::update(|report| {
+            report.trust_policy = Some(policy.policy.report());
+            report.clock = report::ClockReport {
+                state: if clock.is_trusted() { "trusted" } else { "untrusted" }.to_owned(),
+                rtc: rtc.to_string(),
+                floor: clock.floor().to_string(),
+            };
+        });
+        if !clock.is_trusted() {
+            tracing::warn!(
+                "clock: untrusted; the RTC says {rtc}, the image was built {}: nothing that \
+                 expired before that boots, later expiry cannot be seen",
+                clock.floor()
+            );
+        }
+        if policy.policy.document().fetch_method() != trust::FetchMethod::Network {
+            let detail = "ospkg_fetch_method \"initramfs\"; only \"network\" is supported";
+            return Err(Failure::new(Code::TrustPolicyUnsupported, detail));
+        }
+        let host = sources::host_configuration()?;
+        journal::update(|report| report.host_configuration = Some(host.report.clone()));
+        Ok(Self { policy, host, clock })
+    }
+
+    fn summary(&self) -> String {
+        format!(
+            "{} signature(s) needed under {} root(s); host configuration from {}, {} URL(s)",
+            self.policy.policy.document().threshold(),
+            self.policy.policy.signing_roots().len(),
+            self.host.report.source,
+            self.host.config.urls.len(),
+        )
+    }
+}

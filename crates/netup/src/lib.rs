@@ -1,1 +1,42 @@
-//! Links, addresses, routes and DHCP over netlink, every NIC side by side.
+//! Network bring-up in one process: links, addresses, routes, bonds and DHCP over netlink.
+//!
+//! [`connect`] brings up every NIC that the [`Plan`] selects, side by side, and asks the caller's
+//! probe over each that has an address. The first NIC over which the probe succeeds is the one
+//! that is used; the others are taken down again. A NIC without cable, without DHCP server or on
+//! the wrong network therefore costs nothing but its own time.
+//!
+//! What is guaranteed:
+//!
+//! - Nothing gives up before the deadline that may still heal: carrier that comes late, a switch
+//!   port that swallows packets for a minute, a DHCP server that is being restarted. Links are
+//!   never taken down and up again to "reset" them.
+//! - Several NICs may be in the same subnet, or have the same static address: routes differ in
+//!   their metric, and sockets are expected to be bound to [`Link::interface`].
+//! - What comes from the network is bounded in size and number, and reading it never panics.
+//!
+//! Needs a tokio runtime with I/O and time; a current-thread runtime is enough.
+
+#![forbid(unsafe_code)]
+
+mod backoff;
+mod bond;
+mod configuration;
+mod connect;
+mod dhcp;
+mod link;
+mod nic;
+mod plan;
+mod select;
+mod state;
+mod sysctl;
+mod task;
+mod watch;
+
+pub use connect::connect;
+pub use connect::quiesce;
+pub use plan::ConnectError;
+pub use plan::Connected;
+pub use plan::Link;
+pub use plan::Method;
+pub use plan::Plan;
+pub use plan::ProbeError;

@@ -1,1 +1,42 @@
 //! OS packages: descriptor, archive and manifest; create, sign, open.
+//!
+//! An OS package is two files: the *descriptor* `NAME.json` says where the archive is and carries
+//! the signatures; the *archive* `NAME.zip` holds kernel, initramfs and `manifest.json`. What is
+//! signed is the SHA-256 digest of the whole archive.
+//!
+//! The types keep the order in which things may be done: [`Descriptor::parse`] yields endorsements
+//! that prove nothing; [`trust::authorize`] turns them and a digest into [`trust::Authorized`];
+//! only with that can [`Package::open`] look into the archive, and [`Package::extract`] gives a
+//! [`VerifiedPackage`]. ZIP directory, manifest, kernel and initramfs are never parsed before.
+//!
+//! Nothing here opens files, asks the time or uses the network: bytes come in through
+//! [`std::io::Read`] and go out through [`std::io::Write`].
+
+#![forbid(unsafe_code)]
+
+pub mod bzimage;
+mod create;
+mod descriptor;
+mod json;
+mod manifest;
+mod package;
+mod sign;
+mod zip;
+
+pub use create::CreateError;
+pub use create::CreateOptions;
+pub use create::Input;
+pub use create::create;
+pub use descriptor::Descriptor;
+pub use descriptor::DescriptorError;
+pub use descriptor::MAX_DESCRIPTOR_LEN;
+pub use manifest::MAX_MANIFEST_LEN;
+pub use manifest::Manifest;
+pub use manifest::ManifestError;
+pub use package::MAX_MEMBER_LEN;
+pub use package::Package;
+pub use package::PackageError;
+pub use package::VerifiedPackage;
+pub use sign::SignerError;
+pub use sign::check_signer;
+pub use sign::sign;

@@ -2,13 +2,15 @@
 //! happened.
 //!
 //! Pure data, no I/O. [`Code`] is the stable number of a failure with its class, title and remedy;
-//! [`BootReport`] is what a boot leaves behind; [`channel`] is how the harness hears of it.
+//! [`BootReport`] is what a boot leaves behind; [`channel`] is how the harness hears of it;
+//! [`strict_json`] reads JSON objects that must not be ambiguous.
 
 #![forbid(unsafe_code)]
 
 mod boot;
 pub mod channel;
 mod code;
+pub mod strict_json;
 
 pub use boot::BootReport;
 pub use boot::ClockReport;

@@ -1,3 +1,83 @@
 //! A RAM-only OS that prints the boot report it was handed and powers off.
+//!
+//! It is one static executable, PID 1 of an initramfs that holds nothing else. It is what the demo
+//! and the boot tests boot, and a small example of what an OS can do with the hand-over.
 
-fn main() {}
+mod after;
+mod console;
+mod forge;
+mod handover;
+mod render;
+
+use std::fs;
+use std::process::ExitCode;
+
+use nix::mount::MsFlags;
+use nix::mount::mount;
+
+use crate::after::After;
+use crate::console::Console;
+
+/// Said first of all, so that whoever watches the console knows that the OS runs.
+const UP: &str = "MINIMAL-OS-UP";
+
+fn main() -> ExitCode {
+    let mut problems = mount_all();
+    let mut console = Console::open();
+    console.line(UP);
+    let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let after = After::from_cmdline(&cmdline);
+    let handover = handover::read("/ramstrap");
+    problems.extend(handover.problems.iter().cloned());
+    let view = render::View {
+        kernel: read_trimmed("/proc/sys/kernel/osrelease"),
+        cmdline: cmdline.trim().to_owned(),
+        memory_kib: after::field_kib(
+            &fs::read_to_string("/proc/meminfo").unwrap_or_default(),
+            "MemTotal",
+        ),
+        block_devices: names_in("/sys/block"),
+        interfaces: names_in("/sys/class/net"),
+        handover,
+        problems,
+        after,
+    };
+    if let (Some(terminal), Some(truth)) = (forge::terminal(&cmdline), &view.handover.report) {
+        console.line(&forge::lie(terminal, truth));
+    }
+    for line in render::lines(&view) {
+        console.line(&line);
+    }
+    console.drain();
+    after.carry_out();
+    // Reached with `minimal.after=panic`: a kernel panics when PID 1 ends.
+    ExitCode::FAILURE
+}
+
+/// Mounts what the rest reads from. What cannot be mounted is a problem to report, not an end.
+fn mount_all() -> Vec<String> {
+    let mounts = [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")];
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    mounts
+        .into_iter()
+        .filter_map(|(kind, target)| {
+            let _ = fs::create_dir(target);
+            let error = mount(Some(kind), target, Some(kind), flags, None::<&str>).err()?;
+            // The kernel may have mounted it already.
+            (error != nix::errno::Errno::EBUSY).then(|| format!("cannot mount {target}: {error}"))
+        })
+        .collect()
+}
+
+fn read_trimmed(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+/// Names in a directory, sorted; none if it cannot be read.
+fn names_in(directory: &str) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}

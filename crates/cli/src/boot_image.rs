@@ -1,0 +1,303 @@
+//! Puts a boot image's initramfs together.
+//!
+//! Two zstd-compressed cpio archives, one behind the other, as the kernel takes them: the *base*
+//! (`/init`, kernel modules), which changes with the software and can be kept, and the
+//! *configuration* (trust policy, host configuration, build time), which changes with the machine.
+//! Same inputs, same bytes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use hostcfg::HostConfig;
+use report::Code;
+use sha2::Digest;
+use sha2::Sha256;
+use trust::PolicyFiles;
+use trust::TrustPolicy;
+
+use crate::Error;
+use crate::Result;
+use crate::cpio;
+use crate::cpio::Archive;
+use crate::files;
+use crate::modules::Modules;
+
+/// Names in a trust policy directory that go into a boot image.
+pub const POLICY_FILES: [&str; 3] =
+    ["trust_policy.json", "ospkg_signing_root.pem", "tls_roots.pem"];
+
+const TRUST_POLICY: &str = "trust_policy.json";
+const SIGNING_ROOT: &str = "ospkg_signing_root.pem";
+const TLS_ROOTS: &str = "tls_roots.pem";
+
+/// Best ratio that still unpacks in a fraction of a second; the window stays at 8 MiB.
+const ZSTD_LEVEL: i32 = 19;
+
+/// What changes with the software only.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// The static executable that becomes `/init`.
+    pub init: Vec<u8>,
+    /// Modules for the kernel that it is booted with; none for a kernel that has all built in.
+    pub modules: Option<Modules>,
+}
+
+impl Base {
+    /// SHA-256 over everything that goes in, hex: the key to keep [`Base::pack`]'s result under.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        part(b"ramstrap base 1");
+        part(&self.init);
+        if let Some(modules) = &self.modules {
+            part(modules.release.as_bytes());
+            part(modules.dep.as_bytes());
+            part(modules.alias.as_bytes());
+            part(&modules.builtin);
+            part(modules.always.join("\n").as_bytes());
+            for (path, bytes) in &modules.files {
+                part(path.as_bytes());
+                part(bytes);
+            }
+        }
+        hex::encode(hash.finalize())
+    }
+
+    /// Packs and compresses it: takes seconds.
+    ///
+    /// # Errors
+    /// If `/init` is no static x86-64 executable, or compression fails.
+    pub fn pack(&self) -> Result<PackedBase> {
+        check_init(&self.init)?;
+        let mut archive = Archive::new();
+        for directory in ["dev", "etc/ramstrap", "proc", "run", "sys", "tmp"] {
+            archive.directory(directory)?;
+        }
+        archive.character_device("dev/console", 0o600, (5, 1))?;
+        archive.file("init", 0o755, self.init.clone())?;
+        if let Some(modules) = &self.modules {
+            add_modules(&mut archive, modules)?;
+        }
+        compress(&archive).map(PackedBase)
+    }
+}
+
+/// A packed [`Base`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PackedBase(Vec<u8>);
+
+impl PackedBase {
+    /// Takes back what [`Self::as_bytes`] gave.
+    #[must_use]
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The compressed archive.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// What changes with the machine, as raw files: [`Config::check`] says whether they are any good.
+#[derive(Clone, Default)]
+pub struct Config {
+    /// Files of `/etc/trust_policy/` by name.
+    pub trust_policy: BTreeMap<String, Vec<u8>>,
+    /// `/etc/host_configuration.json`; without it the EFI variable decides.
+    pub host_config: Option<Vec<u8>>,
+    /// Unix seconds: what expired before then never boots, whatever the machine's clock says.
+    pub build_time: i64,
+    /// More files by path in the initramfs, with their permissions.
+    pub extra: BTreeMap<String, (Vec<u8>, u32)>,
+}
+
+impl core::fmt::Debug for Config {
+    // The host configuration may hold passwords.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Config")
+            .field("trust_policy", &self.trust_policy.keys())
+            .field("host_config", &self.host_config.as_ref().map(Vec::len))
+            .field("build_time", &self.build_time)
+            .field("extra", &self.extra.keys())
+            .finish()
+    }
+}
+
+/// What a configuration that passed [`Config::check`] means.
+#[derive(Debug)]
+pub struct Checked {
+    /// The trust policy.
+    pub policy: TrustPolicy,
+    /// The host configuration, if one is embedded.
+    pub host_config: Option<HostConfig>,
+    /// What works but is probably not meant.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads the files of a trust policy directory, whatever is in them. Directories and names
+    /// that begin with a dot are passed over.
+    ///
+    /// # Errors
+    /// If the directory or a file in it cannot be read.
+    pub fn read_trust_policy(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+        let failed = |error: std::io::Error| Error::io("read", directory, &error);
+        let mut found = BTreeMap::new();
+        for entry in std::fs::read_dir(directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') && entry.path().is_file() {
+                found.insert(name, files::read(&entry.path())?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Judges the configuration exactly as the machine will.
+    ///
+    /// # Errors
+    /// With the code that the boot would end with.
+    pub fn check(&self) -> Result<Checked> {
+        let policy = load_policy(&self.trust_policy)?;
+        let mut warnings: Vec<String> =
+            policy.document().warnings().iter().map(|it| format!("trust policy: {it}")).collect();
+        warnings.extend(
+            self.trust_policy
+                .keys()
+                .filter(|name| !POLICY_FILES.contains(&name.as_str()))
+                .map(|name| format!("trust policy: {name} is not part of one and is left out")),
+        );
+        let mut host_config = None;
+        if let Some(bytes) = &self.host_config {
+            let parsed = HostConfig::parse(bytes).map_err(|error| Error::coded(&error))?;
+            let urls = parsed.provisioning_urls().map_err(|error| Error::coded(&error))?;
+            let https = urls.iter().any(|url| url.url_without_userinfo().scheme() == "https");
+            if https && policy.tls_roots().is_empty() {
+                warnings.push(format!(
+                    "host configuration: an https URL, but the trust policy has no tls_roots.pem ({})",
+                    Code::TlsNoRoots
+                ));
+            }
+            warnings.extend(parsed.warnings.iter().map(|it| format!("host configuration: {it}")));
+            host_config = Some(parsed);
+        }
+        Ok(Checked { policy, host_config, warnings })
+    }
+
+    /// The same without the files that no boot image needs.
+    #[must_use]
+    pub fn only_known_files(mut self) -> Self {
+        self.trust_policy.retain(|name, _| POLICY_FILES.contains(&name.as_str()));
+        self
+    }
+
+    fn pack(&self) -> Result<Vec<u8>> {
+        let mut archive = Archive::new();
+        for (name, bytes) in &self.trust_policy {
+            archive.file(&format!("etc/trust_policy/{name}"), files::PUBLIC, bytes.clone())?;
+        }
+        if let Some(bytes) = &self.host_config {
+            archive.file("etc/host_configuration.json", files::SECRET, bytes.clone())?;
+        }
+        let image = serde_json::json!({ "version": 1, "build_time": self.build_time });
+        archive.file("etc/ramstrap/image.json", files::PUBLIC, format!("{image}\n").into())?;
+        for (path, (bytes, permissions)) in &self.extra {
+            archive.file(path, *permissions, bytes.clone())?;
+        }
+        compress(&archive)
+    }
+}
+
+/// The finished initramfs. Puts the files in as they are; [`Config::check`] comes before.
+///
+/// # Errors
+/// If a path in [`Config::extra`] cannot be used, or compression fails.
+pub fn assemble(base: &PackedBase, config: &Config) -> Result<Vec<u8>> {
+    let mut image = base.0.clone();
+    image.extend_from_slice(&config.pack()?);
+    cpio::pad(&mut image);
+    Ok(image)
+}
+
+/// Loads a trust policy from the files of its directory.
+///
+/// # Errors
+/// With the code that a boot would end with.
+pub fn load_policy(found: &BTreeMap<String, Vec<u8>>) -> Result<TrustPolicy> {
+    let get = |name: &str| found.get(name).map(Vec::as_slice);
+    let json = get(TRUST_POLICY).ok_or_else(|| {
+        Error::with_code(Code::TrustPolicyMissing, format!("there is no {TRUST_POLICY}"))
+            .remedy("a trust policy is a directory with trust_policy.json and ospkg_signing_root.pem")
+    })?;
+    let others: Vec<String> = found
+        .keys()
+        .filter(|name| !POLICY_FILES.contains(&name.as_str()))
+        .cloned()
+        .collect();
+    TrustPolicy::load(&PolicyFiles {
+        trust_policy_json: json,
+        signing_root_pem: get(SIGNING_ROOT),
+        tls_roots_pem: get(TLS_ROOTS),
+        other_files: &others,
+    })
+    .map_err(|error| Error::coded(&error))
+}
+
+fn add_modules(archive: &mut Archive, modules: &Modules) -> Result<()> {
+    let root = format!("lib/modules/{}", modules.release);
+    for (path, bytes) in &modules.files {
+        archive.file(&format!("{root}/{path}"), 0o644, bytes.clone())?;
+    }
+    for (name, text) in [
+        ("modules.dep", modules.dep.as_bytes()),
+        ("modules.alias", modules.alias.as_bytes()),
+        ("modules.builtin", &modules.builtin),
+    ] {
+        archive.file(&format!("{root}/{name}"), 0o644, text.to_vec())?;
+    }
+    let always: String = modules.always.iter().map(|name| format!("{name}\n")).collect();
+    archive.file("etc/ramstrap/modules", 0o644, always.into_bytes())
+}
+
+/// A dynamically linked `/init` is a kernel panic at boot, so it is refused here.
+fn check_init(init: &[u8]) -> Result<()> {
+    let refused = |why: &str| {
+        Err(Error::new(format!("the file for /init {why}"))
+            .remedy("give the static ramstrap-init executable of this release"))
+    };
+    let half = |at: usize| init.get(at..at + 2).map(|it| u16::from_le_bytes([it[0], it[1]]));
+    let word = |at: usize| {
+        let bytes = init.get(at..at.checked_add(8)?)?;
+        usize::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok()
+    };
+    const X86_64: u16 = 62;
+    if init.get(..5) != Some(b"\x7fELF\x02") || half(18) != Some(X86_64) {
+        return refused("is no x86-64 executable");
+    }
+    let (Some(table), Some(size), Some(count)) = (word(32), half(54), half(56)) else {
+        return refused("is cut short");
+    };
+    const INTERPRETER: &[u8] = &[3, 0, 0, 0];
+    let dynamic = (0..usize::from(count)).any(|index| {
+        let at = table.saturating_add(index.saturating_mul(usize::from(size)));
+        init.get(at..at.saturating_add(4)) == Some(INTERPRETER)
+    });
+    if dynamic { refused("is dynamically linked") } else { Ok(()) }
+}
+
+/// One zstd frame, padded with zeros to a multiple of 4: the kernel skips them.
+fn compress(archive: &Archive) -> Result<Vec<u8>> {
+    let failed = |error: std::io::Error| Error::new(format!("compressing the initramfs: {error}"));
+    let plain = archive.to_bytes();
+    let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL).map_err(failed)?;
+    compressor.include_checksum(true).map_err(failed)?;
+    let mut bytes = compressor.compress(&plain).map_err(failed)?;
+    cpio::pad(&mut bytes);
+    Ok(bytes)
+}

@@ -1,0 +1,336 @@
+//! Certificates for signing OS packages: a root, and signers issued by it.
+//!
+//! They have the shape that System Transparency's own tools make, so that its bootloader takes
+//! them as well as ours: CN from the key, no extended key usage, no basic constraints in signers.
+
+use core::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::Digest;
+use sha2::Sha256;
+use x509_cert::TbsCertificate;
+use x509_cert::attr::AttributeTypeAndValue;
+use x509_cert::builder::Builder;
+use x509_cert::builder::CertificateBuilder;
+use x509_cert::builder::profile::BuilderProfile;
+use x509_cert::der::Any;
+use x509_cert::der::Decode;
+use x509_cert::der::Encode;
+use x509_cert::der::EncodePem;
+use x509_cert::der::Tag;
+use x509_cert::der::asn1::OctetString;
+use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::der::pem::LineEnding;
+use x509_cert::ext::Extension;
+use x509_cert::ext::ToExtension;
+use x509_cert::ext::pkix::AuthorityKeyIdentifier;
+use x509_cert::ext::pkix::BasicConstraints;
+use x509_cert::ext::pkix::KeyUsage;
+use x509_cert::ext::pkix::KeyUsages;
+use x509_cert::ext::pkix::SubjectKeyIdentifier;
+use x509_cert::name::Name;
+use x509_cert::name::RdnSequence;
+use x509_cert::name::RelativeDistinguishedName;
+use x509_cert::serial_number::SerialNumber;
+use x509_cert::spki::SubjectPublicKeyInfo;
+use x509_cert::spki::SubjectPublicKeyInfoRef;
+use x509_cert::time::Time;
+
+use crate::Error;
+use crate::Result;
+use crate::keys::PrivateKey;
+use crate::keys::PublicKey;
+
+/// Ten years and the leap days in them: a root is replaced with the boot images that embed it.
+pub const ROOT_DAYS: u32 = 3653;
+/// One year: a signer that leaves is then out after a year at the latest, and nobody has to renew
+/// in a hurry.
+pub const SIGNER_DAYS: u32 = 365;
+
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+
+/// First and last second of a certificate, Unix time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Validity {
+    /// `notBefore`.
+    pub not_before: i64,
+    /// `notAfter`.
+    pub not_after: i64,
+}
+
+impl Validity {
+    /// From this second on, for so many days.
+    #[must_use]
+    pub fn days(not_before: i64, days: u32) -> Self {
+        let length = i64::from(days).saturating_mul(crate::dates::DAY);
+        Self { not_before, not_after: not_before.saturating_add(length) }
+    }
+}
+
+/// A certificate that was read or issued here.
+#[derive(Clone, Debug)]
+pub struct Certificate(x509_cert::Certificate);
+
+impl Certificate {
+    /// Reads exactly one PEM block `CERTIFICATE`.
+    ///
+    /// # Errors
+    /// If it is anything else.
+    pub fn from_pem(bytes: &[u8]) -> Result<Self> {
+        let bad = |error: &dyn core::fmt::Display| {
+            Error::new(format!("it is no certificate: {error}"))
+                .remedy("give a file with one CERTIFICATE block in PEM")
+        };
+        let mut chain =
+            x509_cert::Certificate::load_pem_chain(bytes).map_err(|error| bad(&error))?;
+        match (chain.pop(), chain.is_empty()) {
+            (Some(certificate), true) => Ok(Self(certificate)),
+            (None, _) => Err(bad(&"it holds no CERTIFICATE block")),
+            (Some(_), false) => Err(bad(&"it holds more than one")),
+        }
+    }
+
+    /// Reads DER.
+    ///
+    /// # Errors
+    /// If it does not parse.
+    pub fn from_der(bytes: &[u8]) -> Result<Self> {
+        x509_cert::Certificate::from_der(bytes)
+            .map(Self)
+            .map_err(|error| Error::new(format!("it is no certificate: {error}")))
+    }
+
+    /// As a PEM block.
+    ///
+    /// # Errors
+    /// Only if encoding fails, which is a bug.
+    pub fn to_pem(&self) -> Result<String> {
+        self.0.to_pem(LineEnding::LF).map_err(|error| encoding(&error))
+    }
+
+    /// As DER.
+    ///
+    /// # Errors
+    /// Only if encoding fails, which is a bug.
+    pub fn to_der(&self) -> Result<Vec<u8>> {
+        self.0.to_der().map_err(|error| encoding(&error))
+    }
+
+    /// Subject, as RFC 4514 text.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        self.tbs().subject().to_string()
+    }
+
+    /// First and last second.
+    #[must_use]
+    pub fn validity(&self) -> Validity {
+        let unix = |time: &Time| {
+            i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX)
+        };
+        let validity = self.tbs().validity();
+        Validity { not_before: unix(&validity.not_before), not_after: unix(&validity.not_after) }
+    }
+
+    /// SHA-256 of the SubjectPublicKeyInfo, hex.
+    ///
+    /// # Errors
+    /// Only if encoding fails, which is a bug.
+    pub fn key_fingerprint(&self) -> Result<String> {
+        let spki = self.tbs().subject_public_key_info().to_der();
+        Ok(hex::encode(Sha256::digest(spki.map_err(|error| encoding(&error))?)))
+    }
+
+    /// Whether this is the certificate of that key.
+    ///
+    /// # Errors
+    /// Only if encoding fails, which is a bug.
+    pub fn is_of(&self, key: &PublicKey) -> Result<bool> {
+        Ok(self.key_fingerprint()? == key.fingerprint()?)
+    }
+
+    fn tbs(&self) -> &TbsCertificate {
+        self.0.tbs_certificate()
+    }
+
+    fn is_ca(&self) -> bool {
+        matches!(self.tbs().get_extension::<BasicConstraints>(), Ok(Some((_, it))) if it.ca)
+    }
+
+    fn subject_key_identifier(&self) -> Result<OctetString> {
+        if let Ok(Some((_, identifier))) = self.tbs().get_extension::<SubjectKeyIdentifier>() {
+            return Ok(identifier.0);
+        }
+        let spki = self.tbs().subject_public_key_info().to_der().map_err(|e| encoding(&e))?;
+        SubjectPublicKeyInfoRef::from_der(&spki)
+            .and_then(SubjectKeyIdentifier::try_from)
+            .map(|identifier| identifier.0)
+            .map_err(|error| encoding(&error))
+    }
+}
+
+/// Issues a self-signed root. `common_name` is base64(SHA-256(public key)) if none is given.
+///
+/// # Errors
+/// If the dates are in the wrong order or cannot be written in a certificate, or the name is too
+/// long or has control characters.
+pub fn issue_root(
+    key: &PrivateKey,
+    common_name: Option<&str>,
+    validity: Validity,
+) -> Result<Certificate> {
+    let subject = subject(&key.public(), common_name)?;
+    let profile = Root { subject };
+    build(profile, &key.public(), validity, key)
+}
+
+/// Issues a certificate for a signer of OS packages.
+///
+/// # Errors
+/// As [`issue_root`]; also if the root is none, or `root_key` is not its key.
+pub fn issue_signer(
+    root: &Certificate,
+    root_key: &PrivateKey,
+    key: &PublicKey,
+    common_name: Option<&str>,
+    validity: Validity,
+) -> Result<Certificate> {
+    if !root.is_of(&root_key.public())? {
+        return Err(Error::new("the root key does not belong to the root certificate")
+            .remedy("give the key that `ramstrap keygen root` wrote beside that certificate"));
+    }
+    if !root.is_ca() {
+        return Err(Error::new("the root certificate is not a CA")
+            .remedy("issue signers under a certificate made by `ramstrap keygen root`"));
+    }
+    let profile = Signer {
+        issuer: root.tbs().subject().clone(),
+        issuer_key: root.subject_key_identifier()?,
+        subject: subject(key, common_name)?,
+    };
+    build(profile, key, validity, root_key)
+}
+
+struct Root {
+    subject: Name,
+}
+
+impl BuilderProfile for Root {
+    fn get_issuer(&self, subject: &Name) -> Name {
+        subject.clone()
+    }
+
+    fn get_subject(&self) -> Name {
+        self.subject.clone()
+    }
+
+    fn build_extensions(
+        &self,
+        key: SubjectPublicKeyInfoRef<'_>,
+        _issuer_key: SubjectPublicKeyInfoRef<'_>,
+        tbs: &TbsCertificate,
+    ) -> x509_cert::builder::Result<Vec<Extension>> {
+        let usage = KeyUsage(KeyUsages::DigitalSignature | KeyUsages::KeyCertSign);
+        let constraints = BasicConstraints { ca: true, path_len_constraint: None };
+        let name = tbs.subject();
+        Ok(vec![
+            usage.to_extension(name, &[])?,
+            constraints.to_extension(name, &[])?,
+            SubjectKeyIdentifier::try_from(key)?.to_extension(name, &[])?,
+        ])
+    }
+}
+
+struct Signer {
+    issuer: Name,
+    issuer_key: OctetString,
+    subject: Name,
+}
+
+impl BuilderProfile for Signer {
+    fn get_issuer(&self, _subject: &Name) -> Name {
+        self.issuer.clone()
+    }
+
+    fn get_subject(&self) -> Name {
+        self.subject.clone()
+    }
+
+    fn build_extensions(
+        &self,
+        _key: SubjectPublicKeyInfoRef<'_>,
+        _issuer_key: SubjectPublicKeyInfoRef<'_>,
+        tbs: &TbsCertificate,
+    ) -> x509_cert::builder::Result<Vec<Extension>> {
+        let usage = KeyUsage(KeyUsages::DigitalSignature.into());
+        let issuer = AuthorityKeyIdentifier {
+            key_identifier: Some(self.issuer_key.clone()),
+            ..AuthorityKeyIdentifier::default()
+        };
+        let name = tbs.subject();
+        Ok(vec![usage.to_extension(name, &[])?, issuer.to_extension(name, &[])?])
+    }
+}
+
+fn build<P: BuilderProfile>(
+    profile: P,
+    key: &PublicKey,
+    validity: Validity,
+    issuer_key: &PrivateKey,
+) -> Result<Certificate> {
+    if validity.not_after <= validity.not_before {
+        return Err(Error::new("the certificate would end before it begins")
+            .remedy("give a --valid-until that is after --valid-from"));
+    }
+    let validity = x509_cert::time::Validity::new(
+        time(validity.not_before)?,
+        time(validity.not_after)?,
+    );
+    let spki = SubjectPublicKeyInfo::from_der(&key.spki_der()?).map_err(|e| encoding(&e))?;
+    CertificateBuilder::new(profile, serial_number()?, validity, spki)
+        .and_then(|builder| builder.build::<_, ed25519_dalek::Signature>(issuer_key.signing_key()))
+        .map(Certificate)
+        .map_err(|error| encoding(&error))
+}
+
+/// 127 random bits: positive, and the same length everywhere.
+fn serial_number() -> Result<SerialNumber> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::new(format!("no random numbers from the system: {error}")))?;
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    SerialNumber::new(&bytes).map_err(|error| encoding(&error))
+}
+
+fn time(unix: i64) -> Result<Time> {
+    let out_of_range = || Error::new(format!("a certificate cannot hold the date {unix}"));
+    let since_epoch = Duration::from_secs(u64::try_from(unix).map_err(|_| out_of_range())?);
+    let moment: SystemTime = UNIX_EPOCH.checked_add(since_epoch).ok_or_else(out_of_range)?;
+    Time::try_from(moment).map_err(|_| out_of_range())
+}
+
+fn subject(key: &PublicKey, common_name: Option<&str>) -> Result<Name> {
+    let common_name = common_name.map_or_else(
+        || STANDARD.encode(Sha256::digest(key.as_bytes())),
+        ToOwned::to_owned,
+    );
+    let length = common_name.chars().count();
+    if !(1..=64).contains(&length) || common_name.chars().any(char::is_control) {
+        return Err(Error::new("a subject has 1 to 64 characters and no control characters")
+            .remedy("give a shorter --subject-cn, or leave it out"));
+    }
+    let value = Any::new(Tag::Utf8String, common_name.into_bytes()).map_err(|error| encoding(&error))?;
+    let attribute = AttributeTypeAndValue { oid: COMMON_NAME, value };
+    let mut names = RdnSequence::default();
+    names.push(RelativeDistinguishedName::try_from(vec![attribute]).map_err(|e| encoding(&e))?);
+    // Through DER: the type has no other public way in for a name that needs no escaping.
+    let der = names.to_der().map_err(|error| encoding(&error))?;
+    Name::from_der(&der).map_err(|error| encoding(&error))
+}
+
+fn encoding(error: &dyn core::fmt::Display) -> Error {
+    Error::new(format!("encoding a certificate: {error}"))
+}

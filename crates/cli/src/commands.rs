@@ -1,0 +1,136 @@
+//! The command line. One module a subcommand.
+
+mod boot_image;
+mod completions;
+mod explain;
+mod host_config;
+mod keygen;
+mod man;
+mod ospkg;
+mod serve;
+mod trust_policy;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap::Parser;
+use clap::Subcommand;
+use clap::error::ErrorKind;
+
+use crate::Error;
+use crate::Exit;
+use crate::Result;
+use crate::output::Output;
+
+/// The operator's tool of ramstrap: keys, OS packages, configuration checks, boot images.
+///
+/// Exit status: 0 done or accepted, 1 refused or failed (the reason on stderr, with its code), 2
+/// wrong usage.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ramstrap",
+    version,
+    arg_required_else_help = true,
+    after_help = EXAMPLES,
+    max_term_width = 100,
+)]
+pub(crate) struct Cli {
+    /// Write the result as JSON on stdout, errors too.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ramstrap keygen root
+  ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem
+  ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst --url os.zip --out os
+  ramstrap ospkg sign --key key.pem --cert cert.pem os.json
+  ramstrap ospkg verify --trust-policy trust-policy/ os.json
+  ramstrap explain E0404";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Keygen(keygen::Args),
+    Ospkg(ospkg::Args),
+    TrustPolicy(trust_policy::Args),
+    HostConfig(host_config::Args),
+    BootImage(boot_image::Args),
+    Serve(serve::Args),
+    Explain(explain::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Runs the command line `args`, the first of which is the program's name.
+///
+/// Status 0: done or accepted. 1: refused or failed, with the reason on stderr. 2: wrong usage.
+pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => return wrong_usage(&error, &args),
+    };
+    let mut output = Output::new(cli.json);
+    match dispatch(cli.command, &mut output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            match error.exit() {
+                Exit::Refused => ExitCode::FAILURE,
+                Exit::Usage => ExitCode::from(2),
+            }
+        }
+    }
+}
+
+fn dispatch(command: Command, output: &mut Output) -> Result<()> {
+    match command {
+        Command::Keygen(args) => keygen::run(args, output),
+        Command::Ospkg(args) => ospkg::run(args, output),
+        Command::TrustPolicy(args) => trust_policy::run(&args, output),
+        Command::HostConfig(args) => host_config::run(&args, output),
+        Command::BootImage(args) => boot_image::run(args, output),
+        Command::Serve(args) => serve::run(args, output),
+        Command::Explain(args) => explain::run(&args, output),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args, output),
+    }
+}
+
+/// The command line as a value, for completions and manual pages.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn wrong_usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
+    let _ = error.print();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return ExitCode::SUCCESS;
+    }
+    if args.iter().any(|arg| arg == "--json") {
+        // clap's own words are on stderr already.
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        let first = first.strip_prefix("error: ").unwrap_or(first);
+        Output::new(true).failed(&Error::usage(first));
+    }
+    ExitCode::from(2)
+}
+
+/// A sentence about a number of things: `1 key`, `3 keys`.
+fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// A length for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes % 1_000 / 100),
+        _ => format!("{}.{:02} MB", bytes / 1_000_000, bytes % 1_000_000 / 10_000),
+    }
+}

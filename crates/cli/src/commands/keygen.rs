@@ -1,0 +1,281 @@
+//! `ramstrap keygen`: roots and signing certificates.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::Result;
+use crate::certificate;
+use crate::certificate::Certificate;
+use crate::certificate::Validity;
+use crate::dates;
+use crate::error::Error;
+use crate::files;
+use crate::keys::KeyFormat;
+use crate::keys::PrivateKey;
+use crate::keys::PublicKey;
+use crate::output::Output;
+
+/// Make keys and certificates for signing OS packages.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true, after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ramstrap keygen root
+  ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem \\
+      --out-cert alice.pem --out-key alice.key";
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Root(Root),
+    Certificate(Issue),
+}
+
+/// Make a signing root: what boot images trust, and what signers are issued by.
+///
+/// Keep its key offline. It lives ten years unless told otherwise: replacing a root means a new
+/// boot image on every machine.
+#[derive(Debug, clap::Args)]
+#[command(after_help = ROOT_EXAMPLES)]
+struct Root {
+    /// Name in the certificate. Without it: the base64 of the key's SHA-256.
+    #[arg(long, value_name = "NAME")]
+    subject_cn: Option<String>,
+    /// Where the certificate goes: `ospkg_signing_root.pem` of a trust policy is such a file.
+    #[arg(long, value_name = "FILE", default_value = "rootcert.pem")]
+    out_cert: PathBuf,
+    /// Where the private key goes, readable by you alone.
+    #[arg(long, value_name = "FILE", default_value = "rootkey.pem")]
+    out_key: PathBuf,
+    /// Lifetime in days.
+    #[arg(long, value_name = "DAYS", default_value_t = certificate::ROOT_DAYS)]
+    valid_days: u32,
+    #[command(flatten)]
+    dates: Dates,
+    #[command(flatten)]
+    files: OutputFiles,
+}
+
+const ROOT_EXAMPLES: &str = "\
+Examples:
+  ramstrap keygen root
+  ramstrap keygen root --subject-cn 'Example root 2026' --out-cert root.pem --out-key root.key";
+
+/// Issue a certificate for somebody who signs OS packages.
+///
+/// It lives one year unless told otherwise. A machine refuses packages whose signers' certificates
+/// have expired: with the 72 hours that other tools default to, every package has to be signed
+/// again each third day, or machines stop booting. Somebody who stops being a signer sooner is put
+/// on the trust policy's `denied_keys`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = ISSUE_EXAMPLES)]
+struct Issue {
+    /// The root's certificate.
+    #[arg(long, value_name = "FILE")]
+    root_cert: PathBuf,
+    /// The root's private key, PKCS#8 or OpenSSH.
+    #[arg(long, value_name = "FILE")]
+    root_key: PathBuf,
+    /// The signer's own key, public or private. Without it a new key is made.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out_key", "key_format"])]
+    key: Option<PathBuf>,
+    /// Name in the certificate. Without it: the base64 of the key's SHA-256.
+    #[arg(long, value_name = "NAME")]
+    subject_cn: Option<String>,
+    /// Where the certificate goes.
+    #[arg(long, value_name = "FILE", default_value = "cert.pem")]
+    out_cert: PathBuf,
+    /// Where a new private key goes, readable by you alone.
+    #[arg(long, value_name = "FILE", default_value = "key.pem")]
+    out_key: PathBuf,
+    /// Lifetime in days.
+    #[arg(long, value_name = "DAYS", default_value_t = certificate::SIGNER_DAYS)]
+    valid_days: u32,
+    #[command(flatten)]
+    dates: Dates,
+    #[command(flatten)]
+    files: OutputFiles,
+}
+
+const ISSUE_EXAMPLES: &str = "\
+Examples:
+  ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem
+  ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem \\
+      --key ~/.ssh/id_ed25519.pub --out-cert alice.pem --valid-days 90";
+
+#[derive(Debug, clap::Args)]
+struct Dates {
+    /// First moment, such as 2026-11-21 or 2026-11-21T22:07:17Z. Without it: now.
+    #[arg(long, value_name = "DATE", value_parser = dates::parse, allow_hyphen_values = true)]
+    valid_from: Option<i64>,
+    /// Last moment, in place of a number of days.
+    #[arg(long, value_name = "DATE", value_parser = dates::parse, conflicts_with = "valid_days")]
+    valid_until: Option<i64>,
+}
+
+#[derive(Debug, clap::Args)]
+struct OutputFiles {
+    /// Format of the private key.
+    #[arg(long, value_enum, default_value_t = Format::Pkcs8, value_name = "FORMAT")]
+    key_format: Format,
+    /// Replace files that exist.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// PEM, for OpenSSL and everything else.
+    Pkcs8,
+    /// For ssh-keygen, ssh-agent.
+    Openssh,
+}
+
+impl From<Format> for KeyFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Pkcs8 => Self::Pkcs8,
+            Format::Openssh => Self::OpenSsh,
+        }
+    }
+}
+
+impl Dates {
+    fn validity(&self, days: u32) -> Validity {
+        let not_before = self.valid_from.unwrap_or_else(dates::now);
+        match self.valid_until {
+            Some(not_after) => Validity { not_before, not_after },
+            None => Validity::days(not_before, days),
+        }
+    }
+}
+
+pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
+    match args.what {
+        What::Root(args) => root(&args, output),
+        What::Certificate(args) => issue(&args, output),
+    }
+}
+
+fn root(args: &Root, output: &Output) -> Result<()> {
+    let targets = [args.out_cert.as_path(), args.out_key.as_path()];
+    refuse_same(targets)?;
+    if !args.files.force {
+        files::refuse_existing(&targets)?;
+    }
+    let key = PrivateKey::generate()?;
+    let validity = args.dates.validity(args.valid_days);
+    let certificate = certificate::issue_root(&key, args.subject_cn.as_deref(), validity)?;
+    write_key(&args.out_key, &key, &args.files, "ramstrap root")?;
+    files::write(
+        &args.out_cert,
+        certificate.to_pem()?.as_bytes(),
+        files::PUBLIC,
+        args.files.force,
+    )?;
+    tell(output, &certificate, &args.out_cert, Some(&args.out_key))
+}
+
+fn issue(args: &Issue, output: &mut Output) -> Result<()> {
+    let mut targets = vec![args.out_cert.as_path()];
+    if args.key.is_none() {
+        refuse_same([&args.out_cert, &args.out_key])?;
+        targets.push(&args.out_key);
+    }
+    if !args.files.force {
+        files::refuse_existing(&targets)?;
+    }
+    let root = read_certificate(&args.root_cert)?;
+    let root_key = read_private_key(&args.root_key)?;
+    let (public, fresh) = match &args.key {
+        Some(file) => {
+            let public = PublicKey::from_file(&files::read(file)?);
+            (public.map_err(|error| error.on(file.display()))?, None)
+        }
+        None => {
+            let key = PrivateKey::generate()?;
+            (key.public(), Some(key))
+        }
+    };
+    let validity = args.dates.validity(args.valid_days);
+    let name = args.subject_cn.as_deref();
+    let certificate = certificate::issue_signer(&root, &root_key, &public, name, validity)
+        .map_err(|error| error.on(args.root_cert.display()))?;
+    if validity.not_after > root.validity().not_after {
+        output.warning(format!(
+            "the root ends before this certificate does, on {}: nothing is accepted after that",
+            dates::format(root.validity().not_after)
+        ));
+    }
+    if validity.not_after <= dates::now() {
+        output.warning("the certificate has expired already");
+    }
+    if let Some(key) = &fresh {
+        write_key(&args.out_key, key, &args.files, "ramstrap signer")?;
+    }
+    files::write(
+        &args.out_cert,
+        certificate.to_pem()?.as_bytes(),
+        files::PUBLIC,
+        args.files.force,
+    )?;
+    tell(output, &certificate, &args.out_cert, fresh.is_some().then_some(args.out_key.as_path()))
+}
+
+fn refuse_same(paths: [impl AsRef<Path>; 2]) -> Result<()> {
+    let [certificate, key] = &paths;
+    if certificate.as_ref() == key.as_ref() {
+        return Err(Error::usage("certificate and key cannot be the same file"));
+    }
+    Ok(())
+}
+
+fn write_key(path: &Path, key: &PrivateKey, options: &OutputFiles, comment: &str) -> Result<()> {
+    let pem = key.to_pem(options.key_format.into(), comment)?;
+    files::write(path, pem.as_bytes(), files::SECRET, options.force)
+}
+
+fn tell(
+    output: &Output,
+    certificate: &Certificate,
+    certificate_file: &Path,
+    key_file: Option<&Path>,
+) -> Result<()> {
+    let validity = certificate.validity();
+    let fingerprint = certificate.key_fingerprint()?;
+    output.field("certificate", certificate_file.display());
+    if let Some(file) = key_file {
+        output.field("private key", file.display());
+    }
+    output.field("subject", certificate.subject());
+    output.field("key SHA-256", &fingerprint);
+    output.field("valid from", dates::format(validity.not_before));
+    output.field("valid until", dates::format(validity.not_after));
+    output.result(json!({
+        "certificate": certificate_file,
+        "private_key": key_file,
+        "subject": certificate.subject(),
+        "key_sha256": fingerprint,
+        "not_before": dates::format(validity.not_before),
+        "not_after": dates::format(validity.not_after),
+    }));
+    Ok(())
+}
+
+/// Reads a certificate, with the file's name in errors.
+pub(super) fn read_certificate(path: &Path) -> Result<Certificate> {
+    Certificate::from_pem(&files::read(path)?).map_err(|error| error.on(path.display()))
+}
+
+/// Reads a private key, with the file's name in errors.
+pub(super) fn read_private_key(path: &Path) -> Result<PrivateKey> {
+    PrivateKey::from_pem(&files::read(path)?).map_err(|error| error.on(path.display()))
+}

@@ -1,0 +1,44 @@
+//! `ramstrap ospkg`: OS packages.
+
+mod create;
+mod inspect;
+mod sign;
+mod verify;
+
+use clap::Subcommand;
+
+use crate::Result;
+use crate::output::Output;
+
+/// Create, sign, verify and inspect OS packages.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true, after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst --url os.zip --out os
+  ramstrap ospkg sign --key alice.key --cert alice.pem os.json
+  ramstrap ospkg sign --key bob.key --cert bob.pem os.json
+  ramstrap ospkg verify --trust-policy trust-policy/ os.json
+  ramstrap ospkg inspect os.json";
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Create(create::Args),
+    Sign(sign::Args),
+    Verify(verify::Args),
+    Inspect(inspect::Args),
+}
+
+pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
+    match args.what {
+        What::Create(args) => create::run(args, output),
+        What::Sign(args) => sign::run(&args, output),
+        What::Verify(args) => verify::run(&args, output),
+        What::Inspect(args) => inspect::run(&args, output),
+    }
+}

@@ -1,0 +1,79 @@
+//! `ramstrap ospkg create`.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::Result;
+use crate::commands::size;
+use crate::output::Output;
+use crate::package;
+use crate::package::Contents;
+use crate::package::Names;
+
+/// Create an OS package: NAME.zip with kernel and initramfs, and its descriptor NAME.json.
+///
+/// The same inputs give the same bytes. Both files are readable by everybody, as a web server
+/// needs them. Nobody boots the package before it is signed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The OS's kernel: a bzImage (vmlinuz) for x86-64.
+    #[arg(long, value_name = "FILE")]
+    kernel: PathBuf,
+    /// The OS's initramfs: the whole OS, it has no other root.
+    #[arg(long, value_name = "FILE")]
+    initramfs: PathBuf,
+    /// Kernel command line of the OS.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    cmdline: Option<String>,
+    /// A name for people; consoles and boot reports show it.
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// Where machines find the archive: an http(s) URL, or a path relative to the descriptor's.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// NAME (NAME.zip and NAME.json mean the same), or a directory for os-package.zip.
+    #[arg(long, value_name = "NAME|DIR")]
+    out: PathBuf,
+    /// Take a kernel that is not a bzImage.
+    #[arg(long)]
+    force: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst --url os.zip --out os
+  ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst \\
+      --cmdline 'console=ttyS0 panic=30' --label 'web servers 2026-11' \\
+      --url https://images.example.org/web/os.zip --out packages/os";
+
+pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
+    if args.url.as_deref().unwrap_or_default().is_empty() {
+        output.warning(
+            "no --url: machines cannot find the archive over the network; \
+             `--url NAME.zip` means beside the descriptor",
+        );
+    }
+    let names = Names::new(&args.out);
+    let contents = Contents {
+        kernel: args.kernel,
+        initramfs: args.initramfs,
+        cmdline: args.cmdline,
+        label: args.label,
+        url: args.url.unwrap_or_default(),
+        any_kernel: args.force,
+    };
+    let created = package::create(&contents, &names)?;
+    output.field("archive", names.archive.display());
+    output.field("descriptor", names.descriptor.display());
+    output.field("size", size(created.length));
+    output.field("SHA-256", created.digest);
+    output.result(json!({
+        "archive": names.archive,
+        "descriptor": names.descriptor,
+        "size": created.length,
+        "sha256": created.digest.to_string(),
+    }));
+    Ok(())
+}

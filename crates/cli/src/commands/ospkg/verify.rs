@@ -1,0 +1,180 @@
+//! `ramstrap ospkg verify`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use ospkg::Package;
+use ospkg::VerifiedPackage;
+use ospkg::bzimage::HEADER_LEN;
+use serde_json::json;
+use trust::Clock;
+use trust::Timestamp;
+use trust::TrustPolicy;
+
+use crate::Error;
+use crate::Result;
+use crate::boot_image;
+use crate::boot_image::Config;
+use crate::commands::size;
+use crate::dates;
+use crate::files;
+use crate::output::Output;
+use crate::package;
+use crate::package::Names;
+
+/// Say whether machines with a given trust policy boot an OS package.
+///
+/// Does what a machine does, up to the jump into the kernel: descriptor, signatures, archive,
+/// manifest, kernel and initramfs. The archive is NAME.zip beside the descriptor; `os_pkg_url` is
+/// not followed. Exit status: 0 accepted, 1 refused or unreadable, 2 wrong usage.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    judge: Judge,
+    /// How many distinct keys must have signed (with --signing-root).
+    #[arg(
+        long, value_name = "N", requires = "signing_root", conflicts_with = "trust_policy",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    threshold: Option<u64>,
+    /// Judge as of this moment, such as 2026-11-21 or 2026-11-21T22:07:17Z. Without it: now.
+    #[arg(long, value_name = "DATE", value_parser = dates::parse, allow_hyphen_values = true)]
+    at: Option<i64>,
+    /// The descriptor.
+    #[arg(value_name = "NAME.json")]
+    descriptor: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Judge {
+    /// A trust policy directory.
+    #[arg(long, value_name = "DIR")]
+    trust_policy: Option<PathBuf>,
+    /// Signing roots in PEM, in place of a directory; needs --threshold.
+    #[arg(long, value_name = "FILE", requires = "threshold")]
+    signing_root: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ramstrap ospkg verify --trust-policy trust-policy/ os.json
+  ramstrap ospkg verify --signing-root rootcert.pem --threshold 2 --at 2027-06-30 os.json";
+
+pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
+    let policy = policy(args, output)?;
+    let names = Names::of_descriptor(&args.descriptor)?;
+    let descriptor = names.read_descriptor()?;
+    let mut archive = names.open_archive()?;
+    let (digest, length) = names.digest_archive(&mut archive)?;
+    let at = args.at.unwrap_or_else(dates::now);
+    let clock = Clock::exactly(Timestamp::from_unix(at));
+    let authorized = trust::authorize(&policy, descriptor.endorsements(), digest, &clock)
+        .map_err(|refusal| {
+            let error = Error::coded(&refusal).on(names.descriptor.display());
+            refusal.skipped().iter().fold(error, |error, skipped| {
+                error.detail(format!("{skipped} [{}]", skipped.code))
+            })
+        })?;
+    let package = Package::open(authorized, digest, archive)
+        .map_err(|error| Error::coded(&error).on(names.archive.display()))?;
+    let package = package
+        .extract(Sink::default(), Sink::default(), |_, _| {})
+        .map_err(|error| Error::coded(&error).on(names.archive.display()))?;
+    if let Err(error) = package::check_kernel(&package.kernel().head) {
+        output.warning(format!("a machine will not boot this kernel: {error}"));
+    }
+    let url = descriptor.os_pkg_url();
+    if url.is_empty() {
+        output.warning("os_pkg_url is empty: machines cannot find the archive over the network");
+    } else if let Err(error) = package::check_url(url) {
+        output.warning(format!("machines cannot fetch the archive from os_pkg_url: {error}"));
+    }
+    tell(&names, &package, length, at, output);
+    Ok(())
+}
+
+fn policy(args: &Args, output: &mut Output) -> Result<TrustPolicy> {
+    if let Some(directory) = &args.judge.trust_policy {
+        let found = Config::read_trust_policy(directory)?;
+        let policy = boot_image::load_policy(&found).map_err(|it| it.on(directory.display()))?;
+        for warning in policy.document().warnings() {
+            output.warning(format!("{}: {warning}", directory.display()));
+        }
+        return Ok(policy);
+    }
+    match (&args.judge.signing_root, args.threshold) {
+        (Some(roots), Some(threshold)) => TrustPolicy::for_roots(&files::read(roots)?, threshold)
+            .map_err(|error| Error::coded(&error).on(roots.display())),
+        // clap has seen to it that this cannot be.
+        _ => Err(Error::usage("--trust-policy, or --signing-root and --threshold, is needed")),
+    }
+}
+
+/// Takes everything and keeps the start of it.
+#[derive(Debug, Default)]
+struct Sink {
+    head: Vec<u8>,
+    length: u64,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let room = HEADER_LEN.saturating_sub(self.head.len()).min(bytes.len());
+        self.head.extend_from_slice(bytes.get(..room).unwrap_or_default());
+        self.length += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn tell(
+    names: &Names,
+    package: &VerifiedPackage<Sink, Sink>,
+    length: u64,
+    at: i64,
+    output: &Output,
+) {
+    let authorized = package.authorized();
+    let manifest = package.manifest();
+    output.verdict(true, "accepted", names.descriptor.display());
+    if let Some(label) = &manifest.label {
+        output.field("label", label);
+    }
+    output.field("SHA-256", authorized.archive_digest());
+    output.field("size", size(length));
+    output.field("judged as of", dates::format(at));
+    output.field(
+        "signatures",
+        format!("{} valid, {} required", authorized.signers().len(), authorized.threshold()),
+    );
+    for signer in authorized.signers() {
+        let signer = report::SignerReport::from(signer);
+        output.field("signed by", format!("{} (until {})", signer.subject, signer.not_after));
+    }
+    for skipped in authorized.skipped() {
+        output.field("not counted", format!("{skipped} [{}]", skipped.code));
+    }
+    let signers: Vec<report::SignerReport> = authorized.signers().iter().map(Into::into).collect();
+    let skipped: Vec<report::SkippedReport> =
+        authorized.skipped().iter().map(Into::into).collect();
+    output.result(json!({
+        "verdict": "accepted",
+        "descriptor": names.descriptor,
+        "archive": names.archive,
+        "sha256": authorized.archive_digest().to_string(),
+        "size": length,
+        "at": dates::format(at),
+        "threshold": authorized.threshold(),
+        "signers": signers,
+        "skipped": skipped,
+        "label": manifest.label,
+        "cmdline": manifest.cmdline,
+        "kernel_size": package.kernel().length,
+        "initramfs_size": package.initramfs().length,
+    }));
+}

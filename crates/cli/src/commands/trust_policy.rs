@@ -1,0 +1,129 @@
+//! `ramstrap trust-policy`: checks before a policy is embedded.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+use trust::FetchMethod;
+use trust::PolicyDocument;
+use trust::Timestamp;
+use trust::TrustPolicy;
+
+use super::count;
+use crate::Error;
+use crate::Result;
+use crate::boot_image;
+use crate::boot_image::Config;
+use crate::dates;
+use crate::files;
+use crate::output::Output;
+
+/// Check a trust policy.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true, after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ramstrap trust-policy check trust_policy.json
+  ramstrap trust-policy check /etc/trust_policy/";
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Check(Check),
+}
+
+/// Judge a trust policy exactly as a machine will. The normal form goes to stdout.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+struct Check {
+    /// `trust_policy.json` alone, or the whole directory with its certificates.
+    #[arg(value_name = "FILE|DIR")]
+    path: PathBuf,
+}
+
+pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
+    let What::Check(Check { path }) = &args.what;
+    if path.is_dir() { directory(path, output) } else { file(path, output) }
+}
+
+fn file(path: &Path, output: &mut Output) -> Result<()> {
+    let document = PolicyDocument::parse(&files::read(path)?)
+        .map_err(|error| Error::coded(&error).on(path.display()))?;
+    tell(&document, None, output)
+}
+
+fn directory(path: &Path, output: &mut Output) -> Result<()> {
+    let found = Config::read_trust_policy(path)?;
+    let policy =
+        boot_image::load_policy(&found).map_err(|error| error.on(path.display()))?;
+    for name in found.keys().filter(|it| !boot_image::POLICY_FILES.contains(&it.as_str())) {
+        output.warning(format!("{name} is not part of a trust policy and is not embedded"));
+    }
+    if policy.signing_roots().len() as u64 == 0 {
+        output.warning("no signing root can be used");
+    }
+    let now = Timestamp::from_unix(dates::now());
+    for root in policy.signing_roots().iter().filter(|root| root.not_after() < now) {
+        output.warning(format!("the signing root {} expired on {}", root.label(), root.not_after()));
+    }
+    tell(policy.document(), Some(&policy), output)
+}
+
+fn tell(document: &PolicyDocument, policy: Option<&TrustPolicy>, output: &mut Output) -> Result<()> {
+    for warning in document.warnings() {
+        output.warning(warning);
+    }
+    let meaning = meaning(document, policy);
+    let normal = serde_json::to_value(document)
+        .map_err(|error| Error::new(format!("writing the normal form: {error}")))?;
+    output.line(serde_json::to_string_pretty(document).unwrap_or_default());
+    if !output.is_json() {
+        for sentence in &meaning {
+            output.note(sentence);
+        }
+    }
+    let mut result = json!({ "trust_policy": normal, "meaning": meaning });
+    if let Some(policy) = policy {
+        result["report"] = serde_json::to_value(policy.report()).unwrap_or_default();
+        result["tls_roots"] = policy.tls_roots().len().into();
+    }
+    output.result(result);
+    Ok(())
+}
+
+fn meaning(document: &PolicyDocument, policy: Option<&TrustPolicy>) -> Vec<String> {
+    let threshold = usize::try_from(document.threshold()).unwrap_or(usize::MAX);
+    let mut sentences =
+        vec![format!("An OS package boots with valid signatures by {}.", distinct(threshold))];
+    sentences.push(match document.fetch_method() {
+        FetchMethod::Network => "It comes over the network.".to_owned(),
+        FetchMethod::Initramfs => "It comes from the boot image itself.".to_owned(),
+    });
+    if !document.denied_keys().is_empty() {
+        let denied = count(document.denied_keys().len(), "key");
+        sentences.push(format!("{denied} never count, whoever issued their certificates."));
+    }
+    if let Some(policy) = policy {
+        for root in policy.signing_roots() {
+            sentences.push(format!(
+                "Signers are issued by {} (valid until {}).",
+                root.label(),
+                root.not_after()
+            ));
+        }
+        sentences.push(match policy.tls_roots().len() {
+            0 => "There are no TLS roots: https cannot work, only http.".to_owned(),
+            roots => format!("HTTPS servers are checked against {}.", count(roots, "TLS root")),
+        });
+    }
+    sentences
+}
+
+fn distinct(threshold: usize) -> String {
+    if threshold == 1 { "1 key".to_owned() } else { format!("{threshold} distinct keys") }
+}

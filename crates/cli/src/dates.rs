@@ -1,0 +1,75 @@
+//! Dates as operators write them: RFC 3339, or a day, in UTC.
+
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+/// Seconds of a day.
+pub const DAY: i64 = 86_400;
+
+/// Reads `2026-11-21T22:07:17Z`, another RFC 3339 date with its offset, or `2026-11-21`, which is
+/// the first second of that day in UTC. Gives Unix seconds.
+///
+/// # Errors
+/// One line that says how a date is written.
+pub fn parse(text: &str) -> Result<i64, String> {
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Ok(timestamp.as_second());
+    }
+    let day = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    if let (true, Ok(date)) = (day, text.parse::<Date>()) {
+        if let Ok(midnight) = date.to_zoned(TimeZone::UTC) {
+            return Ok(midnight.timestamp().as_second());
+        }
+    }
+    Err("write it as 2026-11-21T22:07:17Z or 2026-11-21 (UTC)".to_owned())
+}
+
+/// As [`parse`], but a whole number is taken as Unix seconds (the form of `SOURCE_DATE_EPOCH`).
+///
+/// # Errors
+/// One line that says how a date is written.
+pub fn parse_or_epoch(text: &str) -> Result<i64, String> {
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(i64::from(seconds)),
+        Err(_) => parse(text).map_err(|words| format!("{words}, or as Unix seconds")),
+    }
+}
+
+/// The time of this computer, in Unix seconds.
+#[must_use]
+pub fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// RFC 3339 in UTC, to the second.
+#[must_use]
+pub fn format(unix: i64) -> String {
+    Timestamp::from_second(unix).map_or_else(|_| unix.to_string(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_mean_utc() {
+        assert_eq!(parse("1970-01-02").unwrap(), DAY);
+        assert_eq!(parse("1970-01-02T00:00:00Z").unwrap(), DAY);
+        assert_eq!(parse("1970-01-02T02:00:00+02:00").unwrap(), DAY);
+        assert_eq!(format(DAY), "1970-01-02T00:00:00Z");
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in ["", "yesterday", "2026-13-01", "2026-02-30", "2026-1-1", "20261121", "1.5"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_or_epoch("86400").unwrap(), DAY);
+    }
+}

@@ -1,0 +1,138 @@
+//! What went wrong, on which input, and what to do about it.
+
+use core::fmt;
+use std::path::Path;
+
+use report::Code;
+use report::Coded;
+
+/// How the process ends when this error reaches the top.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exit {
+    /// Refused, or an input that cannot be used: status 1.
+    Refused,
+    /// Wrong usage: status 2.
+    Usage,
+}
+
+/// An error for an operator: what failed on which input, with the stable code where there is one,
+/// further lines, and a remedy.
+///
+/// `Display` is one line, without code and remedy; the printer of the tool adds both.
+#[derive(Clone, Debug)]
+pub struct Error {
+    code: Option<Code>,
+    exit: Exit,
+    message: String,
+    details: Vec<String>,
+    remedy: Option<String>,
+}
+
+/// Result with an [`Error`].
+pub type Result<T, E = Error> = core::result::Result<T, E>;
+
+impl Error {
+    /// An input was refused or could not be used, and no code fits.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            code: None,
+            exit: Exit::Refused,
+            message: message.into(),
+            details: Vec::new(),
+            remedy: None,
+        }
+    }
+
+    /// The command was not used as it is meant to be.
+    #[must_use]
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, ..Self::new(message) }
+    }
+
+    /// An error of one of the crates below, with its code.
+    #[must_use]
+    pub fn coded<E: Coded + fmt::Display>(error: &E) -> Self {
+        match error.code() {
+            // Speaks of the bootloader; here it is a file that could not be read or written.
+            Code::Internal => Self::new(error.to_string()),
+            code => Self::with_code(code, error.to_string()),
+        }
+    }
+
+    /// A failure with this code.
+    #[must_use]
+    pub fn with_code(code: Code, message: impl Into<String>) -> Self {
+        Self { code: Some(code), ..Self::new(message) }
+    }
+
+    /// A file that could not be read or written.
+    #[must_use]
+    pub fn io(what: &str, path: &Path, error: &std::io::Error) -> Self {
+        let error = Self::new(format!("cannot {what} {}: {}", path.display(), io_reason(error)));
+        error.remedy("check the path and its permissions")
+    }
+
+    /// Says which input it was about.
+    #[must_use]
+    pub fn on(mut self, input: impl fmt::Display) -> Self {
+        self.message = format!("{input}: {}", self.message);
+        self
+    }
+
+    /// Adds a line to the explanation.
+    #[must_use]
+    pub fn detail(mut self, line: impl Into<String>) -> Self {
+        self.details.push(line.into());
+        self
+    }
+
+    /// Says what to do; takes the place of the code's own remedy.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The stable code, if there is one.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        self.code
+    }
+
+    /// How the process ends.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Further lines of the explanation.
+    #[must_use]
+    pub fn details(&self) -> &[String] {
+        &self.details
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy_text(&self) -> Option<&str> {
+        self.remedy.as_deref().or_else(|| self.code.map(Code::remedy))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The reason alone, without Rust's `(os error N)`.
+pub(crate) fn io_reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let plain = text.split(" (os error").next().unwrap_or(&text).to_owned();
+    let mut letters = plain.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().collect::<String>() + letters.as_str()
+    })
+}

@@ -1,0 +1,146 @@
+//! Reading whole files, and writing them so that a reader sees either all of a file or nothing.
+
+use std::fs;
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use tempfile::NamedTempFile;
+
+use crate::Error;
+use crate::Result;
+
+/// For what a web server or another user has to read.
+pub const PUBLIC: u32 = 0o644;
+/// For keys and other secrets.
+pub const SECRET: u32 = 0o600;
+
+/// Small inputs (keys, certificates, policies, configurations, descriptors) end here.
+const MAX_SMALL_FILE: u64 = 16 << 20;
+
+/// Reads a file that is meant to be small, at most 16 MiB.
+///
+/// # Errors
+/// If it cannot be read, or is larger.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let failed = |error: io::Error| Error::io("read", path, &error);
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .map_err(failed)?
+        .take(MAX_SMALL_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > MAX_SMALL_FILE {
+        return Err(Error::new(format!("{} is larger than 16 MiB", path.display()))
+            .remedy("is it the right file? nothing of this kind is that large"));
+    }
+    Ok(bytes)
+}
+
+/// Reads a file of any size.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read_large(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|error| Error::io("read", path, &error))
+}
+
+/// A file that takes its name only when it is complete. Dropped before that, it leaves nothing.
+#[derive(Debug)]
+pub struct NewFile {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+impl NewFile {
+    /// Starts a file beside `path`; its directory must exist.
+    ///
+    /// # Errors
+    /// If the directory is missing or not writable.
+    pub fn create(path: &Path) -> Result<Self> {
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if path.is_dir() {
+            return Err(Error::new(format!("{} is a directory", path.display()))
+                .remedy("give the name of a file"));
+        }
+        let file = NamedTempFile::with_prefix_in(".ramstrap-", directory)
+            .map_err(|error| Error::io("write", path, &error))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Gives the file its name and exactly this mode, whatever the umask. Without `replace`, an
+    /// existing file is left alone and the call fails.
+    ///
+    /// # Errors
+    /// If the name is taken and `replace` is false, or if the disk is full.
+    pub fn publish(self, mode: u32, replace: bool) -> Result<()> {
+        let Self { path, file } = self;
+        let failed = |error: &io::Error| Error::io("write", &path, error);
+        file.as_file()
+            .set_permissions(fs::Permissions::from_mode(mode))
+            .and_then(|()| file.as_file().sync_all())
+            .map_err(|error| failed(&error))?;
+        if replace {
+            file.persist(&path).map_err(|error| failed(&error.error))?;
+            return Ok(());
+        }
+        match file.persist_noclobber(&path) {
+            Ok(_) => Ok(()),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(exists(&path)),
+            Err(error) => Err(failed(&error.error)),
+        }
+    }
+
+    /// The handle, for writers that also seek.
+    pub fn file(&mut self) -> &mut fs::File {
+        self.file.as_file_mut()
+    }
+
+    /// Where it will be.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.file.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Writes a whole file under its name at once.
+///
+/// # Errors
+/// As [`NewFile::create`] and [`NewFile::publish`].
+pub fn write(path: &Path, bytes: &[u8], mode: u32, replace: bool) -> Result<()> {
+    let mut new = NewFile::create(path)?;
+    new.write_all(bytes).map_err(|error| Error::io("write", path, &error))?;
+    new.publish(mode, replace)
+}
+
+/// Refuses if one of these files exists: asked before anything of a set is written.
+///
+/// # Errors
+/// If one exists.
+pub fn refuse_existing(paths: &[&Path]) -> Result<()> {
+    match paths.iter().find(|path| path.symlink_metadata().is_ok()) {
+        Some(path) => Err(exists(path)),
+        None => Ok(()),
+    }
+}
+
+fn exists(path: &Path) -> Error {
+    Error::new(format!("{} exists already", path.display()))
+        .remedy("choose another name, or replace it with --force")
+}

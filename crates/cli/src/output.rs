@@ -1,0 +1,189 @@
+//! What goes to the terminal: results on stdout, warnings and errors on stderr.
+//!
+//! Colours only where a terminal shows them, and never with `NO_COLOR`. With `--json` stdout has
+//! exactly one JSON document.
+
+use core::fmt::Display;
+use std::io::IsTerminal;
+use std::io::Write;
+
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::Error;
+
+const BOLD: &str = "1";
+const RED: &str = "1;31";
+const YELLOW: &str = "1;33";
+const GREEN: &str = "1;32";
+const CYAN: &str = "1;36";
+
+/// Where a command tells what it did.
+#[derive(Debug)]
+pub(crate) struct Output {
+    json: bool,
+    colour_out: bool,
+    colour_err: bool,
+    warnings: Vec<String>,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && std::env::var_os("TERM").is_none_or(|value| value != "dumb");
+        Self {
+            json,
+            colour_out: colours && std::io::stdout().is_terminal(),
+            colour_err: colours && std::io::stderr().is_terminal(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Whether a script reads stdout.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// A line of the result, for people only.
+    pub(crate) fn line(&self, text: impl Display) {
+        if !self.json {
+            put(std::io::stdout(), &clean(&text.to_string()));
+        }
+    }
+
+    /// A verdict such as `accepted` in its colour, then words.
+    pub(crate) fn verdict(&self, good: bool, word: &str, text: impl Display) {
+        let colour = if good { GREEN } else { RED };
+        let word = paint(self.colour_out, colour, word);
+        if !self.json {
+            put(std::io::stdout(), &format!("{word}: {}", clean(&text.to_string())));
+        }
+    }
+
+    /// A name and its value, in columns.
+    pub(crate) fn field(&self, name: &str, value: impl Display) {
+        if !self.json {
+            let name = paint(self.colour_out, BOLD, &format!("{name:<14}"));
+            put(std::io::stdout(), &format!("{name} {}", clean(&value.to_string())));
+        }
+    }
+
+    /// Something that works but is probably not meant.
+    pub(crate) fn warning(&mut self, text: impl Display) {
+        let text = clean(&text.to_string());
+        let word = paint(self.colour_err, YELLOW, "warning");
+        put(std::io::stderr(), &format!("{word}: {text}"));
+        self.warnings.push(text);
+    }
+
+    /// Progress that a person wants to see, on stderr.
+    pub(crate) fn note(&self, text: impl Display) {
+        put(std::io::stderr(), &clean(&text.to_string()));
+    }
+
+    /// The result for a script: `ok` and the warnings are added to it.
+    pub(crate) fn result(&self, value: Value) {
+        if !self.json {
+            return;
+        }
+        let mut object = match value {
+            Value::Object(object) => object,
+            other => Map::from_iter([("result".to_owned(), other)]),
+        };
+        object.insert("ok".to_owned(), Value::Bool(true));
+        if !self.warnings.is_empty() {
+            object.insert("warnings".to_owned(), self.warnings.clone().into());
+        }
+        let text = serde_json::to_string_pretty(&object).unwrap_or_default();
+        put(std::io::stdout(), &text);
+    }
+
+    /// One JSON document a line, for what goes on happening.
+    pub(crate) fn event(&self, value: &impl serde::Serialize) {
+        if self.json {
+            put(std::io::stdout(), &serde_json::to_string(value).unwrap_or_default());
+        }
+    }
+
+    /// The only place that prints errors.
+    pub(crate) fn error(&self, error: &Error) {
+        self.explain(error);
+        self.failed(error);
+    }
+
+    /// The error for a script, if one reads.
+    pub(crate) fn failed(&self, error: &Error) {
+        if !self.json {
+            return;
+        }
+        let mut object = Map::from_iter([("ok".to_owned(), Value::Bool(false))]);
+        let mut add = |name: &str, value: Value| object.insert(name.to_owned(), value);
+        if let Some(code) = error.code() {
+            add("code", code.id().into());
+            add("class", code.class().to_string().into());
+            add("title", code.title().into());
+        }
+        add("error", clean(&error.to_string()).into());
+        if !error.details().is_empty() {
+            add("details", error.details().iter().map(|it| clean(it)).collect());
+        }
+        if let Some(remedy) = error.remedy_text() {
+            add("remedy", remedy.into());
+        }
+        if !self.warnings.is_empty() {
+            add("warnings", self.warnings.clone().into());
+        }
+        put(std::io::stdout(), &serde_json::to_string_pretty(&object).unwrap_or_default());
+    }
+
+    fn explain(&self, error: &Error) {
+        let mut lines = Vec::new();
+        match error.code() {
+            Some(code) => {
+                let word = paint(self.colour_err, RED, &format!("error[{code}]"));
+                lines.push(format!("{word}: {}", code.title()));
+                lines.push(format!("  {}", clean(&error.to_string())));
+            }
+            None => {
+                let word = paint(self.colour_err, RED, "error");
+                lines.push(format!("{word}: {}", clean(&error.to_string())));
+            }
+        }
+        lines.extend(error.details().iter().map(|line| format!("  {}", clean(line))));
+        if let Some(remedy) = error.remedy_text() {
+            lines.push(format!("{}: {remedy}", paint(self.colour_err, CYAN, "help")));
+        }
+        put(std::io::stderr(), &lines.join("\n"));
+    }
+}
+
+fn paint(colours: bool, colour: &str, text: &str) -> String {
+    if colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// What comes out of files must not steer the terminal.
+fn clean(text: &str) -> String {
+    let tame = |letter: char| match letter {
+        '\n' => '\n',
+        letter if letter.is_control() => '\u{fffd}',
+        // Marks that turn the direction of text around.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        letter => letter,
+    };
+    text.chars().map(tame).collect()
+}
+
+/// A reader that went away (`| head`) is no error.
+fn put(mut stream: impl Write, text: &str) {
+    let _ = writeln!(stream, "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clean;
+
+    #[test]
+    fn escapes_from_files_do_not_reach_the_terminal() {
+        assert_eq!(clean("a\x1b[31mb\u{202e}c\nd"), "a\u{fffd}[31mb\u{fffd}c\nd");
+    }
+}

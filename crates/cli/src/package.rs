@@ -1,0 +1,320 @@
+//! OS packages on disk: an archive `NAME.zip` and its descriptor `NAME.json` beside each other.
+
+use core::cell::RefCell;
+use std::fs::File;
+use std::io::Read;
+use std::io::Seek;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use ospkg::CreateOptions;
+use ospkg::Descriptor;
+use ospkg::Input;
+use ospkg::bzimage::BzImage;
+use ospkg::bzimage::HEADER_LEN;
+use report::Code;
+use sha2::Digest;
+use sha2::Sha256;
+use trust::Sha256Digest;
+use url::Url;
+
+use crate::Error;
+use crate::Result;
+use crate::certificate::Certificate;
+use crate::files;
+use crate::files::NewFile;
+use crate::keys::PrivateKey;
+use crate::progress::Progress;
+
+/// Name in a directory when no other is given.
+const DEFAULT_NAME: &str = "os-package";
+
+/// The two files of an OS package.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Names {
+    /// `NAME.zip`.
+    pub archive: PathBuf,
+    /// `NAME.json`.
+    pub descriptor: PathBuf,
+}
+
+impl Names {
+    /// From what a user calls the package: `NAME`, `NAME.zip`, `NAME.json`, or a directory, where
+    /// it will be called `os-package`.
+    #[must_use]
+    pub fn new(out: &Path) -> Self {
+        let ends_as_directory = out.as_os_str().to_string_lossy().ends_with('/');
+        if ends_as_directory || out.is_dir() {
+            return Self::new(&out.join(DEFAULT_NAME));
+        }
+        let stem = match out.extension().and_then(|it| it.to_str()) {
+            Some("zip" | "json") => out.with_extension(""),
+            _ => out.to_owned(),
+        };
+        let with = |suffix: &str| {
+            let mut name = stem.clone().into_os_string();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        Self { archive: with(".zip"), descriptor: with(".json") }
+    }
+
+    /// From the path of a descriptor, whose name must end in `.json`.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn of_descriptor(path: &Path) -> Result<Self> {
+        if path.extension().is_none_or(|it| it != "json") {
+            return Err(Error::new(format!("{} is not named NAME.json", path.display()))
+                .remedy("give the descriptor; its archive is NAME.zip beside it"));
+        }
+        Ok(Self { archive: path.with_extension("zip"), descriptor: path.to_owned() })
+    }
+
+    /// Reads the descriptor.
+    ///
+    /// # Errors
+    /// If it cannot be read or parsed.
+    pub fn read_descriptor(&self) -> Result<Descriptor> {
+        Descriptor::parse(&files::read(&self.descriptor)?)
+            .map_err(|error| Error::coded(&error).on(self.descriptor.display()))
+    }
+
+    /// Opens the archive.
+    ///
+    /// # Errors
+    /// If it is missing or cannot be read.
+    pub fn open_archive(&self) -> Result<File> {
+        File::open(&self.archive).map_err(|error| {
+            Error::io("read", &self.archive, &error).remedy(format!(
+                "the archive of {} must be beside it under this name",
+                self.descriptor.display()
+            ))
+        })
+    }
+
+    /// SHA-256 and length of the archive; afterwards the file is at its start again.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn digest_archive(&self, file: &mut File) -> Result<(Sha256Digest, u64)> {
+        let failed = |error: std::io::Error| Error::io("read", &self.archive, &error);
+        let length = file.metadata().map_err(failed)?.len();
+        let mut progress = Progress::bytes("hashing", length);
+        let mut reader = progress.reader(&mut *file);
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 256 << 10];
+        let mut total = 0;
+        loop {
+            let read = reader.read(&mut buffer).map_err(failed)?;
+            if read == 0 {
+                break;
+            }
+            hash.update(buffer.get(..read).unwrap_or_default());
+            total += read as u64;
+        }
+        file.rewind().map_err(failed)?;
+        Ok((Sha256Digest::from_bytes(hash.finalize().into()), total))
+    }
+}
+
+/// What goes into a package.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    /// An x86-64 bzImage.
+    pub kernel: PathBuf,
+    /// Its initramfs.
+    pub initramfs: PathBuf,
+    /// Kernel command line.
+    pub cmdline: Option<String>,
+    /// A name for people.
+    pub label: Option<String>,
+    /// Where machines find the archive: absolute, or relative to the descriptor.
+    pub url: String,
+    /// Take a kernel that is no bzImage.
+    pub any_kernel: bool,
+}
+
+/// A package that was created.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// SHA-256 of the archive: what signers sign.
+    pub digest: Sha256Digest,
+    /// Length of the archive.
+    pub length: u64,
+}
+
+/// Writes both files of an unsigned package, readable by everybody. The same contents give the
+/// same bytes.
+///
+/// # Errors
+/// If an input cannot be read or used, or an output cannot be written.
+pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
+    let (mut kernel, kernel_length) = open_input(&contents.kernel, Code::KernelMissing)?;
+    let (initramfs, initramfs_length) = open_input(&contents.initramfs, Code::InitramfsMissing)?;
+    if !contents.any_kernel {
+        refuse_other_kernels(&mut kernel, &contents.kernel)?;
+    }
+    check_url(&contents.url).map_err(|error| error.on(format!("--url {:?}", contents.url)))?;
+    let descriptor =
+        Descriptor::new(&contents.url).map_err(|error| Error::coded(&error).on("--url"))?;
+    let options = CreateOptions {
+        label: contents.label.clone().unwrap_or_default(),
+        cmdline: contents.cmdline.clone().unwrap_or_default(),
+        kernel_name: base_name(&contents.kernel)?,
+        initramfs_name: base_name(&contents.initramfs)?,
+    };
+    let mut archive = NewFile::create(&names.archive)?;
+    {
+        let total = kernel_length.saturating_add(initramfs_length);
+        let progress = RefCell::new(Progress::bytes("packing", total));
+        let out = std::io::BufWriter::with_capacity(1 << 20, archive.file());
+        ospkg::create(
+            out,
+            &options,
+            Input { len: kernel_length, data: Progress::shared_reader(&progress, kernel) },
+            Input { len: initramfs_length, data: Progress::shared_reader(&progress, initramfs) },
+        )
+        .map_err(|error| Error::coded(&error).on(names.archive.display()))?;
+    }
+    let failed = |error: std::io::Error| Error::io("write", &names.archive, &error);
+    archive.file().rewind().map_err(failed)?;
+    let (digest, length) = names.digest_archive(archive.file())?;
+    // The descriptor last: who finds it finds its archive.
+    archive.publish(files::PUBLIC, true)?;
+    write_descriptor(&names.descriptor, &descriptor)?;
+    Ok(Created { digest, length })
+}
+
+/// A signature that was added.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// SHA-256 of the archive: what was signed.
+    pub digest: Sha256Digest,
+    /// Signatures in the descriptor now.
+    pub signatures: usize,
+}
+
+/// Signs a package: adds certificate and signature to its descriptor.
+///
+/// # Errors
+/// If key and certificate do not belong together, the certificate has signed already, or a file
+/// cannot be read or written.
+pub fn sign(names: &Names, key: &PrivateKey, certificate: &Certificate) -> Result<Signed> {
+    if !certificate.is_of(&key.public())? {
+        return Err(Error::new("the private key does not belong to the certificate")
+            .remedy("give the certificate that was issued for this very key"));
+    }
+    let mut descriptor = names.read_descriptor()?;
+    let mut archive = names.open_archive()?;
+    let (digest, _) = names.digest_archive(&mut archive)?;
+    let signature = ospkg::sign(key.signing_key(), digest);
+    descriptor
+        .push(&certificate.to_pem()?, &signature)
+        .map_err(|error| Error::coded(&error).on(names.descriptor.display()))?;
+    write_descriptor(&names.descriptor, &descriptor)?;
+    Ok(Signed { digest, signatures: descriptor.endorsements().len() })
+}
+
+/// Whether machines can find an archive at this `os_pkg_url`: an http(s) URL or a reference
+/// relative to the descriptor's, whose path ends in `.zip`. Empty is for packages that are not
+/// fetched.
+///
+/// # Errors
+/// [`Code::ArchiveUrlInvalid`] with the reason.
+pub fn check_url(os_pkg_url: &str) -> Result<()> {
+    let refused = |why: &str| Err(Error::with_code(Code::ArchiveUrlInvalid, why));
+    if os_pkg_url.is_empty() {
+        return Ok(());
+    }
+    let somewhere = Url::parse("https://host.invalid/directory/name.json");
+    let Ok(url) = somewhere.and_then(|base| base.join(os_pkg_url)) else {
+        return refused("it is not a URL");
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        return refused("its scheme is neither http nor https");
+    }
+    if !url.path().ends_with(".zip") {
+        return refused("its path does not end in .zip");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return refused("it holds a user name or password, and everybody can read a descriptor");
+    }
+    Ok(())
+}
+
+/// Whether this is the start ([`HEADER_LEN`] bytes) of a kernel that can be booted.
+///
+/// # Errors
+/// The reason.
+pub fn check_kernel(start: &[u8]) -> Result<()> {
+    BzImage::parse(start).map(drop).map_err(|error| Error::coded(&error))
+}
+
+fn refuse_other_kernels(kernel: &mut File, path: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| Error::io("read", path, &error);
+    let mut head = Vec::new();
+    kernel.take(HEADER_LEN as u64).read_to_end(&mut head).map_err(failed)?;
+    kernel.rewind().map_err(failed)?;
+    check_kernel(&head).map_err(|error| {
+        error.on(path.display()).remedy(
+            "use the vmlinuz or bzImage file of an x86-64 kernel; --force packs it all the same",
+        )
+    })
+}
+
+fn open_input(path: &Path, empty: Code) -> Result<(File, u64)> {
+    let failed = |error: std::io::Error| Error::io("read", path, &error);
+    let file = File::open(path).map_err(failed)?;
+    let data = file.metadata().map_err(failed)?;
+    if !data.is_file() {
+        return Err(Error::new(format!("{} is not a regular file", path.display()))
+            .remedy("its length must be known beforehand: write it to a file first"));
+    }
+    if data.len() == 0 {
+        return Err(Error::with_code(empty, format!("{} is empty", path.display())));
+    }
+    Ok((file, data.len()))
+}
+
+fn base_name(path: &Path) -> Result<String> {
+    path.file_name().and_then(|name| name.to_str()).map(ToOwned::to_owned).ok_or_else(|| {
+        Error::new(format!("the name of {} is not UTF-8", path.display()))
+            .remedy("rename the file")
+    })
+}
+
+fn write_descriptor(path: &Path, descriptor: &Descriptor) -> Result<()> {
+    let mut file = NewFile::create(path)?;
+    file.write_all(descriptor.to_json().as_bytes())
+        .map_err(|error| Error::io("write", path, &error))?;
+    file.publish(files::PUBLIC, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_lead_nowhere_are_refused() {
+        for good in ["", "os.zip", "../x/os.zip?v=1", "https://a.example/os.zip", "//b/os.zip"] {
+            assert!(check_url(good).is_ok(), "{good}");
+        }
+        for bad in ["os", "ftp://a/os.zip", "https://u:p@a/os.zip", "https://", "ht!tp://[", "#.zip"] {
+            assert!(check_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn any_of_its_names_means_the_package() {
+        for name in ["/x/os", "/x/os.zip", "/x/os.json"] {
+            let names = Names::new(Path::new(name));
+            assert_eq!(names.archive, Path::new("/x/os.zip"));
+            assert_eq!(names.descriptor, Path::new("/x/os.json"));
+        }
+        assert_eq!(Names::new(Path::new("/x/os-1.2")).archive, Path::new("/x/os-1.2.zip"));
+        assert_eq!(Names::new(Path::new("/none/")).archive, Path::new("/none/os-package.zip"));
+        assert!(Names::of_descriptor(Path::new("os.zip")).is_err());
+    }
+}

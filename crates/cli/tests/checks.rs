@@ -1,0 +1,116 @@
+//! Configuration checks, help, and the small commands.
+
+mod support;
+
+use support::Lab;
+use support::json;
+
+#[test]
+fn a_trust_policy_is_judged_alone_or_as_a_directory() {
+    let lab = Lab::with_signers();
+    let ran = lab.ok("trust-policy check policy/trust_policy.json");
+    let normal: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(normal["ospkg_signature_threshold"], 2);
+    assert!(ran.stderr.contains("2 distinct keys"), "{}", ran.stderr);
+    let ran = lab.ok("trust-policy check policy");
+    assert!(ran.stderr.contains("only http"), "{}", ran.stderr);
+    let result = json(&lab.ok("trust-policy check policy --json"));
+    assert_eq!(result["ok"], true);
+    assert_eq!(result["report"]["signing_roots"].as_array().unwrap().len(), 1);
+
+    lab.write("p.json", r#"{"ospkg_signature_threshold": 0, "ospkg_fetch_method": "network"}"#);
+    lab.refused("trust-policy check p.json", "error[E0103]");
+    lab.write("p.json", "[");
+    lab.refused("trust-policy check p.json", "error[E0102]");
+    lab.refused("trust-policy check none.json", "cannot read none.json");
+    assert_eq!(json(&lab.run("trust-policy check p.json --json"))["code"], "E0102");
+    lab.write(
+        "p.json",
+        r#"{"ospkg_signature_threshold": 1, "ospkg_fetch_method": "network", "colour": 1}"#,
+    );
+    let ran = lab.ok("trust-policy check p.json");
+    assert!(ran.stderr.contains("warning: ") && ran.stderr.contains("colour"), "{}", ran.stderr);
+    lab.write("policy/ospkg_trust_policy", "quorum none");
+    lab.refused("trust-policy check policy", "error[E0106]");
+}
+
+#[test]
+fn a_host_configuration_is_judged_and_explained() {
+    let lab = Lab::new();
+    lab.write(
+        "h.json",
+        r#"{"network_mode": "static", "host_ip": "192.0.2.2/24", "gateway": "192.0.2.1",
+            "ospkg_pointer": "https://a.example/os.json,https://b.example/os.json"}"#,
+    );
+    let ran = lab.ok("host-config check h.json");
+    let normal: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(normal["host_ip"], "192.0.2.2/24");
+    assert!(ran.stderr.contains("Failing that, https://b.example/os.json"), "{}", ran.stderr);
+    assert_eq!(json(&lab.ok("host-config check h.json --json"))["ok"], true);
+    lab.write("h.json", r#"{"network_mode": "static", "ospkg_pointer": "https://a.example/x"}"#);
+    lab.refused("host-config check h.json", "error[E0113]");
+    lab.write("h.json", "");
+    lab.refused("host-config check h.json", "error[E0112]");
+    lab.refused("host-config check none", "cannot read none");
+    assert_eq!(lab.run("host-config check").status, 2);
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    let lab = Lab::new();
+    for words in [
+        "",
+        "keygen",
+        "keygen root",
+        "keygen certificate",
+        "ospkg",
+        "ospkg create",
+        "ospkg sign",
+        "ospkg verify",
+        "ospkg inspect",
+        "trust-policy",
+        "trust-policy check",
+        "host-config",
+        "host-config check",
+        "boot-image",
+        "boot-image build",
+        "serve",
+        "explain",
+        "completions",
+        "man",
+    ] {
+        let help = lab.ok(&format!("{words} --help")).stdout;
+        assert!(help.contains("Examples:\n  ramstrap "), "{words}: {help}");
+        assert!(!help.contains("allow-invalid"), "{words}");
+    }
+    assert!(lab.ok("--version").stdout.starts_with("ramstrap "));
+}
+
+#[test]
+fn codes_are_explained() {
+    let lab = Lab::new();
+    let ran = lab.ok("explain e0404");
+    assert!(ran.stdout.contains("not enough valid signatures"), "{}", ran.stdout);
+    let all = json(&lab.ok("explain --json"));
+    assert!(all["codes"].as_array().unwrap().len() > 50);
+    assert!(lab.ok("explain").stdout.lines().all(|line| line.starts_with('E')));
+}
+
+#[test]
+fn completions_and_manual_pages_are_written() {
+    let lab = Lab::new();
+    assert!(lab.ok("completions bash").stdout.contains("ramstrap"));
+    assert!(lab.ok("completions zsh").stdout.contains("boot-image"));
+    lab.ok("man pages");
+    let page = String::from_utf8(lab.read("pages/ramstrap-ospkg-verify.1")).unwrap();
+    assert!(page.contains("signing\\-root"), "{page}");
+    assert!(lab.path("pages/ramstrap.1").exists());
+}
+
+#[test]
+fn no_colours_outside_terminals() {
+    let lab = Lab::with_signers();
+    lab.package();
+    let ran = lab.run("ospkg verify --trust-policy policy os.json");
+    assert!(!ran.stderr.contains('\x1b'), "{:?}", ran.stderr);
+}

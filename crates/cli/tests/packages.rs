@@ -1,0 +1,314 @@
+//! From keys to a package that is accepted, and every way in which it is not.
+
+mod support;
+
+use std::process::Command;
+
+use support::Lab;
+use support::issue;
+use support::json;
+use support::mode;
+
+const VERIFY: &str = "ospkg verify --trust-policy policy os.json";
+
+#[test]
+fn two_of_three_signers_are_enough_and_one_is_not() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.refused(VERIFY, "error[E0404]: not enough valid signatures");
+    lab.sign("a");
+    lab.refused(VERIFY, "error[E0404]");
+    lab.sign("c");
+    let ran = lab.ok(VERIFY);
+    assert!(ran.stdout.contains("accepted: os.json"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "");
+
+    let result = json(&lab.ok(&format!("{VERIFY} --json")));
+    assert_eq!(result["ok"], true);
+    assert_eq!(result["verdict"], "accepted");
+    assert_eq!(result["signers"].as_array().unwrap().len(), 2);
+    assert_eq!(result["initramfs_size"], 300_000);
+    lab.ok("ospkg verify --signing-root rootcert.pem --threshold 2 os.json");
+    lab.refused("ospkg verify --signing-root rootcert.pem --threshold 3 os.json", "error[E0404]");
+}
+
+#[test]
+fn one_key_under_two_certificates_counts_once() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    lab.ok("keygen certificate --root-cert rootcert.pem --root-key rootkey.pem --key a.key --out-cert again.pem");
+    lab.ok("ospkg sign --key a.key --cert again.pem os.json");
+    let ran = lab.refused(VERIFY, "error[E04");
+    assert!(ran.stderr.contains("[E0411]"), "{}", ran.stderr);
+}
+
+#[test]
+fn time_is_judged_as_told() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    lab.sign("b");
+    let expired = lab.refused(&format!("{VERIFY} --at 2099-01-01"), "error[E0407]");
+    assert!(expired.stderr.contains("expired"), "{}", expired.stderr);
+    lab.refused(&format!("{VERIFY} --at 2001-01-01T12:00:00Z"), "error[E0408]");
+    let error = json(&lab.run(&format!("{VERIFY} --at 2099-01-01 --json")));
+    assert_eq!(error["ok"], false);
+    assert_eq!(error["code"], "E0407");
+    assert_eq!(error["class"], "security");
+    assert!(error["remedy"].as_str().unwrap().contains("keygen certificate"));
+    assert_eq!(error["details"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn denied_keys_and_foreign_roots_do_not_count() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    lab.sign("b");
+    let inspected = json(&lab.ok("ospkg inspect --json os.json"));
+    let key = inspected["signatures"][0]["key_sha256"].as_str().unwrap();
+    lab.write(
+        "policy/trust_policy.json",
+        format!(
+            r#"{{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network", "denied_keys": ["{key}"]}}"#
+        ),
+    );
+    let ran = lab.refused(VERIFY, "error[E0413]");
+    assert!(ran.stderr.contains("signature 1"), "{}", ran.stderr);
+
+    lab.ok("keygen root --out-cert other.pem --out-key other.key");
+    lab.refused("ospkg verify --signing-root other.pem --threshold 1 os.json", "error[E0406]");
+}
+
+#[test]
+fn what_was_changed_after_signing_is_refused() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    lab.sign("b");
+    let good = lab.read("os.zip");
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 1;
+    lab.write("os.zip", &flipped);
+    lab.refused(VERIFY, "error[E0405]");
+    lab.write("os.zip", &good[..good.len() - 1]);
+    lab.refused(VERIFY, "error[E0405]");
+    std::fs::remove_file(lab.path("os.zip")).unwrap();
+    lab.refused(VERIFY, "cannot read os.zip: no such file");
+}
+
+#[test]
+fn inputs_that_cannot_be_used_are_said() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.refused("ospkg verify --trust-policy policy none.json", "cannot read none.json");
+    lab.refused("ospkg verify --trust-policy policy os.zip", "not named NAME.json");
+    lab.refused("ospkg verify --trust-policy none os.json", "cannot read none");
+    lab.refused("ospkg verify --signing-root a.key --threshold 1 os.json", "error[E0104]");
+    lab.write("bad.json", "{");
+    lab.refused("ospkg verify --trust-policy policy bad.json", "error[E0401]");
+    lab.write("empty/trust_policy.json", "{}");
+    lab.refused("ospkg verify --trust-policy empty os.json", "error[E010");
+    lab.write("policy/decryption_identities", "AGE-SECRET-KEY-1X");
+    lab.refused(VERIFY, "error[E0106]");
+}
+
+#[test]
+fn wrong_usage_is_two() {
+    let lab = Lab::with_signers();
+    for words in [
+        "ospkg verify --signing-root rootcert.pem --threshold 0 os.json",
+        "ospkg verify --signing-root rootcert.pem os.json",
+        "ospkg verify os.json",
+        "ospkg verify --trust-policy policy --threshold 1 os.json",
+        "ospkg verify --trust-policy policy --at yesterday os.json",
+        "ospkg verify --trust-policy policy",
+        "ospkg frobnicate",
+        "explain E9999",
+        "serve .",
+        "",
+    ] {
+        assert_eq!(lab.run(words).status, 2, "{words}");
+    }
+    let error = json(&lab.run("ospkg verify os.json --json"));
+    assert_eq!(error["ok"], false);
+}
+
+#[test]
+fn signing_refuses_what_would_never_count() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.refused("ospkg sign --key a.key --cert b.pem os.json", "does not belong");
+    lab.sign("a");
+    let before = lab.read("os.json");
+    lab.refused("ospkg sign --key a.key --cert a.pem os.json", "signed this package already");
+    assert_eq!(lab.read("os.json"), before);
+    lab.refused("ospkg sign --key a.pem --cert a.pem os.json", "not a private key");
+    lab.refused("ospkg sign --key a.key --cert a.key os.json", "a.key: it is no certificate");
+    lab.refused("ospkg sign --key none --cert a.pem os.json", "cannot read none");
+    lab.ok(&issue("old", "--valid-from 2020-01-01 --valid-until 2021-01-01"));
+    let ran = lab.ok("ospkg sign --key old.key --cert old.pem os.json");
+    assert!(ran.stderr.contains("warning: old.pem expired on 2021-01-01"), "{}", ran.stderr);
+    std::fs::remove_file(lab.path("os.zip")).unwrap();
+    lab.refused("ospkg sign --key b.key --cert b.pem os.json", "cannot read os.zip");
+}
+
+#[test]
+fn encrypted_and_foreign_keys_are_refused_in_words() {
+    let lab = Lab::with_signers();
+    lab.package();
+    let openssl = |args: &str| {
+        let status = Command::new("openssl").args(args.split(' ')).current_dir(lab.path("")).output();
+        assert!(status.unwrap().status.success(), "openssl {args}");
+    };
+    openssl("pkcs8 -topk8 -in a.key -out locked.pem -passout pass:secret");
+    lab.refused("ospkg sign --key locked.pem --cert a.pem os.json", "protected by a password");
+    openssl("genpkey -algorithm RSA -out rsa.pem");
+    lab.refused("ospkg sign --key rsa.pem --cert a.pem os.json", "not Ed25519");
+    let keygen = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "secret", "-f", "locked_ssh"])
+        .current_dir(lab.path(""))
+        .output();
+    if keygen.is_ok_and(|it| it.status.success()) {
+        lab.refused("ospkg sign --key locked_ssh --cert a.pem os.json", "protected by a password");
+    }
+}
+
+#[test]
+fn openssh_keys_work_from_end_to_end() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.ok(&issue("s", "--key-format openssh"));
+    assert!(lab.read("s.key").starts_with(b"-----BEGIN OPENSSH PRIVATE KEY-----\n"));
+    lab.sign("s");
+    lab.sign("a");
+    lab.ok(VERIFY);
+    let keygen = Command::new("ssh-keygen")
+        .args(["-y", "-f", "s.key"])
+        .current_dir(lab.path(""))
+        .output();
+    if let Ok(output) = keygen {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        lab.write("s.pub", output.stdout);
+        lab.ok("keygen certificate --root-cert rootcert.pem --root-key rootkey.pem --key s.pub --out-cert s2.pem");
+    }
+}
+
+#[test]
+fn openssl_accepts_the_certificates_and_they_have_the_usual_shape() {
+    let lab = Lab::with_signers();
+    let openssl = |args: &str| {
+        let output =
+            Command::new("openssl").args(args.split(' ')).current_dir(lab.path("")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    openssl("verify -x509_strict -CAfile rootcert.pem a.pem");
+    let root = openssl("x509 -in rootcert.pem -noout -text");
+    assert!(root.contains("CA:TRUE"), "{root}");
+    assert!(root.contains("Digital Signature, Certificate Sign"), "{root}");
+    let leaf = openssl("x509 -in a.pem -noout -text");
+    assert!(leaf.contains("Authority Key Identifier"), "{leaf}");
+    for absent in ["Basic Constraints", "Extended Key Usage", "Subject Alternative"] {
+        assert!(!leaf.contains(absent), "{leaf}");
+    }
+    assert_eq!(mode(&lab.path("a.key")), 0o600);
+    assert_eq!(mode(&lab.path("a.pem")), 0o644);
+}
+
+#[test]
+fn keygen_does_not_touch_what_exists() {
+    let lab = Lab::new();
+    lab.ok("keygen root");
+    let key = lab.read("rootkey.pem");
+    lab.refused("keygen root", "exists already");
+    lab.refused("keygen root --out-cert new.pem", "rootkey.pem exists already");
+    assert!(!lab.path("new.pem").exists());
+    assert_eq!(lab.read("rootkey.pem"), key);
+    lab.ok("keygen root --force");
+    assert_ne!(lab.read("rootkey.pem"), key);
+    lab.refused(&issue("x", "--valid-from 2030-01-01 --valid-until 2029-01-01"), "end before it begins");
+    lab.ok("keygen root --out-cert two.pem --out-key two.key");
+    lab.refused(
+        "keygen certificate --root-cert rootcert.pem --root-key two.key",
+        "does not belong to the root certificate",
+    );
+    lab.ok(&issue("x", ""));
+    lab.refused(
+        "keygen certificate --root-cert x.pem --root-key x.key --out-cert y --out-key z",
+        "not a CA",
+    );
+    assert_eq!(lab.run("keygen root --out-cert same --out-key same").status, 2);
+    let result = json(&lab.ok("keygen root --json --out-cert j.pem --out-key j.key"));
+    assert_eq!(result["key_sha256"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn the_same_inputs_give_the_same_package_anywhere() {
+    let make = |umask: &str| {
+        let lab = Lab::new();
+        lab.write("vmlinuz", support::kernel());
+        lab.write("initramfs", vec![7; 50_000]);
+        let script = format!(
+            "umask {umask}; exec {} ospkg create --kernel vmlinuz --initramfs initramfs \
+             --cmdline 'console=ttyS0' --label test --url os.zip --out out",
+            env!("CARGO_BIN_EXE_ramstrap")
+        );
+        let output =
+            Command::new("sh").args(["-c", &script]).current_dir(lab.path("")).output().unwrap();
+        assert!(output.status.success());
+        for name in ["out.zip", "out.json"] {
+            assert_eq!(mode(&lab.path(name)), 0o644, "{name} under umask {umask}");
+        }
+        (lab.read("out.zip"), lab.read("out.json"))
+    };
+    assert_eq!(make("022"), make("077"));
+}
+
+#[test]
+fn creating_refuses_and_warns() {
+    let lab = Lab::new();
+    lab.write("vmlinuz", support::kernel());
+    lab.write("text", "not a kernel");
+    lab.write("empty", "");
+    let create = |kernel: &str, initramfs: &str, more: &str| {
+        format!("ospkg create --kernel {kernel} --initramfs {initramfs} --out os {more}")
+    };
+    lab.refused(&create("text", "text", ""), "error[E0507]");
+    lab.refused(&create("vmlinuz", "empty", ""), "error[E0505]");
+    lab.refused(&create("empty", "text", ""), "error[E0504]");
+    lab.refused(&create("none", "text", ""), "cannot read none");
+    lab.refused(&create("vmlinuz", "text", "--url ftp://a/os.zip"), "error[E0315]");
+    assert!(!lab.path("os.zip").exists() && !lab.path("os.json").exists());
+    let ran = lab.ok(&create("text", "text", "--force"));
+    assert!(ran.stderr.contains("warning: no --url"), "{}", ran.stderr);
+    let left: Vec<_> = std::fs::read_dir(lab.path("")).unwrap().collect();
+    assert_eq!(left.len(), 5, "no temporary file stays: {left:?}");
+    lab.write("dir/x", "");
+    lab.ok("ospkg create --kernel vmlinuz --initramfs text --url x.zip --out dir");
+    assert!(lab.path("dir/os-package.zip").exists());
+}
+
+#[test]
+fn inspecting_decides_nothing() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    let result = json(&lab.ok("ospkg inspect --json os.json"));
+    assert_eq!(result["os_pkg_url"], "os.zip");
+    assert_eq!(result["signatures"][0]["over_this_archive"], true);
+    assert_eq!(result["archive"]["members"].as_array().unwrap().len(), 3);
+    let mut archive = lab.read("os.zip");
+    let middle = archive.len() / 2;
+    archive[middle] ^= 1;
+    lab.write("os.zip", archive);
+    let ran = lab.ok("ospkg inspect os.json");
+    assert!(ran.stdout.contains("NOT over this archive"), "{}", ran.stdout);
+    lab.write("os.zip", "no archive");
+    lab.refused("ospkg inspect os.json", "error[E0501]");
+    std::fs::remove_file(lab.path("os.zip")).unwrap();
+    assert!(lab.ok("ospkg inspect os.json").stderr.contains("there is no os.zip"));
+    lab.write("os.json", "[]");
+    lab.refused("ospkg inspect os.json", "error[E0401]");
+}

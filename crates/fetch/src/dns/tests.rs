@@ -1,0 +1,350 @@
+use core::net::IpAddr;
+use core::net::Ipv4Addr;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use hickory_proto::op::Message;
+use hickory_proto::op::MessageType;
+use hickory_proto::op::OpCode;
+use hickory_proto::op::Query;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::Name;
+use hickory_proto::rr::RData;
+use hickory_proto::rr::Record;
+use hickory_proto::rr::RecordType;
+use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::rdata::AAAA;
+use hickory_proto::rr::rdata::CNAME;
+use proptest::prelude::any;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::net::UdpSocket;
+
+use super::Answer;
+use super::DnsError;
+use super::DnsOptions;
+use super::StubResolver;
+use super::response_to;
+use crate::client::Client;
+use crate::client::ClientOptions;
+use crate::limits::Limits;
+
+const HOST: &str = "boot.example";
+
+/// How a scripted server answers: messages to send for a query, in their order.
+type Script = fn(&Message) -> Vec<Message>;
+
+/// A DNS server on a free port, over UDP and TCP.
+struct Server {
+    address: SocketAddr,
+    queries: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start(udp_script: Script, tcp_script: Script) -> Self {
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let udp = UdpSocket::bind(address).await.unwrap();
+        let queries = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&queries);
+        tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            loop {
+                let (len, peer) = udp.recv_from(&mut buffer).await.unwrap();
+                counter.fetch_add(1, Ordering::SeqCst);
+                for message in udp_script(&Message::from_vec(&buffer[..len]).unwrap()) {
+                    udp.send_to(&message.to_vec().unwrap(), peer).await.unwrap();
+                }
+            }
+        });
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = tcp.accept().await.unwrap();
+                let mut query = vec![0; usize::from(stream.read_u16().await.unwrap())];
+                stream.read_exact(&mut query).await.unwrap();
+                for message in tcp_script(&Message::from_vec(&query).unwrap()) {
+                    let bytes = message.to_vec().unwrap();
+                    stream.write_u16(u16::try_from(bytes.len()).unwrap()).await.unwrap();
+                    stream.write_all(&bytes).await.unwrap();
+                }
+            }
+        });
+        Self { address, queries }
+    }
+
+    async fn udp(script: Script) -> Self {
+        Self::start(script, |_| Vec::new()).await
+    }
+
+    fn asked(&self) -> usize {
+        self.queries.load(Ordering::SeqCst)
+    }
+}
+
+/// A resolver that waits long enough for any server that does answer.
+fn resolver(servers: &[&Server]) -> StubResolver {
+    resolver_with(servers, Duration::from_secs(5))
+}
+
+fn resolver_with(servers: &[&Server], timeout: Duration) -> StubResolver {
+    StubResolver::new(DnsOptions {
+        servers: servers.iter().map(|server| server.address).collect(),
+        interface: Some("lo".to_owned()),
+        timeout,
+        tries: 3,
+        random: rustls::crypto::ring::default_provider().secure_random,
+    })
+}
+
+async fn lookup(servers: &[&Server]) -> Result<Vec<IpAddr>, DnsError> {
+    resolver(servers).lookup(HOST).await
+}
+
+fn name(text: &str) -> Name {
+    let mut name = Name::from_ascii(text).unwrap();
+    name.set_fqdn(true);
+    name
+}
+
+fn reply(query: &Message) -> Message {
+    let mut reply = Message::response(query.metadata.id, OpCode::Query);
+    reply.queries.clone_from(&query.queries);
+    reply
+}
+
+fn code(query: &Message, code: ResponseCode) -> Message {
+    let mut reply = reply(query);
+    reply.metadata.response_code = code;
+    reply
+}
+
+fn v4(last: u8) -> IpAddr {
+    Ipv4Addr::new(192, 0, 2, last).into()
+}
+
+/// 192.0.2.1 for A, 2001:db8::1 for AAAA.
+fn well(query: &Message) -> Vec<Message> {
+    let mut reply = reply(query);
+    let data = match query.queries[0].query_type {
+        RecordType::A => RData::A(A::new(192, 0, 2, 1)),
+        _ => RData::AAAA(AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+    };
+    reply.add_answer(Record::from_rdata(query.queries[0].name.clone(), 60, data));
+    vec![reply]
+}
+
+fn only_v4(query: &Message) -> Vec<Message> {
+    match query.queries[0].query_type {
+        RecordType::A => well(query),
+        _ => vec![reply(query)],
+    }
+}
+
+fn silent(_: &Message) -> Vec<Message> {
+    Vec::new()
+}
+
+#[tokio::test]
+async fn both_families_are_asked_for() {
+    let server = Server::udp(well).await;
+    let addresses = lookup(&[&server]).await.unwrap();
+    assert_eq!(addresses, [v4(1), "2001:db8::1".parse().unwrap()]);
+    assert_eq!(server.asked(), 2);
+}
+
+#[tokio::test]
+async fn one_family_is_enough_even_if_the_other_is_never_answered() {
+    let server = Server::udp(only_v4).await;
+    assert_eq!(lookup(&[&server]).await.unwrap(), [v4(1)]);
+    let mute = Server::udp(|query| match query.queries[0].query_type {
+        RecordType::A => well(query),
+        _ => silent(query),
+    })
+    .await;
+    assert_eq!(lookup(&[&mute]).await.unwrap(), [v4(1)]);
+}
+
+#[tokio::test]
+async fn a_silent_or_broken_server_is_passed_over() {
+    let good = Server::udp(only_v4).await;
+    for script in [
+        silent as Script,
+        |query| vec![code(query, ResponseCode::ServFail)],
+        |query| vec![code(query, ResponseCode::Refused)],
+    ] {
+        let bad = Server::udp(script).await;
+        let resolver = resolver_with(&[&bad, &good], Duration::from_secs(1));
+        assert_eq!(resolver.lookup(HOST).await.unwrap(), [v4(1)]);
+        let asked = bad.asked();
+        // Next time the good one is asked first.
+        assert_eq!(resolver.lookup(HOST).await.unwrap(), [v4(1)]);
+        assert_eq!(bad.asked(), asked);
+    }
+}
+
+#[tokio::test]
+async fn silence_everywhere_ends() {
+    let server = Server::udp(silent).await;
+    let impatient = resolver_with(&[&server], Duration::from_millis(100));
+    let error = impatient.lookup(HOST).await.unwrap_err();
+    assert!(error.to_string().contains("no answer"), "{error}");
+    assert_eq!(server.asked(), 6);
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_exist_is_not_asked_again() {
+    let server = Server::udp(|query| vec![code(query, ResponseCode::NXDomain)]).await;
+    let error = lookup(&[&server]).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no boot.example");
+    assert_eq!(server.asked(), 2);
+    let empty = Server::udp(|query| vec![reply(query)]).await;
+    let error = lookup(&[&empty]).await.unwrap_err();
+    assert_eq!(error.to_string(), "boot.example has no address");
+}
+
+#[tokio::test]
+async fn answers_to_something_else_are_ignored() {
+    let server = Server::udp(|query| {
+        let forged = || {
+            let mut forged = reply(query);
+            let data = RData::A(A::new(203, 0, 113, 66));
+            forged.add_answer(Record::from_rdata(name(HOST), 60, data));
+            forged
+        };
+        let mut wrong_id = forged();
+        wrong_id.metadata.id ^= 1;
+        let mut wrong_name = forged();
+        wrong_name.queries = vec![Query::query(name("other.example"), RecordType::A)];
+        let mut no_question = forged();
+        no_question.queries.clear();
+        let mut a_query = forged();
+        a_query.metadata.message_type = MessageType::Query;
+        let mut answers = vec![wrong_id, wrong_name, no_question, a_query];
+        answers.extend(only_v4(query));
+        answers
+    })
+    .await;
+    assert_eq!(lookup(&[&server]).await.unwrap(), [v4(1)]);
+}
+
+#[tokio::test]
+async fn a_cut_answer_is_asked_for_over_tcp() {
+    let cut = |query: &Message| {
+        let mut reply = reply(query);
+        reply.metadata.truncation = true;
+        vec![reply]
+    };
+    let server = Server::start(cut, only_v4).await;
+    assert_eq!(lookup(&[&server]).await.unwrap(), [v4(1)]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_fails_at_once() {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = socket.local_addr().unwrap();
+    drop(socket);
+    let gone = Server { address, queries: Arc::default() };
+    let error = lookup(&[&gone]).await.unwrap_err();
+    assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn addresses_and_nonsense_are_not_asked_for() {
+    let server = Server::udp(well).await;
+    let resolver = resolver(&[&server]);
+    assert_eq!(resolver.lookup("192.0.2.9").await.unwrap(), [v4(9)]);
+    assert!(resolver.lookup(&"a".repeat(64)).await.is_err());
+    assert!(resolver.lookup("a..b").await.is_err());
+    assert_eq!(server.asked(), 0);
+}
+
+#[tokio::test]
+async fn an_interface_that_is_not_there_is_an_error() {
+    let server = Server::udp(well).await;
+    let mut resolver = resolver(&[&server]);
+    Arc::get_mut(&mut resolver.options).unwrap().interface = Some("none0".to_owned());
+    assert!(resolver.lookup(HOST).await.is_err());
+    assert_eq!(server.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_client_finds_its_server_by_name() {
+    let server = Server::udp(|query| {
+        let mut reply = reply(query);
+        if query.queries[0].query_type == RecordType::A {
+            let data = RData::A(A(Ipv4Addr::LOCALHOST));
+            reply.add_answer(Record::from_rdata(query.queries[0].name.clone(), 60, data));
+        }
+        vec![reply]
+    })
+    .await;
+    let pki = fault_server::Pki::new("root").unwrap();
+    let identity = pki.server(&[HOST]).unwrap();
+    let config =
+        fault_server::Config::https(identity).file("/os.json", fault_server::File::new("{}"));
+    let web = fault_server::FaultServer::start(config).unwrap();
+    let options = ClientOptions {
+        interface: Some("lo".to_owned()),
+        dns: Vec::new(),
+        tls_roots: vec![pki.ca_der()],
+        clock: trust::Clock::exactly(trust::Timestamp::from_unix(1_780_272_000)),
+        limits: Limits::default(),
+    };
+    let client = Client::build(options, vec![server.address]).unwrap();
+    let url = web.url_for(HOST, "/os.json").parse().unwrap();
+    assert_eq!(client.descriptor(&url).await.unwrap(), b"{}");
+    assert_eq!(web.requests()[0].header("host"), Some(&*format!("{HOST}:{}", web.addr().port())));
+}
+
+fn records(list: &[(&str, RData)]) -> Message {
+    let mut response = Message::response(1, OpCode::Query);
+    for (owner, data) in list {
+        response.add_answer(Record::from_rdata(name(owner), 60, data.clone()));
+    }
+    response
+}
+
+#[test]
+fn aliases_are_followed_and_strangers_are_not() {
+    let alias = |target| RData::CNAME(CNAME(name(target)));
+    let address = |last| RData::A(A::new(192, 0, 2, last));
+    let response = records(&[
+        ("cdn.example", address(2)),
+        ("stranger.example", address(3)),
+        ("BOOT.example", alias("www.example")),
+        ("www.example", alias("CDN.example")),
+        ("boot.example", address(4)),
+    ]);
+    assert_eq!(Answer::read(&response, &name(HOST)).unwrap().list, [v4(2)]);
+    // A ring of aliases ends.
+    let ring = records(&[("boot.example", alias("a.example")), ("a.example", alias(HOST))]);
+    assert!(Answer::read(&ring, &name(HOST)).unwrap().list.is_empty());
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_judged_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let mut query = Message::new(1, MessageType::Query, OpCode::Query);
+        query.add_query(Query::query(name(HOST), RecordType::A));
+        if let Some(response) = response_to(&query, &bytes) {
+            let _ = Answer::read(&response, &name(HOST));
+        }
+    }
+
+    #[test]
+    fn a_damaged_answer_is_judged_without_panic(at in 0_usize..60, with in any::<u8>()) {
+        let mut query = Message::new(1, MessageType::Query, OpCode::Query);
+        query.add_query(Query::query(name(HOST), RecordType::A));
+        let mut bytes = well(&query)[0].to_vec().unwrap();
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte = with;
+        }
+        if let Some(response) = response_to(&query, &bytes) {
+            let _ = Answer::read(&response, &name(HOST));
+        }
+    }
+}

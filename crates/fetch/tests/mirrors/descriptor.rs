@@ -1,0 +1,208 @@
+use core::time::Duration;
+
+use fault_server::Config;
+use fault_server::Fault;
+use fault_server::FaultServer;
+use fault_server::File;
+use fetch::Client;
+use fetch::ClientOptions;
+use fetch::FetchError;
+use fetch::Limits;
+use report::Class;
+use report::Code;
+use report::Coded;
+
+use crate::support::assert_fails;
+use crate::support::client;
+use crate::support::clock;
+use crate::support::limits;
+use crate::support::plain;
+use crate::support::secure;
+use crate::support::url;
+
+const PATH: &str = "/os.json";
+
+/// Asks for the descriptor once.
+async fn get(client: &Client, server: &FaultServer) -> Result<Vec<u8>, FetchError> {
+    client.descriptor(&url(&server.url(PATH))).await
+}
+
+/// Asks a server whose descriptor has this fault.
+async fn with_fault(fault: Fault) -> Result<Vec<u8>, FetchError> {
+    get(&client(limits()), &plain(PATH, File::new("{}").always(fault))).await
+}
+
+#[tokio::test]
+async fn comes_as_it_is() {
+    let (server, client) = secure(&[(PATH, File::new("{ }\n"))]);
+    assert_eq!(get(&client, &server).await.unwrap(), b"{ }\n");
+    let request = &server.requests()[0];
+    assert_eq!(request.header("user-agent"), Some(concat!("ramstrap/", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(request.header("accept-encoding"), Some("identity"));
+    assert_eq!(request.authorization(), None);
+    assert_eq!(request.header("cookie"), None);
+    assert_eq!(request.header("referer"), None);
+}
+
+#[tokio::test]
+async fn a_status_that_will_not_change_is_permanent() {
+    for status in [400, 401, 403, 404, 410, 416, 451] {
+        let error = assert_fails(with_fault(Fault::Status(status)).await, Code::NotFound, true);
+        assert_eq!(error.class(), Class::Permanent);
+        assert!(error.to_string().contains(&status.to_string()), "{error}");
+        let about_credentials = error.to_string().contains("credentials");
+        assert_eq!(about_credentials, matches!(status, 401 | 403), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_may_heal_is_transient() {
+    for status in [408, 425, 429, 500, 502, 503, 504, 511] {
+        let error = assert_fails(with_fault(Fault::Status(status)).await, Code::ServerError, true);
+        assert_eq!(error.class(), Class::Transient);
+        assert_eq!(error.retry_after(), None);
+    }
+}
+
+#[tokio::test]
+async fn retry_after_is_passed_on_within_bounds() {
+    for (value, expected) in [
+        ("7", Some(7)),
+        ("86400", Some(120)),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("-1", None),
+    ] {
+        let headers = vec![("Retry-After".to_owned(), value.to_owned())];
+        let error = with_fault(Fault::StatusWith(503, headers)).await.unwrap_err();
+        assert_eq!(error.retry_after(), expected.map(Duration::from_secs), "{value}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_recover() {
+    let server = plain(PATH, File::new("{}").first(1, Fault::Status(500)));
+    let client = client(limits());
+    assert_fails(get(&client, &server).await, Code::ServerError, true);
+    assert_eq!(get(&client, &server).await.unwrap(), b"{}");
+}
+
+#[tokio::test]
+async fn what_is_not_a_plain_file_is_refused() {
+    for fault in [
+        Fault::Status(204),
+        Fault::Status(206),
+        Fault::Status(304),
+        Fault::Raw(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec()),
+        Fault::Raw(b"HTTP/1.1 2OO OK\r\n\r\n".to_vec()),
+    ] {
+        let error = with_fault(fault).await.unwrap_err();
+        assert_eq!(error.code(), Code::HttpInvalid, "{error}");
+    }
+    for (encoding, accepted) in [("gzip", false), ("identity", true), ("Identity", true)] {
+        let server = plain(PATH, File::new("{}").header("Content-Encoding", encoding));
+        let outcome = get(&client(limits()), &server).await;
+        if accepted {
+            outcome.unwrap();
+        } else {
+            let error = assert_fails(outcome, Code::HttpInvalid, true);
+            assert!(error.to_string().contains(encoding), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn its_length_is_bounded() {
+    let client = client(limits());
+    let largest = vec![b' '; 1 << 20];
+    for file in [File::new(largest.clone()), File::new(largest.clone()).chunked()] {
+        assert_eq!(get(&client, &plain(PATH, file)).await.unwrap(), largest);
+    }
+    let larger = vec![b' '; (1 << 20) + 1];
+    for file in [
+        File::new(larger.clone()),
+        File::new(larger).chunked(),
+        File::new("{}").always(Fault::Endless),
+        File::new("{}").always(Fault::Announce(1 << 40)),
+    ] {
+        assert_fails(get(&client, &plain(PATH, file)).await, Code::DescriptorTooLarge, true);
+    }
+}
+
+#[tokio::test]
+async fn an_early_end_is_told() {
+    assert_fails(with_fault(Fault::CloseAfter(1)).await, Code::BodyTruncated, true);
+    assert_fails(with_fault(Fault::Announce(3)).await, Code::BodyTruncated, true);
+    let chunked = File::new("{}").chunked().always(Fault::CloseAfter(1));
+    assert_fails(get(&client(limits()), &plain(PATH, chunked)).await, Code::BodyTruncated, true);
+}
+
+#[tokio::test]
+async fn a_silent_server_is_left() {
+    let client = client(Limits { header: Duration::from_millis(50), ..limits() });
+    let server = plain(PATH, File::new("{}").always(Fault::Silence));
+    assert_fails(get(&client, &server).await, Code::Stalled, false);
+}
+
+#[tokio::test]
+async fn a_dripping_server_is_left() {
+    let client = client(Limits { descriptor_time: Duration::from_secs(2), ..limits() });
+    let fault = Fault::Drip { after: 0, every: Duration::from_millis(100) };
+    let server = plain(PATH, File::new(vec![b' '; 10_000]).always(fault));
+    assert_fails(get(&client, &server).await, Code::Stalled, true);
+}
+
+#[tokio::test]
+async fn no_server_is_no_connection() {
+    let server = plain(PATH, File::new("{}"));
+    let url = url(&server.url(PATH));
+    drop(server);
+    let error = assert_fails(client(limits()).descriptor(&url).await, Code::ConnectFailed, false);
+    assert!(error.to_string().contains("refused"), "{error}");
+    assert_eq!(error.url(), url.to_string());
+}
+
+#[tokio::test]
+async fn a_server_may_come_up_late() {
+    let config = Config::http().file(PATH, File::new("{}")).start_after(Duration::from_millis(300));
+    let server = FaultServer::start(config).unwrap();
+    let client = client(limits());
+    let mut refusals = 0;
+    loop {
+        match get(&client, &server).await {
+            Ok(descriptor) => break assert_eq!(descriptor, b"{}"),
+            Err(error) => assert_eq!(error.code(), Code::ConnectFailed, "{error}"),
+        }
+        refusals += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(refusals > 0);
+}
+
+#[tokio::test]
+async fn a_hangup_before_the_response_is_no_connection() {
+    assert_fails(with_fault(Fault::Hangup).await, Code::ConnectFailed, false);
+}
+
+#[tokio::test]
+async fn without_dns_servers_names_do_not_resolve() {
+    let outcome = client(limits()).descriptor(&url("http://boot.example/os.json")).await;
+    let error = assert_fails(outcome, Code::DnsFailed, false);
+    assert!(error.to_string().contains("boot.example"), "{error}");
+}
+
+#[tokio::test]
+async fn sockets_are_bound_to_the_interface() {
+    let server = plain(PATH, File::new("{}"));
+    let bound_to = |interface: &str| {
+        Client::new(ClientOptions {
+            interface: Some(interface.to_owned()),
+            dns: Vec::new(),
+            tls_roots: Vec::new(),
+            clock: clock(),
+            limits: limits(),
+        })
+        .unwrap()
+    };
+    assert_eq!(get(&bound_to("lo"), &server).await.unwrap(), b"{}");
+    assert_fails(get(&bound_to("none0"), &server).await, Code::ConnectFailed, false);
+}

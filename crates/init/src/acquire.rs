@@ -1,0 +1,236 @@
+//! From a host configuration to a verified package: connect, fetch, verify; the next mirror where
+//! one fails; all of them again while there is hope and time.
+
+use core::cell::RefCell;
+use std::time::Duration;
+
+use fetch::Client;
+use fetch::ClientOptions;
+use fetch::FetchError;
+use fetch::Limits;
+use hostcfg::ProvisioningUrl;
+use netup::Connected;
+use netup::Link;
+use netup::Plan;
+use netup::ProbeError;
+use ospkg::Descriptor;
+use report::Class;
+use report::Code;
+use report::Failure;
+use report::Stage;
+use tokio::time::Instant;
+use tracing::debug;
+use tracing::warn;
+
+use crate::Inputs;
+use crate::journal;
+use crate::ledger::Ledger;
+use crate::memory;
+use crate::mirror;
+use crate::mirror::Try;
+use crate::mirror::Verified;
+use crate::system;
+
+/// Rounds over all mirrors on one link before all links are looked at again.
+const ROUNDS_PER_LINK: u32 = 4;
+
+/// Pause after a round in which no mirror served: doubling from the first to the second, ± half.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// What the probe of a link found out.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    client: Client,
+    /// The mirror that answered, and its descriptor if it gave one.
+    descriptor: Option<(usize, Vec<u8>)>,
+}
+
+/// Connects, fetches and verifies until a package is authorised.
+///
+/// # Errors
+/// The gravest failure, once nothing can heal any more or the deadline has passed.
+pub(crate) async fn package(
+    inputs: &Inputs,
+    patience: Duration,
+) -> Result<(Connected<Answer>, Verified), Failure> {
+    let deadline = Instant::now() + patience;
+    let plan = Plan::from(&inputs.host.config);
+    let ledger = RefCell::new(Ledger::default());
+    loop {
+        let mut connected = connect(inputs, &plan, &ledger, deadline).await?;
+        let interface = connected.link.interface.clone();
+        let tried = over_link(inputs, &mut connected, &ledger);
+        match tokio::time::timeout_at(deadline, tried).await {
+            Ok(Ok(package)) => return Ok((connected, package)),
+            Ok(Err(failure)) if failure.class != Class::Transient => return Err(failure),
+            Ok(Err(failure)) => warn!("looking at all interfaces again: {failure}"),
+            Err(_) => {
+                let ledger = ledger.borrow();
+                return Err(ledger.last_transient(&interface).cloned().unwrap_or_else(|| {
+                    let detail = format!("{} s have passed", patience.as_secs());
+                    Failure::new(Code::DeadlineReached, detail)
+                }));
+            }
+        }
+    }
+}
+
+async fn connect(
+    inputs: &Inputs,
+    plan: &Plan,
+    ledger: &RefCell<Ledger>,
+    deadline: Instant,
+) -> Result<Connected<Answer>, Failure> {
+    let connecting = journal::begin(Stage::Connect);
+    match netup::connect(plan, deadline, |link| probe(inputs, ledger, link)).await {
+        Ok(connected) => {
+            journal::update(|report| report.nics.clone_from(&connected.nics));
+            connecting.done(&describe(&connected.link));
+            Ok(connected)
+        }
+        Err(error) => {
+            journal::update(|report| report.nics.clone_from(&error.nics));
+            connecting.failed(&error.failure);
+            Err(error.failure)
+        }
+    }
+}
+
+fn describe(link: &Link) -> String {
+    let addresses: Vec<String> = link.addresses.iter().map(ToString::to_string).collect();
+    let gateway = link.gateway.map_or_else(String::new, |gateway| format!(", gateway {gateway}"));
+    format!("{} {} by {}{gateway}", link.interface, addresses.join(" "), link.method)
+}
+
+/// Whether a link leads to a provisioning server: one that answers with verified TLS, or over
+/// plain http with something that is a descriptor.
+async fn probe(
+    inputs: &Inputs,
+    ledger: &RefCell<Ledger>,
+    link: Link,
+) -> Result<Answer, ProbeError> {
+    let client = client(inputs, &link).map_err(|error| ProbeError::Final(error.failure()))?;
+    let mut answered = false;
+    let mut transient = None;
+    for (index, url) in inputs.host.config.urls.iter().enumerate() {
+        if ledger.borrow().is_dropped(&link.interface, index) {
+            continue;
+        }
+        let failure = match client.descriptor(url).await {
+            Ok(bytes) if is_https(url) => {
+                return Ok(Answer { client, descriptor: Some((index, bytes)) });
+            }
+            Ok(bytes) => match Descriptor::parse(&bytes) {
+                Ok(_) => return Ok(Answer { client, descriptor: Some((index, bytes)) }),
+                Err(error) => Failure::from_error(&error),
+            },
+            Err(error) => {
+                answered |= error.answered() && is_https(url);
+                error.failure()
+            }
+        };
+        debug!("{url} over {}: {failure}", link.interface);
+        note_mirror(ledger, &link.interface, index, url, Try::default(), &failure);
+        if failure.class == Class::Transient {
+            transient = Some(failure);
+        }
+    }
+    if answered {
+        return Ok(Answer { client, descriptor: None });
+    }
+    Err(match transient {
+        Some(failure) => ProbeError::Transient(failure),
+        None => ProbeError::Final(gravest(ledger, &link.interface)),
+    })
+}
+
+fn client(inputs: &Inputs, link: &Link) -> Result<Client, FetchError> {
+    Client::new(ClientOptions {
+        interface: Some(link.interface.clone()),
+        dns: link.dns.clone(),
+        tls_roots: inputs.policy.policy.tls_roots().to_vec(),
+        clock: inputs.clock,
+        limits: Limits { max_archive_len: memory::max_archive_len(), ..Limits::default() },
+    })
+}
+
+/// Tries the mirrors over one link, round after round.
+///
+/// Fails with a transient failure when it is time to look at the other links again.
+async fn over_link(
+    inputs: &Inputs,
+    connected: &mut Connected<Answer>,
+    ledger: &RefCell<Ledger>,
+) -> Result<Verified, Failure> {
+    let interface = connected.link.interface.clone();
+    let mut known = connected.answer.descriptor.take();
+    for round in 0..ROUNDS_PER_LINK {
+        for (index, url) in inputs.host.config.urls.iter().enumerate() {
+            if ledger.borrow().is_dropped(&interface, index) {
+                continue;
+            }
+            // The probe has the answer of one mirror already; those before it did not answer.
+            let descriptor = match known.take_if(|(mirror, _)| *mirror == index) {
+                Some((_, bytes)) => Some(bytes),
+                None if known.as_ref().is_some_and(|(mirror, _)| *mirror > index) => continue,
+                None => None,
+            };
+            let mut attempt = Try::default();
+            let tried =
+                mirror::serve(inputs, &connected.answer.client, url, descriptor, &mut attempt);
+            match tried.await {
+                Ok(package) => {
+                    journal::mirror(attempt.report(&interface, url, None));
+                    return Ok(package);
+                }
+                Err(failure) => {
+                    match failure.class {
+                        Class::Security => warn!("{url} is dropped for this boot: {failure}"),
+                        Class::Permanent => warn!("{url} cannot serve: {failure}"),
+                        Class::Transient => warn!("{url}: {failure}"),
+                    }
+                    note_mirror(ledger, &interface, index, url, attempt, &failure);
+                }
+            }
+        }
+        let hope = (0..inputs.host.config.urls.len())
+            .any(|index| !ledger.borrow().is_dropped(&interface, index));
+        if !hope {
+            return Err(gravest(ledger, &interface));
+        }
+        let pause = (PAUSE.0 * 2_u32.pow(round)).min(PAUSE.1);
+        let pause =
+            pause / 2 + Duration::from_millis(system::random_below(pause.as_millis() as u64));
+        debug!("no mirror served; trying again in {:.1} s", pause.as_secs_f32());
+        tokio::time::sleep(pause).await;
+    }
+    let ledger = ledger.borrow();
+    Err(ledger
+        .last_transient(&interface)
+        .cloned()
+        .unwrap_or_else(|| Failure::new(Code::ConnectFailed, "no mirror served")))
+}
+
+fn note_mirror(
+    ledger: &RefCell<Ledger>,
+    interface: &str,
+    index: usize,
+    url: &ProvisioningUrl,
+    attempt: Try,
+    failure: &Failure,
+) {
+    ledger.borrow_mut().note(interface, index, failure);
+    journal::mirror(attempt.report(interface, url, Some(failure)));
+}
+
+fn gravest(ledger: &RefCell<Ledger>, interface: &str) -> Failure {
+    ledger
+        .borrow()
+        .gravest(interface)
+        .cloned()
+        .unwrap_or_else(|| Failure::new(Code::HostConfigNoUrl, "there is no mirror to ask"))
+}
+
+fn is_https(url: &ProvisioningUrl) -> bool {
+    url.url_without_userinfo().scheme() == "https"
+}

@@ -1,0 +1,155 @@
+//! The end of a boot that did not reach a new kernel: say why, on every console, then reboot.
+
+use std::panic::PanicHookInfo;
+use std::thread;
+use std::time::Duration;
+
+use report::BootReport;
+use report::Class;
+use report::Code;
+use report::Failure;
+use report::Outcome;
+use report::channel::Event;
+
+use crate::cmdline::RebootDelay;
+use crate::console;
+use crate::journal;
+use crate::system;
+use crate::system::Leave;
+
+/// Says what failed and reboots after a while. The only way out of a boot that failed.
+pub(crate) fn fail(failure: &Failure, delay: RebootDelay) -> ! {
+    journal::update(|report| report.failure = Some(failure.clone()));
+    let report = journal::snapshot(Outcome::Failed);
+    console::line(&summary(failure, report.as_ref()));
+    let delay = reboot_delay(failure.class, delay);
+    console::line(&format!("rebooting in {} s", delay.as_secs()));
+    if let Some(report) = report {
+        console::event(&Event::End { report });
+    }
+    console::drain();
+    thread::sleep(delay);
+    system::leave(Leave::Reboot)
+}
+
+/// Ends `--dryrun`.
+pub(crate) fn dry_run() -> ! {
+    console::line("dry run: everything is ready, nothing is started; powering off");
+    if let Some(report) = journal::snapshot(Outcome::Dryrun) {
+        console::event(&Event::End { report });
+    }
+    console::drain();
+    system::leave(Leave::PowerOff)
+}
+
+/// Takes a panic of our own to the same end: PID 1 must not die.
+pub(crate) fn on_panic(info: &PanicHookInfo<'_>, delay: RebootDelay) -> ! {
+    let message = info
+        .payload()
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| info.payload().downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
+    fail(&Failure::new(Code::Panicked, format!("{message}{place}")), delay)
+}
+
+/// How long to wait: `panic=` if given; else by class, with full jitter, so that a fleet does not
+/// come back in step. What may heal is tried again soon, what will not need not be tried often.
+fn reboot_delay(class: Class, asked: RebootDelay) -> Duration {
+    match asked {
+        RebootDelay::Fixed(delay) => delay,
+        RebootDelay::None => Duration::ZERO,
+        RebootDelay::Ours => {
+            let (least, most) = match class {
+                Class::Transient => (10, 60),
+                Class::Permanent | Class::Security => (60, 600),
+            };
+            Duration::from_secs(least + system::random_below(most - least + 1))
+        }
+    }
+}
+
+/// The failure summary: what was tried, what failed, what to do.
+fn summary(failure: &Failure, report: Option<&BootReport>) -> String {
+    let rule = "-".repeat(72);
+    let mut lines = vec![
+        String::new(),
+        rule.clone(),
+        format!("BOOT FAILED  {}  {}  ({})", failure.code, failure.title, failure.class),
+        format!("  what    {}", failure.detail),
+        format!("  remedy  {}", failure.remedy),
+    ];
+    if let Some(report) = report {
+        lines.push(format!(
+            "  clock   {} (RTC {}, image built {})",
+            report.clock.state, report.clock.rtc, report.clock.floor
+        ));
+        for nic in &report.nics {
+            let carrier = if nic.carrier { "carrier" } else { "no carrier" };
+            lines.push(format!(
+                "  nic     {} {} {carrier} {}",
+                nic.interface,
+                nic.mac,
+                nic.addresses.join(" ")
+            ));
+            if let Some(failure) = &nic.failure {
+                lines.push(format!("          {failure}"));
+            }
+        }
+        for mirror in last_tries(report) {
+            let outcome =
+                mirror.failure.as_ref().map_or_else(|| "served".to_owned(), ToString::to_string);
+            lines.push(format!("  mirror  {} over {}", mirror.url, mirror.interface));
+            lines.push(format!("          {outcome}"));
+        }
+    }
+    lines.push(rule);
+    lines.join("\n")
+}
+
+/// The last try at each mirror over each interface, in the order of the first.
+fn last_tries(report: &BootReport) -> Vec<&report::MirrorReport> {
+    let mut tries: Vec<&report::MirrorReport> = Vec::new();
+    for entry in &report.mirrors {
+        match tries.iter_mut().find(|t| t.url == entry.url && t.interface == entry.interface) {
+            Some(earlier) => *earlier = entry,
+            None => tries.push(entry),
+        }
+    }
+    tries
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use report::Class;
+    use report::Code;
+    use report::Failure;
+
+    use super::reboot_delay;
+    use super::summary;
+    use crate::cmdline::RebootDelay;
+
+    #[test]
+    fn the_delay_is_within_its_class() {
+        for _ in 0..200 {
+            let transient = reboot_delay(Class::Transient, RebootDelay::Ours).as_secs();
+            assert!((10..=60).contains(&transient), "{transient}");
+            let security = reboot_delay(Class::Security, RebootDelay::Ours).as_secs();
+            assert!((60..=600).contains(&security), "{security}");
+        }
+        let asked = Duration::from_secs(30);
+        assert_eq!(reboot_delay(Class::Security, RebootDelay::Fixed(asked)), asked);
+        assert_eq!(reboot_delay(Class::Transient, RebootDelay::None), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_summary_has_code_reason_and_remedy() {
+        let text = summary(&Failure::new(Code::BelowThreshold, "1 of 2 are valid"), None);
+        assert!(text.contains("BOOT FAILED  E0404  not enough valid signatures  (security)"));
+        assert!(text.contains("1 of 2 are valid"));
+        assert!(text.contains(Code::BelowThreshold.remedy()));
+    }
+}

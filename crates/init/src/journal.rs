@@ -1,0 +1,126 @@
+//! Keeps the boot report while it grows, and tells consoles and harness as things happen.
+
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use report::BootReport;
+use report::ClockReport;
+use report::Failure;
+use report::MirrorReport;
+use report::Outcome;
+use report::Stage;
+use report::StageTiming;
+use report::channel::Event;
+
+use crate::console;
+use crate::system;
+
+static REPORT: OnceLock<Mutex<BootReport>> = OnceLock::new();
+
+/// Starts the report.
+pub(crate) fn start() {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let _ = REPORT.set(Mutex::new(BootReport {
+        version: report::VERSION,
+        ramstrap: version.clone(),
+        outcome: Outcome::Failed,
+        kernel_us: system::since_kernel_start_us(),
+        total_us: 0,
+        clock: ClockReport {
+            state: "unknown".to_owned(),
+            rtc: String::new(),
+            floor: String::new(),
+        },
+        stages: Vec::new(),
+        trust_policy: None,
+        host_configuration: None,
+        nics: Vec::new(),
+        mirrors: Vec::new(),
+        package: None,
+        memory: None,
+        failure: None,
+    }));
+    console::line(&format!("\nramstrap {version}: network boot, verified before it runs"));
+    console::event(&Event::Start { ramstrap: version });
+}
+
+/// Changes the report.
+pub(crate) fn update(change: impl FnOnce(&mut BootReport)) {
+    if let Some(mut report) = lock() {
+        change(&mut report);
+    }
+}
+
+/// The report as it stands, with the time that has passed.
+pub(crate) fn snapshot(outcome: Outcome) -> Option<BootReport> {
+    let mut report = lock()?.clone();
+    report.outcome = outcome;
+    report.total_us = system::since_start_us();
+    Some(report)
+}
+
+/// `None` while a panic interrupted a change, so that the panic hook cannot dead-lock.
+fn lock() -> Option<MutexGuard<'static, BootReport>> {
+    use std::sync::TryLockError;
+    match REPORT.get()?.try_lock() {
+        Ok(report) => Some(report),
+        Err(TryLockError::Poisoned(poisoned)) => Some(PoisonError::into_inner(poisoned)),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+/// A stage that is running.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Running {
+    stage: Stage,
+    start: Duration,
+}
+
+/// Begins a stage.
+pub(crate) fn begin(stage: Stage) -> Running {
+    let start = system::since_start();
+    console::event(&Event::Stage { stage, at_us: system::micros(start) });
+    Running { stage, start }
+}
+
+impl Running {
+    /// Ends the stage well; `summary` says in one line what came of it.
+    pub(crate) fn done(self, summary: &str) {
+        self.end(true, summary);
+    }
+
+    /// Ends the stage badly.
+    pub(crate) fn failed(self, failure: &Failure) {
+        self.end(false, &failure.to_string());
+    }
+
+    fn end(self, ok: bool, summary: &str) {
+        let duration = system::since_start().saturating_sub(self.start);
+        let position = Stage::ALL.iter().position(|stage| *stage == self.stage).unwrap_or(0) + 1;
+        console::line(&format!(
+            "[{position}/{}] {:<8}{:<7}{:>8.3} s  {summary}",
+            Stage::ALL.len(),
+            self.stage.name(),
+            if ok { "ok" } else { "FAILED" },
+            duration.as_secs_f64(),
+        ));
+        update(|report| {
+            report.stages.push(StageTiming {
+                stage: self.stage,
+                start_us: system::micros(self.start),
+                duration_us: system::micros(duration),
+                ok,
+                summary: summary.to_owned(),
+            });
+        });
+    }
+}
+
+/// Notes what came of one try at a mirror.
+pub(crate) fn mirror(entry: MirrorReport) {
+    update(|report| report.mirrors.push(entry));
+}

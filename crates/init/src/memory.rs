@@ -1,0 +1,126 @@
+//! How much memory a package needs, computed before the kernel finds out.
+//!
+//! Running out of memory inside `kexec_file_load` is a kernel panic, not an error. At its peak the
+//! machine holds, beside what runs already: the kernel and the initramfs as sealed files, the
+//! running kernel's own copy of both, and the segments that the new kernel will find: its
+//! initramfs, and `init_size` bytes to unpack itself in.
+
+use report::Code;
+use report::Failure;
+use report::MemoryReport;
+
+use crate::journal;
+use crate::system;
+
+/// What kexec's own bookkeeping, page tables and the rest of the system may take beside.
+const SLACK: u64 = 10 << 20;
+
+/// Room that a new kernel unpacks itself in, until its header has told: less than any has.
+const LEAST_INIT_SIZE: u64 = 16 << 20;
+
+const MIB: u64 = 1 << 20;
+
+/// The longest archive that this machine could boot at all.
+pub(crate) fn max_archive_len() -> u64 {
+    let (_, available) = system::memory();
+    available.saturating_sub(SLACK + LEAST_INIT_SIZE) / 3
+}
+
+/// Checks an archive's announced length before anything of it is downloaded.
+///
+/// # Errors
+/// E0601 with the memory that is missing.
+pub(crate) fn admit(archive_len: u64) -> Result<(), Failure> {
+    // Three times: the file, the kernel's copy of it, its segments.
+    check(
+        archive_len.saturating_mul(3).saturating_add(LEAST_INIT_SIZE + SLACK),
+        &format!("an archive of {} MiB", archive_len.div_ceil(MIB)),
+    )
+}
+
+/// Checks before kernel and initramfs are copied out of the archive. The archive's memory is
+/// released while that goes on.
+///
+/// # Errors
+/// E0601 with the memory that is missing.
+pub(crate) fn admit_extraction(
+    archive_len: u64,
+    kernel_len: u64,
+    initramfs_len: u64,
+) -> Result<(), Failure> {
+    let files = kernel_len.saturating_add(initramfs_len);
+    let need = files
+        .saturating_mul(2)
+        .saturating_add(initramfs_len)
+        .saturating_add(LEAST_INIT_SIZE + SLACK)
+        .saturating_sub(archive_len);
+    check(need, &describe(kernel_len, initramfs_len))
+}
+
+/// Checks right before the kernel is asked to load both, when both files exist already.
+///
+/// # Errors
+/// E0601 with the memory that is missing.
+pub(crate) fn admit_kexec(
+    kernel_len: u64,
+    init_size: u64,
+    initramfs_len: u64,
+) -> Result<(), Failure> {
+    let copies = kernel_len.saturating_add(initramfs_len);
+    let segments = init_size.saturating_add(initramfs_len);
+    check(
+        copies.saturating_add(segments).saturating_add(SLACK),
+        &describe(kernel_len, initramfs_len),
+    )
+}
+
+fn describe(kernel_len: u64, initramfs_len: u64) -> String {
+    format!(
+        "a kernel of {} MiB with an initramfs of {} MiB",
+        kernel_len.div_ceil(MIB),
+        initramfs_len.div_ceil(MIB)
+    )
+}
+
+fn check(needed: u64, what: &str) -> Result<(), Failure> {
+    let (total, available) = system::memory();
+    journal::update(|report| {
+        report.memory = Some(MemoryReport {
+            total_kib: total / 1024,
+            available_kib: available / 1024,
+            needed_kib: needed / 1024,
+        });
+    });
+    judge(total, available, needed, what)
+}
+
+fn judge(total: u64, available: u64, needed: u64, what: &str) -> Result<(), Failure> {
+    let Some(missing) = needed.checked_sub(available).filter(|missing| *missing > 0) else {
+        return Ok(());
+    };
+    let detail = format!(
+        "{what} needs {} MiB of free memory, {} MiB are free: {} MiB are missing; a machine with \
+         {} MiB would do",
+        needed.div_ceil(MIB),
+        available / MIB,
+        missing.div_ceil(MIB),
+        (total + missing).div_ceil(MIB),
+    );
+    Err(Failure::new(Code::MemoryTooSmall, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use report::Code;
+
+    use super::judge;
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let failure = judge(256 << 20, 100 << 20, 160 << 20, "an archive of 50 MiB").unwrap_err();
+        assert_eq!(failure.code, Code::MemoryTooSmall);
+        assert!(failure.detail.contains("60 MiB are missing"), "{}", failure.detail);
+        assert!(failure.detail.contains("316 MiB would do"), "{}", failure.detail);
+        judge(256 << 20, 160 << 20, 160 << 20, "the same").unwrap();
+    }
+}

@@ -1,0 +1,320 @@
+//! All NICs side by side, until one of them serves.
+
+use core::cell::RefCell;
+use core::future::Future;
+use core::time::Duration;
+use std::io;
+use std::rc::Rc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use hostcfg::Addressing;
+use report::Code;
+use report::Failure;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::bond::Bond;
+use crate::dhcp::Session;
+use crate::link::Netlink;
+use crate::link::Nic;
+use crate::nic::CARRIER_PATIENCE;
+use crate::nic::Context;
+use crate::nic::Life;
+use crate::nic::Won;
+use crate::plan::ConnectError;
+use crate::plan::Connected;
+use crate::plan::Link;
+use crate::plan::Method;
+use crate::plan::Plan;
+use crate::plan::ProbeError;
+use crate::select::MAX_NICS;
+use crate::select::describe_entry;
+use crate::select::describe_nics;
+use crate::select::select;
+use crate::state::NicState;
+use crate::sysctl;
+use crate::task::Task;
+use crate::watch;
+
+/// A MAC address that no NIC has by then is given up, and the entry's name is used.
+const NAME_INSTEAD_AFTER: Duration = Duration::from_secs(10);
+/// When to say that NICs are being waited for.
+const SAY_MISSING_AFTER: Duration = Duration::from_secs(5);
+/// How often everything is looked at even if nothing is heard.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What keeps a lease alive.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    _session: Option<Session>,
+    _connection: Task,
+}
+
+/// Brings up every NIC of the plan and probes over each that has an address; the first that
+/// answers is used, the others are cleaned up and switched off.
+///
+/// Several probes run at the same time, on this task: they are not spawned and need not be `Send`.
+/// A probe is dropped when its NIC loses carrier or lease, when another NIC wins, and at the
+/// deadline; it must bind its sockets to [`Link::interface`].
+///
+/// # Errors
+///
+/// At the deadline, or before it when every NIC with carrier has failed for good and the others
+/// had no carrier for 20 seconds. The failure is the gravest of all NICs: what a probe said, else
+/// E0205, E0204, E0203, or E0201 and E0202 if there was no NIC to try. Addresses are removed, links
+/// stay up: another call finds them without a new wait for the switch.
+///
+/// If the future is dropped before it is ready, addresses stay where they are.
+pub async fn connect<T, P, F>(
+    plan: &Plan,
+    deadline: Instant,
+    probe: P,
+) -> Result<Connected<T>, ConnectError>
+where
+    P: Fn(Link) -> F,
+    F: Future<Output = Result<T, ProbeError>>,
+{
+    let (netlink, connection) = Netlink::open().map_err(|error| unusable(&error))?;
+    let (links, _following) = watch::follow(netlink.clone()).map_err(|error| unusable(&error))?;
+    let context = Context { plan, netlink, links, finished: Notify::new() };
+    sysctl::prepare_machine();
+    let mut search = Search::new(plan);
+    if let Some(bonding) = &plan.bonding {
+        match Bond::create(&context.netlink, bonding).await {
+            Ok(bond) => search.bond = Some(bond),
+            Err(error) => {
+                let failure = Failure::new(Code::AddressSetup, error.to_string());
+                return Err(ConnectError { failure, nics: Vec::new() });
+            }
+        }
+    }
+    match search.run(&context, deadline, &probe).await {
+        Ok((won, Won { link, answer, session })) => {
+            search.switch_off_others(&context.netlink, won).await;
+            let nics = search.reports(Some(won), None);
+            let holder = Holder { _session: session, _connection: connection };
+            Ok(Connected { link, answer, nics, _holder: holder })
+        }
+        Err(failure) => {
+            for state in &search.nics {
+                let index = state.borrow().index();
+                context.netlink.flush(index).await;
+            }
+            Err(ConnectError { failure, nics: search.reports(None, Some(Instant::now())) })
+        }
+    }
+}
+
+/// Switches a link off, with the members if it is a bond, so that nothing arrives any more that
+/// would be written into memory. Best effort.
+pub async fn quiesce(interface: &str) {
+    if let Err(error) = try_quiesce(interface).await {
+        tracing::warn!("{interface}: {error}");
+    }
+}
+
+async fn try_quiesce(interface: &str) -> Result<(), Box<dyn core::error::Error + Send + Sync>> {
+    let (netlink, _connection) = Netlink::open()?;
+    let links = netlink.links().await?;
+    let Some(nic) = links.iter().find(|nic| nic.name == interface) else {
+        return Err("there is no such interface".into());
+    };
+    netlink.down(nic.index).await?;
+    for member in links.iter().filter(|member| member.controller == Some(nic.index)) {
+        netlink.down(member.index).await?;
+    }
+    tracing::debug!("{interface}: link switched off");
+    Ok(())
+}
+
+fn unusable(error: &io::Error) -> ConnectError {
+    let failure = Failure::new(Code::Internal, format!("route netlink: {error}"));
+    ConnectError { failure, nics: Vec::new() }
+}
+
+/// All NICs that are at work.
+struct Search<'a> {
+    plan: &'a Plan,
+    method: Method,
+    started: Instant,
+    bond: Option<Bond>,
+    nics: Vec<Rc<RefCell<NicState>>>,
+    /// Whether the configuration lists NICs that are not there.
+    missing: bool,
+    said_missing: bool,
+}
+
+impl<'a> Search<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        let method = match plan.addressing {
+            Addressing::Dhcp => Method::Dhcp,
+            Addressing::Static { .. } => Method::Static,
+        };
+        Self {
+            plan,
+            method,
+            started: Instant::now(),
+            bond: None,
+            nics: Vec::new(),
+            missing: false,
+            said_missing: false,
+        }
+    }
+
+    /// Returns the index of the NIC that won, with what it won.
+    async fn run<T, P, F>(
+        &mut self,
+        context: &Context<'_>,
+        deadline: Instant,
+        probe: &P,
+    ) -> Result<(u32, Won<T>), Failure>
+    where
+        P: Fn(Link) -> F,
+        F: Future<Output = Result<T, ProbeError>>,
+    {
+        let mut lives = FuturesUnordered::new();
+        let mut links = context.links.clone();
+        loop {
+            let known = links.borrow_and_update().clone();
+            for state in self.enrol(context, &known).await {
+                lives.push(async move {
+                    let index = state.borrow().index();
+                    let life = Life { context, state: &state, index, probe };
+                    (index, life.run().await)
+                });
+            }
+            if self.is_hopeless() {
+                return Err(self.failure(&known));
+            }
+            tokio::select! {
+                biased;
+                Some((index, end)) = lives.next() => match end {
+                    Some(won) => return Ok((index, won)),
+                    None => self.forget(index),
+                },
+                () = tokio::time::sleep_until(deadline) => return Err(self.failure(&known)),
+                Ok(()) = links.changed() => {}
+                () = context.finished.notified() => {}
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+
+    /// Takes NICs in that are new; returns those that are to be worked on.
+    async fn enrol(
+        &mut self,
+        context: &Context<'_>,
+        links: &[Nic],
+    ) -> Vec<Rc<RefCell<NicState>>> {
+        for loopback in links.iter().filter(|nic| nic.loopback && !nic.up) {
+            if let Err(error) = context.netlink.up(loopback.index).await {
+                tracing::warn!("{}: {error}", loopback.name);
+            }
+        }
+        let by_name_too = self.started.elapsed() >= NAME_INSTEAD_AFTER;
+        let bond_index = self.bond.as_ref().map(|bond| bond.index);
+        let selection = select(links, &self.plan.interfaces, by_name_too, bond_index);
+        self.missing = !selection.missing.is_empty();
+        if self.missing && !self.said_missing && self.started.elapsed() >= SAY_MISSING_AFTER {
+            self.said_missing = true;
+            let missing: Vec<String> =
+                selection.missing.iter().map(|entry| describe_entry(entry)).collect();
+            let there = describe_nics(links);
+            tracing::warn!("no NIC matches {}, still waiting; there are: {there}", missing.join(", "));
+        }
+        let mut wanted = selection.nics;
+        if let Some(bond) = &mut self.bond {
+            bond.join(&context.netlink, &wanted).await;
+            wanted = links
+                .iter()
+                .filter(|nic| nic.index == bond.index && bond.has_members())
+                .collect();
+        }
+        let mut new = Vec::new();
+        for nic in wanted {
+            let known = self.nics.iter().any(|state| state.borrow().index() == nic.index);
+            if known || self.nics.len() >= MAX_NICS {
+                continue;
+            }
+            tracing::debug!("{} ({}): waiting for carrier", nic.name, nic.mac_text());
+            sysctl::prepare_nic(&nic.name);
+            let state = NicState::new(nic.clone(), self.method, Instant::now());
+            let state = Rc::new(RefCell::new(state));
+            self.nics.push(Rc::clone(&state));
+            new.push(state);
+        }
+        new
+    }
+
+    fn forget(&mut self, index: u32) {
+        self.nics.retain(|state| {
+            let state = state.borrow();
+            if state.index() == index {
+                tracing::warn!("{}: it has gone away", state.name());
+            }
+            state.index() != index
+        });
+    }
+
+    /// Whether every NIC has come to its end, and none that might still come is worth waiting for.
+    fn is_hopeless(&self) -> bool {
+        let now = Instant::now();
+        let all_there = !self.missing || now - self.started >= CARRIER_PATIENCE;
+        all_there
+            && self.nics.iter().any(|state| state.borrow().is_finished())
+            && self.nics.iter().all(|state| state.borrow().is_hopeless(now))
+    }
+
+    /// The gravest failure.
+    fn failure(&self, links: &[Nic]) -> Failure {
+        let now = Instant::now();
+        let gravest = self.nics.iter().max_by_key(|state| state.borrow().gravity(now));
+        match gravest.map(|state| state.borrow().verdict(now)) {
+            Some(failure) if failure.code == Code::NoCarrier => {
+                let all: Vec<String> =
+                    self.nics.iter().map(|state| state.borrow().verdict(now).detail).collect();
+                Failure::new(Code::NoCarrier, all.join("; "))
+            }
+            Some(failure) => failure,
+            None => self.nothing_to_try(links),
+        }
+    }
+
+    fn nothing_to_try(&self, links: &[Nic]) -> Failure {
+        let there = describe_nics(links);
+        if let Some(trouble) = self.bond.as_ref().and_then(Bond::trouble) {
+            return Failure::new(Code::AddressSetup, trouble);
+        }
+        if self.plan.interfaces.is_empty() {
+            return Failure::new(Code::NoInterface, "the kernel knows no Ethernet interface");
+        }
+        let wanted: Vec<String> = self.plan.interfaces.iter().map(describe_entry).collect();
+        let detail = format!("network_interfaces: {}; there are: {there}", wanted.join(", "));
+        Failure::new(Code::InterfaceNotFound, detail)
+    }
+
+    async fn switch_off_others(&self, netlink: &Netlink, won: u32) {
+        for state in &self.nics {
+            let (index, name) = {
+                let state = state.borrow();
+                (state.index(), state.name().to_owned())
+            };
+            if index == won {
+                continue;
+            }
+            netlink.flush(index).await;
+            match netlink.down(index).await {
+                Ok(()) => tracing::info!("{name}: not used, switched off"),
+                Err(error) => tracing::warn!("{name}: {error}"),
+            }
+        }
+    }
+
+    fn reports(&self, won: Option<u32>, at: Option<Instant>) -> Vec<report::NicReport> {
+        let mut states: Vec<NicState> =
+            self.nics.iter().map(|state| state.borrow().clone()).collect();
+        states.sort_by_key(NicState::index);
+        states.iter().map(|state| state.report(won == Some(state.index()), at)).collect()
+    }
+}

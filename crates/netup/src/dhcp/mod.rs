@@ -1,0 +1,241 @@
+//! DHCP for one interface: the client's states driven by a clock and a socket, and its leases
+//! brought to the interface.
+
+mod fsm;
+mod message;
+mod transport;
+
+use core::net::IpAddr;
+use core::net::Ipv4Addr;
+use core::time::Duration;
+
+use report::Code;
+use report::Failure;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use self::fsm::Action;
+use self::fsm::Client;
+use self::fsm::Event;
+pub(crate) use self::fsm::INFINITE;
+pub(crate) use self::fsm::Lease;
+use self::message::MAX_MESSAGE;
+use self::transport::Transport;
+use crate::backoff::Random;
+use crate::backoff::pause;
+use crate::configuration::Configuration;
+use crate::configuration::StaticRoute;
+use crate::link::Netlink;
+use crate::task::Task;
+
+/// The interface that a lease is for.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) mac: [u8; 6],
+}
+
+/// How far a client is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Status {
+    /// The lease that is on the interface.
+    pub(crate) lease: Option<Lease>,
+    /// How many times servers were asked since there was a lease.
+    pub(crate) rounds: u32,
+    /// Servers that have made an offer.
+    pub(crate) servers: Vec<Ipv4Addr>,
+    /// What went wrong last, other than silence.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// A client that runs in the background until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) status: watch::Receiver<Status>,
+    _task: Task,
+}
+
+impl Session {
+    /// Starts a client that prefers other servers to those in `avoid`.
+    pub(crate) fn start(netlink: Netlink, target: Target, avoid: Vec<Ipv4Addr>) -> Self {
+        let (sender, status) = watch::channel(Status::default());
+        let random = Random::from_system();
+        let client = Client::new(target.mac, random.clone(), avoid.clone(), Duration::ZERO);
+        let origin = Instant::now();
+        let runner = Runner { netlink, target, avoid, random, client, origin, sender };
+        Self { status, _task: Task::spawn(runner.run()) }
+    }
+}
+
+struct Runner {
+    netlink: Netlink,
+    target: Target,
+    avoid: Vec<Ipv4Addr>,
+    random: Random,
+    client: Client,
+    origin: Instant,
+    sender: watch::Sender<Status>,
+}
+
+impl Runner {
+    async fn run(mut self) {
+        let mut tries = 0;
+        loop {
+            // Comes back only when the socket fails: the interface went down or away.
+            let error = match Transport::open(&self.target.name) {
+                Ok(transport) => self.talk(&transport).await,
+                Err(error) => error,
+            };
+            tries += 1;
+            let detail = format!("{}: socket for DHCP: {error}", self.target.name);
+            tracing::debug!("{detail}");
+            self.publish(|status| {
+                status.failure = Some(Failure::new(Code::AddressSetup, detail));
+            });
+            tokio::time::sleep(pause(tries, &mut self.random)).await;
+        }
+    }
+
+    async fn talk(&mut self, transport: &Transport) -> std::io::Error {
+        let mut buffer = [0; MAX_MESSAGE + 1];
+        loop {
+            let wake_at = self.client.wake_at();
+            let length = tokio::select! {
+                received = transport.receive(&mut buffer) => match received {
+                    Ok(length) => Some(length),
+                    Err(error) => return error,
+                },
+                () = sleep_until(self.origin, wake_at) => None,
+            };
+            let event = match length.and_then(|length| buffer.get(..length)) {
+                Some(datagram) => Event::Datagram(datagram),
+                None => Event::Timer,
+            };
+            for action in self.client.handle(self.origin.elapsed(), event) {
+                self.act(transport, action).await;
+            }
+            let (rounds, servers) = (self.client.rounds(), self.client.servers().to_vec());
+            let trouble = self.client.trouble().map(str::to_owned);
+            let name = &self.target.name;
+            self.publish(|status| {
+                status.rounds = rounds;
+                status.servers = servers;
+                if let Some(trouble) = trouble {
+                    status.failure =
+                        Some(Failure::new(Code::NoLease, format!("{name}: {trouble}")));
+                }
+            });
+        }
+    }
+
+    async fn act(&mut self, transport: &Transport, action: Action) {
+        let name = &self.target.name;
+        match action {
+            Action::Send { to, message } => {
+                let rounds = self.client.rounds();
+                match to {
+                    None => tracing::debug!("{name}: DHCP message to all servers, round {rounds}"),
+                    Some(server) => tracing::debug!("{name}: asking {server} for more time"),
+                }
+                if let Err(error) = transport.send(to, &message).await {
+                    // The timer repeats it.
+                    tracing::debug!("{name}: sending a DHCP message: {error}");
+                }
+            }
+            Action::Bound(lease) => self.bound(lease).await,
+            Action::Lost(why) => {
+                tracing::warn!("{name}: lost the DHCP lease: {why}");
+                self.netlink.flush(self.target.index).await;
+                self.publish(|status| status.lease = None);
+            }
+        }
+    }
+
+    async fn bound(&mut self, lease: Lease) {
+        let name = &self.target.name;
+        let configuration = configuration(&lease);
+        let before = self.sender.borrow().lease.clone();
+        if before.as_ref().map(self::configuration).as_ref() == Some(&configuration) {
+            tracing::debug!("{name}: the lease of {} was extended", lease.address);
+        } else {
+            if before.is_some() {
+                self.netlink.flush(self.target.index).await;
+            }
+            if let Err(error) = self.netlink.apply(self.target.index, &configuration).await {
+                self.netlink.flush(self.target.index).await;
+                self.unusable(&lease, &error.to_string());
+                return;
+            }
+            tracing::info!("{name}: {}", describe(&lease, &configuration));
+        }
+        self.publish(|status| {
+            status.lease = Some(lease);
+            status.failure = None;
+        });
+    }
+
+    /// The kernel does not take what this server gives: say so, and look for another server.
+    fn unusable(&mut self, lease: &Lease, error: &str) {
+        let detail = format!("{}: the lease of {}: {error}", self.target.name, lease.server);
+        tracing::warn!("{detail}");
+        if !self.avoid.contains(&lease.server) && self.avoid.len() < 8 {
+            self.avoid.push(lease.server);
+        }
+        let later = self.origin.elapsed() + pause(4, &mut self.random);
+        let random = Random::seeded(self.random.next_u64());
+        self.client = Client::new(self.target.mac, random, self.avoid.clone(), later);
+        self.publish(|status| {
+            status.lease = None;
+            status.failure = Some(Failure::new(Code::AddressSetup, detail));
+        });
+    }
+
+    fn publish(&self, change: impl FnOnce(&mut Status)) {
+        self.sender.send_if_modified(|status| {
+            let before = status.clone();
+            change(status);
+            *status != before
+        });
+    }
+}
+
+async fn sleep_until(origin: Instant, at: Option<Duration>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(origin + at).await,
+        None => core::future::pending().await,
+    }
+}
+
+/// What a lease means for the interface. RFC 3442: with classless routes, the router is ignored.
+pub(crate) fn configuration(lease: &Lease) -> Configuration {
+    let routes = match &lease.routes {
+        Some(routes) => routes
+            .iter()
+            .map(|route| StaticRoute {
+                destination: IpAddr::V4(route.destination),
+                prefix_len: route.prefix_len,
+                gateway: route.gateway.map(IpAddr::V4),
+            })
+            .collect(),
+        None => lease.router.map(|router| StaticRoute::default_by(router.into())).into_iter().collect(),
+    };
+    Configuration {
+        address: IpAddr::V4(lease.address),
+        prefix_len: lease.prefix_len.unwrap_or(32),
+        routes,
+        mtu: lease.mtu,
+    }
+}
+
+fn describe(lease: &Lease, configuration: &Configuration) -> String {
+    let gateway = configuration
+        .default_gateway()
+        .map_or_else(|| "no gateway".to_owned(), |gateway| format!("gateway {gateway}"));
+    let time = match lease.seconds {
+        INFINITE => "for ever".to_owned(),
+        seconds => format!("for {seconds} s"),
+    };
+    let (address, prefix_len) = (lease.address, configuration.prefix_len);
+    format!("DHCP lease {address}/{prefix_len}, {gateway}, from {}, {time}", lease.server)
+}

@@ -1,0 +1,174 @@
+//! What is known of one NIC, for the report and for the decision to go on.
+
+use core::time::Duration;
+
+use report::Class;
+use report::Code;
+use report::Failure;
+use report::NicReport;
+use tokio::time::Instant;
+
+use crate::link::Nic;
+use crate::nic::CARRIER_PATIENCE;
+use crate::plan::Link;
+use crate::plan::Method;
+
+/// What is known of one NIC.
+#[derive(Clone, Debug)]
+pub(crate) struct NicState {
+    nic: Nic,
+    method: Method,
+    /// Since when there is no carrier; `None` while there is one.
+    without_carrier: Option<Instant>,
+    /// As of the last lease or static address.
+    link: Option<Link>,
+    failure: Option<Failure>,
+    /// Whether `failure` is a probe's.
+    by_probe: bool,
+    /// Probes that failed in a row since there was a carrier.
+    probes: u32,
+    /// Times that DHCP servers were asked in vain.
+    rounds: u32,
+    finished: bool,
+}
+
+impl NicState {
+    pub(crate) const fn new(nic: Nic, method: Method, now: Instant) -> Self {
+        Self {
+            nic,
+            method,
+            without_carrier: Some(now),
+            link: None,
+            failure: None,
+            by_probe: false,
+            probes: 0,
+            rounds: 0,
+            finished: false,
+        }
+    }
+
+    pub(crate) const fn index(&self) -> u32 {
+        self.nic.index
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.nic.name
+    }
+
+    pub(crate) const fn probes(&self) -> u32 {
+        self.probes
+    }
+
+    /// Returns how long it took.
+    pub(crate) fn carrier_found(&mut self, nic: &Nic, now: Instant) -> Duration {
+        self.nic = nic.clone();
+        self.without_carrier.take().map_or(Duration::ZERO, |since| now - since)
+    }
+
+    pub(crate) fn carrier_lost(&mut self, now: Instant) {
+        self.without_carrier = Some(now);
+        self.link = None;
+        self.probes = 0;
+        self.rounds = 0;
+        self.finished = false;
+    }
+
+    pub(crate) fn configured(&mut self, link: &Link) {
+        self.link = Some(link.clone());
+        if !self.by_probe {
+            self.failure = None;
+        }
+    }
+
+    /// How the search for a lease goes.
+    pub(crate) fn asking(&mut self, name: &str, rounds: u32, failure: Option<Failure>) {
+        self.rounds = rounds;
+        if self.by_probe {
+            return;
+        }
+        let silence = || {
+            let detail = format!("{name}: asked {rounds} times, no usable answer");
+            Failure::new(Code::NoLease, detail)
+        };
+        self.failure = failure.or_else(|| (rounds > 1).then(silence));
+    }
+
+    /// Something other than a probe failed.
+    pub(crate) fn failed(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.by_probe = false;
+    }
+
+    pub(crate) fn probe_failed(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.by_probe = true;
+        self.probes = self.probes.saturating_add(1);
+    }
+
+    pub(crate) const fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    pub(crate) const fn resumed(&mut self) {
+        self.finished = false;
+        self.probes = 0;
+    }
+
+    pub(crate) const fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether nothing can be expected of this NIC soon.
+    pub(crate) fn is_hopeless(&self, now: Instant) -> bool {
+        self.finished || self.without_carrier.is_some_and(|since| now - since >= CARRIER_PATIENCE)
+    }
+
+    /// Why it does not serve, as of now.
+    pub(crate) fn verdict(&self, now: Instant) -> Failure {
+        let name = &self.nic.name;
+        match (&self.failure, self.without_carrier) {
+            (Some(failure), _) if self.by_probe => failure.clone(),
+            (_, Some(since)) => {
+                let seconds = (now - since).as_secs();
+                Failure::new(Code::NoCarrier, format!("{name}: no carrier for {seconds} s"))
+            }
+            (Some(failure), None) => failure.clone(),
+            (None, None) if self.link.is_none() && self.method == Method::Dhcp => {
+                let rounds = self.rounds;
+                Failure::new(Code::NoLease, format!("{name}: asked {rounds} times, no usable answer"))
+            }
+            (None, None) => Failure::new(
+                Code::DeadlineReached,
+                format!("{name}: no provisioning server had answered yet"),
+            ),
+        }
+    }
+
+    /// How near to success it came and how grave that is: the greatest is what is shown.
+    pub(crate) fn gravity(&self, now: Instant) -> (bool, Class, Code) {
+        let verdict = self.verdict(now);
+        (self.by_probe, verdict.class, verdict.code)
+    }
+
+    /// The report; with a verdict if there is `at`, else with what was noted.
+    pub(crate) fn report(&self, used: bool, at: Option<Instant>) -> NicReport {
+        let failure = at.map(|now| self.verdict(now)).or_else(|| self.failure.clone());
+        let link = self.link.as_ref();
+        NicReport {
+            interface: self.nic.name.clone(),
+            mac: self.nic.mac_text(),
+            carrier: self.without_carrier.is_none(),
+            method: self.method.name().to_owned(),
+            addresses: link
+                .map(|link| link.addresses.iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
+            gateway: link.and_then(|link| link.gateway).map(|gateway| gateway.to_string()),
+            dns: link
+                .map(|link| link.dns.iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
+            dhcp_server: link.and_then(|link| link.dhcp_server).map(|server| server.to_string()),
+            used,
+            failure: failure.filter(|_| !used),
+        }
+    }
+}

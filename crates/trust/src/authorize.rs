@@ -1,0 +1,227 @@
+//! The decision: have enough distinct keys signed this archive?
+
+use std::collections::BTreeSet;
+
+use ed25519_dalek::Signature;
+use report::Code;
+use report::SignerReport;
+use report::SkippedReport;
+
+use crate::Certificate;
+use crate::Clock;
+use crate::Refusal;
+use crate::Sha256Digest;
+use crate::Skipped;
+use crate::Timestamp;
+use crate::TrustPolicy;
+use crate::chain;
+use crate::key::PublicKey;
+
+/// Most signatures that a package may have. A descriptor with more is refused unread.
+pub const MAX_ENDORSEMENTS: usize = 256;
+
+/// One signature of a descriptor with its certificate, decoded but not judged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endorsement {
+    /// The signer's certificate in DER.
+    pub certificate_der: Vec<u8>,
+    /// The signature over the 32 bytes of the archive's SHA-256 digest.
+    pub signature: Vec<u8>,
+}
+
+/// A signer whose signature counts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Signer {
+    entry: usize,
+    key: Sha256Digest,
+    subject: String,
+    not_after: Timestamp,
+}
+
+impl Signer {
+    /// Position of the signature in the descriptor, from 1.
+    #[must_use]
+    pub const fn entry(&self) -> usize {
+        self.entry
+    }
+
+    /// SHA-256 of the key's SubjectPublicKeyInfo.
+    #[must_use]
+    pub const fn key(&self) -> Sha256Digest {
+        self.key
+    }
+
+    /// Subject of the certificate, fit for a console.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// End of the certificate's validity.
+    #[must_use]
+    pub const fn not_after(&self) -> Timestamp {
+        self.not_after
+    }
+}
+
+impl From<&Signer> for SignerReport {
+    fn from(signer: &Signer) -> Self {
+        Self {
+            key: signer.key.to_string(),
+            subject: signer.subject.clone(),
+            not_after: signer.not_after.to_string(),
+        }
+    }
+}
+
+/// Proof that enough distinct keys have signed the archive with this digest. Only [`authorize`]
+/// makes one, and it cannot be copied: whoever holds it has had one archive authorised, once.
+///
+/// ```compile_fail
+/// fn twice(authorized: trust::Authorized) -> (trust::Authorized, trust::Authorized) {
+///     (authorized.clone(), authorized)
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Authorized {
+    archive: Sha256Digest,
+    threshold: u64,
+    signers: Vec<Signer>,
+    skipped: Vec<Skipped>,
+}
+
+impl Authorized {
+    /// SHA-256 of the archive that may be opened.
+    #[must_use]
+    pub const fn archive_digest(&self) -> Sha256Digest {
+        self.archive
+    }
+
+    /// How many distinct keys had to sign.
+    #[must_use]
+    pub const fn threshold(&self) -> u64 {
+        self.threshold
+    }
+
+    /// The signers that count, one for each key, in the descriptor's order; at least
+    /// [`Authorized::threshold`].
+    #[must_use]
+    pub fn signers(&self) -> &[Signer] {
+        &self.signers
+    }
+
+    /// The signatures that do not count, in the descriptor's order.
+    #[must_use]
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
+    /// [`Authorized::signers`] as the boot report shows them.
+    #[must_use]
+    pub fn signer_reports(&self) -> Vec<SignerReport> {
+        self.signers.iter().map(SignerReport::from).collect()
+    }
+
+    /// [`Authorized::skipped`] as the boot report shows them.
+    #[must_use]
+    pub fn skipped_reports(&self) -> Vec<SkippedReport> {
+        self.skipped.iter().map(SkippedReport::from).collect()
+    }
+}
+
+/// Decides whether the archive with this digest may be opened: at least the policy's threshold of
+/// distinct keys must each have a valid signature over it, under a certificate that a signing root
+/// issued (or is) and that is valid at this time.
+///
+/// # Errors
+///
+/// [`Refusal`], with the reason for every signature that does not count.
+pub fn authorize(
+    policy: &TrustPolicy,
+    endorsements: &[Endorsement],
+    archive: Sha256Digest,
+    clock: &Clock,
+) -> Result<Authorized, Refusal> {
+    let required = policy.document().threshold();
+    if endorsements.len() > MAX_ENDORSEMENTS {
+        return Err(Refusal::new(endorsements.len(), 0, required, Vec::new()));
+    }
+    let judged = (1..)
+        .zip(endorsements)
+        .map(|(entry, endorsement)| judge(policy, entry, endorsement, archive, clock));
+    let (signers, skipped) = count_distinct_keys(judged);
+    if u64::try_from(signers.len()).is_ok_and(|valid| valid >= required) {
+        Ok(Authorized { archive, threshold: required, signers, skipped })
+    } else {
+        Err(Refusal::new(endorsements.len(), signers.len(), required, skipped))
+    }
+}
+
+/// The only place where signatures are counted. Each key counts once, for the first of its
+/// signatures that is valid, however many certificates it has.
+fn count_distinct_keys(
+    judged: impl Iterator<Item = Result<Signer, Skipped>>,
+) -> (Vec<Signer>, Vec<Skipped>) {
+    let mut keys = BTreeSet::new();
+    let mut signers = Vec::new();
+    let mut skipped = Vec::new();
+    for result in judged {
+        match result {
+            Ok(signer) if keys.insert(signer.key) => signers.push(signer),
+            Ok(repeated) => skipped.push(Skipped {
+                entry: repeated.entry,
+                code: Code::SignerRepeated,
+                subject: Some(repeated.subject),
+                reason: "the same key has signed before".to_owned(),
+            }),
+            Err(refused) => skipped.push(refused),
+        }
+    }
+    (signers, skipped)
+}
+
+/// Whether one signature is valid, all by itself. The order of the checks decides which code a
+/// signature with several faults gets.
+fn judge(
+    policy: &TrustPolicy,
+    entry: usize,
+    endorsement: &Endorsement,
+    archive: Sha256Digest,
+    clock: &Clock,
+) -> Result<Signer, Skipped> {
+    let certificate =
+        Certificate::parse(&endorsement.certificate_der).map_err(|error| Skipped {
+            entry,
+            code: Code::DescriptorEntryInvalid,
+            subject: None,
+            reason: error.to_string(),
+        })?;
+    let subject = certificate.label();
+    let skip =
+        |code, reason: String| Skipped { entry, code, subject: Some(subject.clone()), reason };
+
+    let key = certificate
+        .key()
+        .and_then(PublicKey::as_ed25519)
+        .map_err(|error| skip(Code::SignerAlgorithm, error.to_string()))?;
+    let signature = Signature::from_slice(&endorsement.signature).map_err(|_| {
+        let length = endorsement.signature.len();
+        skip(Code::SignatureLength, format!("signature is {length} bytes long, not 64"))
+    })?;
+    chain::check(&certificate, policy, clock).map_err(|error| skip(error.code, error.reason))?;
+    key.verify_strict(archive.as_bytes(), &signature).map_err(|_| {
+        skip(
+            Code::SignatureWrong,
+            format!("signature is not over this archive (SHA-256 {archive})"),
+        )
+    })?;
+    Ok(Signer {
+        entry,
+        key: certificate.spki_sha256(),
+        subject,
+        not_after: certificate.not_after(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

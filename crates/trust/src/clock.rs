@@ -1,0 +1,268 @@
+//! Time: what a machine may believe about it, and whether a period of validity contains it.
+//!
+//! A boot image knows when it was built: its *floor*. Real time cannot be earlier. The real-time
+//! clock (RTC) of a machine is believed if it is neither before the floor nor absurdly far behind it;
+//! otherwise it is a clock that has lost its battery, and no bound that needs it is enforced. What
+//! expired before the floor is refused in any case.
+
+use core::fmt;
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// A moment in UTC, in whole seconds since 1970-01-01T00:00:00Z. Shown in the form of RFC 3339.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From seconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn from_unix(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn unix(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil_from_days(self.0.div_euclid(SECONDS_PER_DAY));
+        let second = self.0.rem_euclid(SECONDS_PER_DAY);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+/// Year, month (1 to 12) and day (1 to 31) of the proleptic Gregorian calendar for a number of days
+/// since 1970-01-01.
+///
+/// Years are counted from March, so that the leap day is the last of its year and the month lengths
+/// before it follow one linear formula; 400 years (an era) always have 146 097 days.
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    // 719 468 days lie between 0000-03-01 and 1970-01-01. No overflow: days are seconds / 86 400.
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
+/// Why a period of validity does not contain the present.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TimeError {
+    /// The period ended at this moment.
+    #[error("expired {0}")]
+    Expired(Timestamp),
+    /// The period begins at this moment.
+    #[error("not valid before {0}")]
+    NotYetValid(Timestamp),
+}
+
+/// What is known about the present.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Clock {
+    rtc: Timestamp,
+    floor: Timestamp,
+    trusted: bool,
+}
+
+impl Clock {
+    /// The clock of a machine that boots. `rtc` is what it shows, `floor` the build time of the boot
+    /// image (or later, where authenticated evidence says so). The clock is trusted if
+    /// floor ≤ rtc ≤ floor + `max_skew_seconds`.
+    #[must_use]
+    pub fn from_rtc(rtc: Timestamp, floor: Timestamp, max_skew_seconds: u64) -> Self {
+        let latest = floor.0.saturating_add_unsigned(max_skew_seconds);
+        Self { rtc, floor, trusted: floor <= rtc && rtc.0 <= latest }
+    }
+
+    /// A clock that is right: a date that an operator gave, or the system time of the operator's own
+    /// machine. Both bounds of every validity are enforced.
+    #[must_use]
+    pub const fn exactly(at: Timestamp) -> Self {
+        Self { rtc: at, floor: at, trusted: true }
+    }
+
+    /// Whether the reading of the RTC is plausible.
+    #[must_use]
+    pub const fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
+    /// The earliest moment that the present can be.
+    #[must_use]
+    pub const fn floor(&self) -> Timestamp {
+        self.floor
+    }
+
+    /// The reading of the RTC, plausible or not.
+    #[must_use]
+    pub const fn rtc(&self) -> Timestamp {
+        self.rtc
+    }
+
+    /// The moment at which something that is valid from `not_before` on is judged: the RTC if it is
+    /// trusted, else the floor or `not_before`, whichever is later.
+    #[must_use]
+    pub fn now_for(&self, not_before: Timestamp) -> Timestamp {
+        if self.trusted { self.rtc } else { self.floor.max(not_before) }
+    }
+
+    /// Whether a period of validity, both ends included, contains the present as far as it is known.
+    ///
+    /// A chain of certificates is judged as one: from the latest `not_before` to the earliest
+    /// `not_after` in it.
+    ///
+    /// # Errors
+    ///
+    /// [`TimeError`]. What ended before the floor is expired whatever the RTC shows. On a clock that
+    /// is not trusted, [`TimeError::NotYetValid`] never occurs.
+    pub fn check(&self, not_before: Timestamp, not_after: Timestamp) -> Result<(), TimeError> {
+        // Never before the floor: a clock that is, is not trusted.
+        let now = self.now_for(not_before);
+        if not_after < now {
+            Err(TimeError::Expired(not_after))
+        } else if now < not_before {
+            Err(TimeError::NotYetValid(not_before))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::proptest;
+
+    use super::Clock;
+    use super::TimeError;
+    use super::Timestamp;
+
+    const DAY: i64 = 86_400;
+    const YEAR: i64 = 365 * DAY;
+    const FLOOR: Timestamp = Timestamp(1_780_272_000);
+    const TEN_YEARS: u64 = crate::DEFAULT_MAX_CLOCK_SKEW;
+
+    fn at(offset: i64) -> Timestamp {
+        Timestamp(FLOOR.0 + offset)
+    }
+
+    #[test]
+    fn times_are_shown_as_rfc_3339() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_298_837, "2026-11-21T22:07:17Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(Timestamp(seconds).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_clock_is_believed_inside_its_window_only() {
+        let trusted = |rtc| Clock::from_rtc(rtc, FLOOR, TEN_YEARS).is_trusted();
+        assert!(trusted(FLOOR) && trusted(at(9 * YEAR)) && trusted(at(TEN_YEARS as i64)));
+        assert!(!trusted(at(-1)) && !trusted(at(TEN_YEARS as i64 + 1)));
+        assert!(!trusted(Timestamp(0)) && !trusted(Timestamp(4_070_908_800)));
+        assert!(Clock::from_rtc(FLOOR, FLOOR, 0).is_trusted());
+        assert!(!Clock::from_rtc(at(1), FLOOR, 0).is_trusted());
+        assert!(Clock::from_rtc(Timestamp(i64::MAX), FLOOR, u64::MAX).is_trusted());
+    }
+
+    #[test]
+    fn both_bounds_hold_on_a_trusted_clock_and_include_their_ends() {
+        for clock in [Clock::from_rtc(at(DAY), FLOOR, TEN_YEARS), Clock::exactly(at(DAY))] {
+            assert_eq!(clock.check(at(DAY), at(DAY)), Ok(()));
+            assert_eq!(clock.check(at(0), at(DAY - 1)), Err(TimeError::Expired(at(DAY - 1))));
+            assert_eq!(
+                clock.check(at(DAY + 1), at(2 * DAY)),
+                Err(TimeError::NotYetValid(at(DAY + 1)))
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_floor_holds_on_a_clock_that_is_not_trusted() {
+        for rtc in [Timestamp(0), Timestamp(978_307_200), Timestamp(4_070_908_800)] {
+            let clock = Clock::from_rtc(rtc, FLOOR, TEN_YEARS);
+            assert_eq!(clock.check(at(-DAY), at(0)), Ok(()));
+            assert_eq!(clock.check(at(YEAR), at(2 * YEAR)), Ok(()));
+            assert_eq!(clock.check(at(-DAY), at(-1)), Err(TimeError::Expired(at(-1))));
+            assert_eq!(clock.check(at(DAY), at(DAY - 1)), Err(TimeError::Expired(at(DAY - 1))));
+            assert_eq!(clock.now_for(at(-DAY)), FLOOR);
+            assert_eq!(clock.now_for(at(DAY)), at(DAY));
+        }
+    }
+
+    #[test]
+    fn a_date_that_an_operator_gives_overrides_everything() {
+        let clock = Clock::exactly(Timestamp(0));
+        assert!(clock.is_trusted());
+        assert_eq!((clock.floor(), clock.rtc()), (Timestamp(0), Timestamp(0)));
+        assert_eq!(clock.check(Timestamp(-5), Timestamp(5)), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn what_expired_before_the_floor_never_passes(
+            rtc: i64, floor: i64, skew: u64, not_before: i64, before in 1_i64..
+        ) {
+            let clock = Clock::from_rtc(Timestamp(rtc), Timestamp(floor), skew);
+            let not_after = Timestamp(floor.saturating_sub(before));
+            proptest::prop_assume!(not_after.0 < floor);
+            let result = clock.check(Timestamp(not_before), not_after);
+            proptest::prop_assert_eq!(result, Err(TimeError::Expired(not_after)));
+        }
+
+        #[test]
+        fn what_is_valid_at_the_floor_and_after_passes_on_any_dead_clock(
+            rtc in ..FLOOR.0, not_before: i64, length in 0_i64..
+        ) {
+            let clock = Clock::from_rtc(Timestamp(rtc), FLOOR, TEN_YEARS);
+            let not_after = Timestamp(not_before.max(FLOOR.0).saturating_add(length));
+            proptest::prop_assert_eq!(clock.check(Timestamp(not_before), not_after), Ok(()));
+        }
+
+        #[test]
+        fn a_trusted_clock_agrees_with_plain_comparison(
+            at: i64, not_before: i64, not_after: i64
+        ) {
+            let valid = not_before <= at && at <= not_after;
+            let clock = Clock::exactly(Timestamp(at));
+            let result = clock.check(Timestamp(not_before), Timestamp(not_after));
+            proptest::prop_assert_eq!(result.is_ok(), valid);
+        }
+
+        #[test]
+        fn any_time_can_be_shown(seconds: i64) {
+            let text = Timestamp(seconds).to_string();
+            proptest::prop_assert!(text.ends_with('Z'));
+        }
+
+        #[test]
+        fn dates_agree_with_a_calendar_library(seconds in -62_135_596_800_i64..253_402_300_800) {
+            let known = time::OffsetDateTime::from_unix_timestamp(seconds)?;
+            let (date, clock) = (known.date(), known.time());
+            proptest::prop_assert_eq!(
+                Timestamp(seconds).to_string(),
+                format!(
+                    "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+                    date.year(), u8::from(date.month()), date.day(),
+                    clock.hour(), clock.minute(), clock.second()
+                )
+            );
+        }
+    }
+}

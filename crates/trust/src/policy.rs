@@ -1,0 +1,242 @@
+//! The trust policy as the boot image embeds it: `trust_policy.json` and the roots beside it.
+
+use report::Code;
+use report::Coded;
+use report::PolicyReport;
+use report::strict_json::StrictJsonError;
+
+use crate::Certificate;
+use crate::CertificateError;
+use crate::PemError;
+use crate::PolicyDocument;
+use crate::Sha256Digest;
+use crate::certificate;
+use crate::chain;
+use crate::document::MAX_POLICY_LEN;
+use crate::pem;
+
+/// Most certificates that `ospkg_signing_root.pem` may hold.
+pub const MAX_SIGNING_ROOTS: usize = 64;
+
+/// Most certificates that `tls_roots.pem` may hold: more than any public collection of roots.
+pub const MAX_TLS_ROOTS: usize = 1024;
+
+const SIGNING_ROOTS: &str = "ospkg_signing_root.pem";
+const TLS_ROOTS: &str = "tls_roots.pem";
+
+/// Files that narrow what may boot, or without which packages cannot be read, and that this version
+/// does not support: never ignored.
+const UNSUPPORTED_FILES: [&str; 2] = ["ospkg_trust_policy", "decryption_identities"];
+
+/// The files of a trust policy directory.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyFiles<'a> {
+    /// `trust_policy.json`.
+    pub trust_policy_json: &'a [u8],
+    /// `ospkg_signing_root.pem`, if there is one.
+    pub signing_root_pem: Option<&'a [u8]>,
+    /// `tls_roots.pem`, if there is one.
+    pub tls_roots_pem: Option<&'a [u8]>,
+    /// Names of all other files in the directory.
+    pub other_files: &'a [String],
+}
+
+/// Why a trust policy cannot be used.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PolicyError {
+    /// `trust_policy.json` is longer than [`MAX_POLICY_LEN`].
+    #[error("trust_policy.json is longer than {MAX_POLICY_LEN} bytes")]
+    TooLong,
+    /// `trust_policy.json` is not one unambiguous JSON object.
+    #[error("trust_policy.json: {0}")]
+    Json(StrictJsonError),
+    /// A key of `trust_policy.json` is missing or has a value that cannot be.
+    #[error("trust_policy.json: {key} {problem}")]
+    Field {
+        /// Name of the key.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A setting or file that this version does not support.
+    #[error("the trust policy has {0}, which this version does not support")]
+    Unsupported(String),
+    /// There is no `ospkg_signing_root.pem`.
+    #[error("{SIGNING_ROOTS} is missing")]
+    NoSigningRoots,
+    /// `ospkg_signing_root.pem` is not usable PEM.
+    #[error("{SIGNING_ROOTS}: {0}")]
+    SigningRootsPem(PemError),
+    /// `ospkg_signing_root.pem` holds more than [`MAX_SIGNING_ROOTS`] certificates.
+    #[error("{SIGNING_ROOTS}: more than {MAX_SIGNING_ROOTS} certificates")]
+    TooManySigningRoots,
+    /// A certificate of `ospkg_signing_root.pem` cannot be read, or cannot be a root.
+    #[error("{SIGNING_ROOTS}: certificate {number}: {problem}")]
+    SigningRoot {
+        /// Position in the file, from 1.
+        number: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// `tls_roots.pem` is not usable PEM.
+    #[error("{TLS_ROOTS}: {0}")]
+    TlsRootsPem(PemError),
+    /// `tls_roots.pem` holds more than [`MAX_TLS_ROOTS`] certificates.
+    #[error("{TLS_ROOTS}: more than {MAX_TLS_ROOTS} certificates")]
+    TooManyTlsRoots,
+    /// A certificate of `tls_roots.pem` cannot be read.
+    #[error("{TLS_ROOTS}: certificate {number}: {problem}")]
+    TlsRoot {
+        /// Position in the file, from 1.
+        number: usize,
+        /// What is wrong with it.
+        problem: CertificateError,
+    },
+}
+
+impl PolicyError {
+    pub(crate) fn field(key: &'static str, problem: impl Into<String>) -> Self {
+        Self::Field { key, problem: problem.into() }
+    }
+}
+
+impl From<StrictJsonError> for PolicyError {
+    fn from(error: StrictJsonError) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl Coded for PolicyError {
+    fn code(&self) -> Code {
+        match self {
+            Self::TooLong | Self::Json(_) => Code::TrustPolicyMalformed,
+            Self::Field { .. } => Code::TrustPolicyInvalid,
+            Self::Unsupported(_) => Code::TrustPolicyUnsupported,
+            Self::NoSigningRoots
+            | Self::SigningRootsPem(_)
+            | Self::TooManySigningRoots
+            | Self::SigningRoot { .. } => Code::SigningRootInvalid,
+            Self::TlsRootsPem(_) | Self::TooManyTlsRoots | Self::TlsRoot { .. } => {
+                Code::TlsRootsInvalid
+            }
+        }
+    }
+}
+
+/// Everything that decides what may boot. Made from the boot image's own files and from nothing else.
+#[derive(Clone, Debug)]
+pub struct TrustPolicy {
+    document: PolicyDocument,
+    digest: Sha256Digest,
+    signing_roots: Vec<Certificate>,
+    tls_roots: Vec<Vec<u8>>,
+}
+
+impl TrustPolicy {
+    /// Reads a policy. Certificates that have expired are loaded all the same: dates are judged when
+    /// a package is verified.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] for anything in these files that cannot be used; never a part of a policy.
+    pub fn load(files: &PolicyFiles<'_>) -> Result<Self, PolicyError> {
+        for name in files.other_files {
+            if UNSUPPORTED_FILES.contains(&name.as_str()) {
+                return Err(PolicyError::Unsupported(format!("the file {name}")));
+            }
+        }
+        Ok(Self {
+            document: PolicyDocument::parse(files.trust_policy_json)?,
+            digest: Sha256Digest::of(files.trust_policy_json),
+            signing_roots: signing_roots(
+                files.signing_root_pem.ok_or(PolicyError::NoSigningRoots)?,
+            )?,
+            tls_roots: files.tls_roots_pem.map_or(Ok(Vec::new()), tls_roots)?,
+        })
+    }
+
+    /// A policy made on the command line: these signing roots, this threshold, fetched over the
+    /// network, no TLS roots. Its digest is that of the `trust_policy.json` that says the same.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] for roots that cannot be used and for a threshold of 0.
+    pub fn for_roots(signing_root_pem: &[u8], threshold: u64) -> Result<Self, PolicyError> {
+        let document = PolicyDocument::with_threshold(threshold)?;
+        // Our own type always serialises.
+        let json = serde_json::to_vec(&document).unwrap_or_default();
+        Ok(Self {
+            document,
+            digest: Sha256Digest::of(&json),
+            signing_roots: signing_roots(signing_root_pem)?,
+            tls_roots: Vec::new(),
+        })
+    }
+
+    /// The contents of `trust_policy.json`.
+    #[must_use]
+    pub const fn document(&self) -> &PolicyDocument {
+        &self.document
+    }
+
+    /// SHA-256 of the bytes of `trust_policy.json`.
+    #[must_use]
+    pub const fn digest(&self) -> Sha256Digest {
+        self.digest
+    }
+
+    /// The signing roots, in the order of the file; at least one.
+    #[must_use]
+    pub fn signing_roots(&self) -> &[Certificate] {
+        &self.signing_roots
+    }
+
+    /// The TLS roots in DER, in the order of the file; none if there is no file.
+    #[must_use]
+    pub fn tls_roots(&self) -> &[Vec<u8>] {
+        &self.tls_roots
+    }
+
+    /// The policy as the boot report shows it.
+    #[must_use]
+    pub fn report(&self) -> PolicyReport {
+        let digest = |root: &Certificate| Sha256Digest::of(root.der()).to_string();
+        PolicyReport {
+            sha256: self.digest.to_string(),
+            threshold: self.document.threshold(),
+            signing_roots: self.signing_roots.iter().map(digest).collect(),
+        }
+    }
+}
+
+fn signing_roots(file: &[u8]) -> Result<Vec<Certificate>, PolicyError> {
+    let bundle = pem::decode_bundle(file).map_err(PolicyError::SigningRootsPem)?;
+    if bundle.len() > MAX_SIGNING_ROOTS {
+        return Err(PolicyError::TooManySigningRoots);
+    }
+    (1..)
+        .zip(&bundle)
+        .map(|(number, der)| {
+            let refuse = |problem| PolicyError::SigningRoot { number, problem };
+            let root = Certificate::parse(der).map_err(|error| refuse(error.to_string()))?;
+            match chain::check_root(&root) {
+                Ok(()) => Ok(root),
+                Err(error) => Err(refuse(format!("{}: {error}", root.label()))),
+            }
+        })
+        .collect()
+}
+
+fn tls_roots(file: &[u8]) -> Result<Vec<Vec<u8>>, PolicyError> {
+    let bundle = pem::decode_bundle(file).map_err(PolicyError::TlsRootsPem)?;
+    if bundle.len() > MAX_TLS_ROOTS {
+        return Err(PolicyError::TooManyTlsRoots);
+    }
+    for (number, der) in (1..).zip(&bundle) {
+        certificate::validity(der).map_err(|problem| PolicyError::TlsRoot { number, problem })?;
+    }
+    Ok(bundle)
+}
+
+#[cfg(test)]
+mod tests;

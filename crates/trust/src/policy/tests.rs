@@ -1,0 +1,120 @@
+use proptest::collection::vec;
+use proptest::prelude::any;
+use proptest::proptest;
+use report::Code;
+use report::Coded;
+
+use super::MAX_SIGNING_ROOTS;
+use super::PolicyError;
+use super::PolicyFiles;
+use super::TrustPolicy;
+use crate::Sha256Digest;
+use crate::test_certificates::Root;
+use crate::test_certificates::ed25519;
+use crate::test_certificates::leaf_params;
+use crate::test_certificates::pem;
+
+const JSON: &[u8] = br#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network"}"#;
+
+fn load(
+    signing: Option<&str>,
+    tls: Option<&str>,
+    others: &[&str],
+) -> Result<TrustPolicy, PolicyError> {
+    let others: Vec<_> = others.iter().map(|name| (*name).to_owned()).collect();
+    TrustPolicy::load(&PolicyFiles {
+        trust_policy_json: JSON,
+        signing_root_pem: signing.map(str::as_bytes),
+        tls_roots_pem: tls.map(str::as_bytes),
+        other_files: &others,
+    })
+}
+
+#[test]
+fn a_policy_is_loaded_whole() {
+    let (one, two) = (Root::new("one"), Root::new("two"));
+    let signing = one.pem() + &two.pem();
+    let policy = load(Some(&signing), Some(&two.pem()), &["README"]).unwrap();
+    assert_eq!(policy.document().threshold(), 2);
+    assert_eq!(policy.digest(), Sha256Digest::of(JSON));
+    assert_eq!(policy.signing_roots()[1].subject(), "CN=two");
+    assert_eq!(policy.tls_roots(), core::slice::from_ref(&two.der));
+    let report = policy.report();
+    assert_eq!(report.sha256, Sha256Digest::of(JSON).to_string());
+    assert_eq!(report.threshold, 2);
+    assert_eq!(report.signing_roots[1], Sha256Digest::of(&two.der).to_string());
+    assert!(load(Some(&signing), None, &[]).unwrap().tls_roots().is_empty());
+}
+
+#[test]
+fn files_that_narrow_trust_are_never_ignored() {
+    let root = Root::new("root").pem();
+    for name in ["ospkg_trust_policy", "decryption_identities"] {
+        let error = load(Some(&root), None, &["README", name]).unwrap_err();
+        assert_eq!(error.code(), Code::TrustPolicyUnsupported);
+        assert!(error.to_string().contains(name));
+    }
+}
+
+#[test]
+fn one_bad_signing_root_refuses_the_policy() {
+    let root = Root::new("root");
+    let signer = root.issue(&leaf_params("signer"), &ed25519());
+    let not_a_ca = root.pem() + &pem(&signer);
+    for (file, message) in [
+        (None, "ospkg_signing_root.pem is missing"),
+        (Some(String::new()), "ospkg_signing_root.pem: no PEM block of type CERTIFICATE"),
+        (
+            Some(not_a_ca),
+            "ospkg_signing_root.pem: certificate 2: CN=signer: \
+             it is not a CA certificate (basicConstraints CA:TRUE)",
+        ),
+        (
+            Some(root.pem().repeat(MAX_SIGNING_ROOTS + 1)),
+            "ospkg_signing_root.pem: more than 64 certificates",
+        ),
+    ] {
+        let error = load(file.as_deref(), None, &[]).unwrap_err();
+        assert_eq!((error.code(), &*error.to_string()), (Code::SigningRootInvalid, message));
+    }
+    let error = load(Some(&(root.pem() + &pem(b"garbage"))), None, &[]).unwrap_err();
+    assert_eq!(error.code(), Code::SigningRootInvalid);
+    assert!(load(Some(&root.pem().repeat(MAX_SIGNING_ROOTS)), None, &[]).is_ok());
+}
+
+#[test]
+fn one_bad_tls_root_refuses_the_policy() {
+    let root = Root::new("root").pem();
+    for file in [String::new(), root.clone() + &pem(b"garbage"), root.repeat(1025)] {
+        let error = load(Some(&root), Some(&file), &[]).unwrap_err();
+        assert_eq!(error.code(), Code::TlsRootsInvalid, "{error}");
+    }
+}
+
+#[test]
+fn a_policy_from_the_command_line() {
+    let root = Root::new("root").pem();
+    let policy = TrustPolicy::for_roots(root.as_bytes(), 3).unwrap();
+    assert_eq!(policy.document().threshold(), 3);
+    let json = br#"{"ospkg_signature_threshold":3,"ospkg_fetch_method":"network"}"#;
+    assert_eq!(policy.digest(), Sha256Digest::of(json));
+    let error = TrustPolicy::for_roots(root.as_bytes(), 0).unwrap_err();
+    assert_eq!(error.code(), Code::TrustPolicyInvalid);
+}
+
+proptest! {
+    #[test]
+    fn never_panics(
+        json in vec(any::<u8>(), 0..64),
+        signing in vec(any::<u8>(), 0..64),
+        tls in vec(any::<u8>(), 0..64),
+    ) {
+        let _ = TrustPolicy::load(&PolicyFiles {
+            trust_policy_json: &json,
+            signing_root_pem: Some(&signing),
+            tls_roots_pem: Some(&tls),
+            other_files: &[],
+        });
+        let _ = TrustPolicy::for_roots(&signing, 1);
+    }
+}

@@ -1,0 +1,66 @@
+//! Trust policies and host configurations that cannot be used. Their parsers' own tests, in the
+//! crates `trust` and `hostcfg`, have every field and every form.
+
+use anyhow::Result;
+use report::Code;
+use serde_json::json;
+
+use crate::bench::Bench;
+use crate::case::Case;
+use crate::scenario::Scenario;
+use crate::site::Mirror;
+
+const POLICY: &str = "trust_policy.json";
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Case::refused("trust_policy_missing", Code::TrustPolicyMissing, |bench| {
+            let without = good(bench)?.policy_file(POLICY, None);
+            Ok(without
+                .policy_file("ospkg_signing_root.pem", None)
+                .policy_file("tls_roots.pem", None))
+        }),
+        Case::refused("trust_policy_malformed", Code::TrustPolicyMalformed, |bench| {
+            Ok(good(bench)?.policy_file(POLICY, Some(b"{\"ospkg_signature_threshold\": 1")))
+        }),
+        Case::refused("trust_policy_threshold_0", Code::TrustPolicyInvalid, |bench| {
+            Ok(good(bench)?.threshold(0))
+        }),
+        Case::refused("trust_policy_key_twice", Code::TrustPolicyMalformed, |bench| {
+            let twice = br#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network",
+                "OSPKG_SIGNATURE_THRESHOLD": 1}"#;
+            Ok(good(bench)?.policy_file(POLICY, Some(twice)))
+        })
+        .slow(),
+        Case::refused("signing_root_missing", Code::SigningRootInvalid, |bench| {
+            Ok(good(bench)?.policy_file("ospkg_signing_root.pem", None))
+        }),
+        Case::refused("signing_root_malformed", Code::SigningRootInvalid, |bench| {
+            Ok(good(bench)?.policy_file("ospkg_signing_root.pem", Some(b"no certificate")))
+        })
+        .slow(),
+        Case::refused("tls_roots_malformed", Code::TlsRootsInvalid, |bench| {
+            Ok(good(bench)?.policy_file("tls_roots.pem", Some(b"no certificate")))
+        }),
+        Case::refused("sigsum_policy_is_not_ignored", Code::TrustPolicyUnsupported, |bench| {
+            Ok(good(bench)?.policy_file("ospkg_trust_policy", Some(b"log 00 https://log.test\n")))
+        }),
+        Case::refused("host_config_malformed", Code::HostConfigMalformed, |bench| {
+            Ok(good(bench)?.raw_host_config(b"network_mode: dhcp"))
+        }),
+        Case::refused("host_config_bad_value", Code::HostConfigInvalid, |bench| {
+            Ok(good(bench)?.host_config("network_mode", json!("carrier pigeon")))
+        }),
+        Case::refused("host_config_no_usable_url", Code::HostConfigNoUrl, |bench| {
+            Ok(good(bench)?.host_config("ospkg_pointer", json!("ftp://10.0.2.2/os.json")))
+        }),
+        Case::refused("host_config_missing", Code::HostConfigMissing, |bench| {
+            Ok(good(bench)?.no_host_config())
+        }),
+    ]
+}
+
+fn good(bench: &Bench) -> Result<Scenario> {
+    let descriptor = bench.minimal.descriptor(&bench.keys.two())?;
+    Ok(Scenario::new(bench, [Mirror::serving(&descriptor, &bench.minimal)]))
+}

@@ -1,0 +1,249 @@
+//! A scenario: a machine, its configuration, and the mirrors that it is pointed at.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Result;
+use serde_json::Value;
+use serde_json::json;
+use xtask::harness;
+use xtask::harness::BootOptions;
+use xtask::harness::Nic;
+
+use crate::bench::Bench;
+use crate::case::Run;
+use crate::site::Mirror;
+use crate::site::Site;
+use crate::wire::Cable;
+use crate::wire::Faults;
+use crate::wire::Message;
+
+/// A guest that has not ended by then is taken for hung. Generous: hosts are slow and shared.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Everything that a boot depends on. [`Scenario::new`] gives one that boots, but for its mirrors.
+#[derive(Debug)]
+pub struct Scenario {
+    mirrors: Vec<Mirror>,
+    policy: BTreeMap<String, Vec<u8>>,
+    host_config: BTreeMap<String, Value>,
+    raw_host_config: Option<Vec<u8>>,
+    without_host_config: bool,
+    nics: Vec<End>,
+    memory_mib: Option<u32>,
+    rtc: Option<&'static str>,
+    arguments: Vec<String>,
+}
+
+/// What is at the far end of a NIC's cable.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// QEMU's user network behind a cable with these faults.
+    Cable(Faults),
+    /// No cable is plugged in.
+    Unplugged,
+}
+
+impl Scenario {
+    /// A machine that gets its address by DHCP and asks these mirrors in their order. Two of the
+    /// signers must have signed.
+    #[must_use]
+    pub fn new(bench: &Bench, mirrors: impl IntoIterator<Item = Mirror>) -> Self {
+        let policy = BTreeMap::from([
+            ("trust_policy.json".to_owned(), policy_json(2)),
+            ("ospkg_signing_root.pem".to_owned(), bench.keys.root.pem.clone().into_bytes()),
+            ("tls_roots.pem".to_owned(), bench.identities.root_pem().into_bytes()),
+        ]);
+        Self {
+            mirrors: mirrors.into_iter().collect(),
+            policy,
+            host_config: BTreeMap::from([("network_mode".to_owned(), json!("dhcp"))]),
+            raw_host_config: None,
+            without_host_config: false,
+            nics: Vec::new(),
+            memory_mib: None,
+            rtc: None,
+            arguments: Vec::new(),
+        }
+    }
+
+    /// With this file of the trust policy in place of the good one; `None` leaves it out.
+    #[must_use]
+    pub fn policy_file(mut self, name: &str, content: Option<&[u8]>) -> Self {
+        match content {
+            Some(content) => self.policy.insert(name.to_owned(), content.to_vec()),
+            None => self.policy.remove(name),
+        };
+        self
+    }
+
+    /// With another number of signatures to ask for.
+    #[must_use]
+    pub fn threshold(self, threshold: u64) -> Self {
+        self.policy_file("trust_policy.json", Some(&policy_json(threshold)))
+    }
+
+    /// With this key in the host configuration.
+    #[must_use]
+    pub fn host_config(mut self, key: &str, value: Value) -> Self {
+        self.host_config.insert(key.to_owned(), value);
+        self
+    }
+
+    /// With these bytes as host configuration.
+    #[must_use]
+    pub fn raw_host_config(mut self, content: &[u8]) -> Self {
+        self.raw_host_config = Some(content.to_vec());
+        self
+    }
+
+    /// Without a host configuration.
+    #[must_use]
+    pub const fn no_host_config(mut self) -> Self {
+        self.without_host_config = true;
+        self
+    }
+
+    /// With one more NIC, on a cable of ours with these faults. A machine for which no NIC is named
+    /// has one, on QEMU's user network.
+    #[must_use]
+    pub fn cable(mut self, faults: Faults) -> Self {
+        self.nics.push(End::Cable(faults));
+        self
+    }
+
+    /// With one more NIC that has no cable.
+    #[must_use]
+    pub fn unplugged(mut self) -> Self {
+        self.nics.push(End::Unplugged);
+        self
+    }
+
+    /// With so much memory.
+    #[must_use]
+    pub const fn memory_mib(mut self, memory_mib: u32) -> Self {
+        self.memory_mib = Some(memory_mib);
+        self
+    }
+
+    /// With a clock that starts at this date.
+    #[must_use]
+    pub const fn rtc(mut self, date: &'static str) -> Self {
+        self.rtc = Some(date);
+        self
+    }
+
+    /// With an argument for `/init`.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Starts the mirrors, boots the machine and waits for its end.
+    pub(crate) fn run(self, bench: &Bench, name: &str) -> Result<Run> {
+        let scratch = tempfile::tempdir()?;
+        let sites = self.mirrors.iter().enumerate();
+        let sites = sites
+            .map(|(index, mirror)| Site::open(mirror, index, &bench.identities))
+            .collect::<Result<Vec<_>>>()?;
+        let policy = scratch.path().join("trust_policy");
+        fs::create_dir(&policy)?;
+        for (file, content) in &self.policy {
+            fs::write(policy.join(file), content)?;
+        }
+
+        let mut options = BootOptions::new(bench.kernel.clone(), &policy);
+        if !self.without_host_config {
+            let host_config = scratch.path().join("host_configuration.json");
+            fs::write(&host_config, self.host_configuration(&sites)?)?;
+            options.host_config = Some(host_config);
+        }
+        options.rtc = self.rtc.map(str::to_owned);
+        options.timeout = TIMEOUT;
+        if let Some(memory_mib) = self.memory_mib {
+            options.memory_mib = memory_mib;
+        }
+        // A failed boot is over soon: the delay before the reboot is not what is tested here.
+        options.append = format!("panic=1 -- {}", self.arguments.join(" "));
+        let cables = self.lay_cables(scratch.path(), &mut options)?;
+
+        let over = AtomicBool::new(false);
+        let result = std::thread::scope(|scope| {
+            for site in &sites {
+                scope.spawn(|| open_later(site, &cables, &over));
+            }
+            let result = harness::boot(&options);
+            over.store(true, Ordering::Relaxed);
+            result
+        })?;
+        let run = Run {
+            result,
+            requests: sites.iter().map(Site::requests).collect(),
+            cables: cables.iter().map(Cable::record).collect(),
+            directory: bench.output.join(name),
+        };
+        run.save()?;
+        Ok(run)
+    }
+
+    fn host_configuration(&self, sites: &[Site]) -> Result<Vec<u8>> {
+        if let Some(raw) = &self.raw_host_config {
+            return Ok(raw.clone());
+        }
+        let mut host_config = self.host_config.clone();
+        let urls: Vec<String> = sites.iter().map(Site::url).collect();
+        host_config.entry("ospkg_pointer".to_owned()).or_insert_with(|| json!(urls.join(",")));
+        Ok(serde_json::to_vec_pretty(&host_config)?)
+    }
+
+    fn lay_cables(&self, directory: &Path, options: &mut BootOptions) -> Result<Vec<Cable>> {
+        if self.nics.is_empty() {
+            return Ok(Vec::new());
+        }
+        options.nics.clear();
+        let mut cables = Vec::new();
+        for (index, end) in (0..).zip(&self.nics) {
+            match end {
+                End::Cable(faults) => {
+                    let cable = Cable::lay(directory, index, *faults)?;
+                    options.nics.push(cable.nic("virtio-net-pci"));
+                    options.qemu_args.extend(cable.qemu_args());
+                    cables.push(cable);
+                }
+                End::Unplugged => {
+                    options.nics.push(Nic { link_up: false, ..Nic::default() });
+                }
+            }
+        }
+        Ok(cables)
+    }
+}
+
+/// Opens a mirror that is to be opened some time after the guest has its address.
+fn open_later(site: &Site, cables: &[Cable], over: &AtomicBool) -> Result<()> {
+    let Some(delay) = site.delay() else { return Ok(()) };
+    let mut leased = None;
+    while !over.load(Ordering::Relaxed) {
+        let asked = |cable: &Cable| !cable.record().sent(Message::Request).is_empty();
+        if leased.is_none() && cables.iter().any(asked) {
+            leased = Some(Instant::now());
+        }
+        if leased.is_some_and(|since| since.elapsed() >= delay) {
+            return site.open_now();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+fn policy_json(threshold: u64) -> Vec<u8> {
+    json!({ "ospkg_signature_threshold": threshold, "ospkg_fetch_method": "network" })
+        .to_string()
+        .into_bytes()
+}

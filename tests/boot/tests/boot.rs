@@ -1,0 +1,60 @@
+//! Runs the boot tests: `cargo test -p boot-tests --test boot [FILTER]`.
+//!
+//! Two guests at a time unless `--test-threads` says otherwise. `RAMSTRAP_TEST_ALL=1` adds the
+//! cases that a quick run leaves out. Consoles and results go to `target/boot-tests/`.
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use boot_tests::bench::Bench;
+use boot_tests::case::Case;
+use boot_tests::case::Tier;
+use boot_tests::cases;
+use libtest_mimic::Arguments;
+use libtest_mimic::Failed;
+use libtest_mimic::Trial;
+
+/// As many as two cores carry.
+const GUESTS: usize = 2;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(GUESTS);
+    let all = arguments.include_ignored || env::var("RAMSTRAP_TEST_ALL").is_ok_and(|it| it == "1");
+    let cases = cases::all();
+    let left_out: Vec<String> = cases
+        .iter()
+        .filter(|case| !all && case.tier == Tier::All)
+        .map(|case| case.name.to_owned())
+        .collect();
+    if arguments.list {
+        let trials = cases.iter().map(|case| Trial::test(case.name, || Ok(()))).collect();
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+
+    let output = xtask::build::target_dir().join("boot-tests");
+    let bench = match Bench::set_up(&output, left_out.clone()) {
+        Ok(bench) => Arc::new(bench),
+        Err(error) => {
+            eprintln!("error: the boot tests cannot be set up: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let trials = cases.into_iter().map(|case| trial(case, &bench, all)).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !left_out.is_empty() {
+        println!("left out, RAMSTRAP_TEST_ALL=1 runs them: {}", left_out.join(", "));
+    }
+    println!("results: {}", output.join("results.md").display());
+    conclusion.exit_code()
+}
+
+fn trial(case: Case, bench: &Arc<Bench>, all: bool) -> Trial {
+    let bench = Arc::clone(bench);
+    let ignored = !all && case.tier == Tier::All;
+    Trial::test(case.name, move || {
+        case.run(&bench).map_err(|error| Failed::from(format!("{error:#}")))
+    })
+    .with_ignored_flag(ignored)
+}

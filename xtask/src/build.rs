@@ -1,0 +1,77 @@
+//! Builds the static binaries that run in the guest.
+
+use std::env;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::bail;
+
+use crate::progress;
+
+/// The target that guests run. Naming it keeps the flags below away from what runs on the host.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Cargo profile of everything that runs as PID 1.
+const PROFILE: &str = "small";
+
+/// Builds `/init` and returns the path of the static binary.
+///
+/// # Errors
+///
+/// The build failed; what cargo said has been printed.
+pub fn init() -> Result<PathBuf> {
+    static_binary("init", "init", "build /init")
+}
+
+/// Builds the minimal OS and returns the path of the static binary.
+///
+/// # Errors
+///
+/// The build failed; what cargo said has been printed.
+pub fn minimal_os() -> Result<PathBuf> {
+    static_binary("minimal-os", "minimal-os", "build the minimal OS")
+}
+
+/// The root of the source tree.
+#[must_use]
+pub fn root() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}
+
+/// Cargo's target directory.
+#[must_use]
+pub fn target_dir() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty()) {
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
+
+/// The cargo that runs this program.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root());
+    cargo
+}
+
+fn static_binary(package: &str, binary: &str, label: &str) -> Result<PathBuf> {
+    let mut command = cargo();
+    command
+        .args(["build", "--locked", "--package", package, "--bin", binary])
+        .args(["--profile", PROFILE, "--target", TARGET])
+        // Flags for this target only: RUSTFLAGS would reach further, and would win over them.
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    progress::run(label, &mut command).with_context(|| format!("cannot build {package}"))?;
+    let path = target_dir().join(TARGET).join(PROFILE).join(binary);
+    if !path.is_file() {
+        bail!("cargo built no {}", path.display());
+    }
+    Ok(path)
+}

@@ -1,0 +1,134 @@
+//! `cargo xtask test`: formatting, lints, tests, boot tests, and a table of what came of them.
+
+use std::process::Command;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context;
+use anyhow::Result;
+
+use crate::accel;
+use crate::build;
+use crate::kernels;
+use crate::kernels::Choice;
+use crate::progress;
+use crate::setup;
+
+/// Set for the boot tests when the whole matrix is to run.
+const ALL: &str = "RAMSTRAP_TEST_ALL";
+
+/// What came of a step.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Outcome {
+    Passed(Duration),
+    Failed(Duration),
+    /// Not tried, for this reason.
+    NotRun(&'static str),
+}
+
+/// A line of the table.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Line {
+    name: &'static str,
+    outcome: Outcome,
+}
+
+/// Runs the tests: those that every change must pass, or all. Returns whether all passed.
+///
+/// # Errors
+///
+/// The tests could not be started: a tool is missing and cannot be installed.
+pub fn run(all: bool) -> Result<bool> {
+    let started = Instant::now();
+    let mut lines = vec![timed("formatting", cargo(&["fmt", "--all", "--check"]))?];
+    lines.push(timed(
+        "clippy",
+        cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    )?);
+    lines.push(timed(
+        "unit, property and interop tests",
+        cargo(&["test", "--locked", "--workspace", "--exclude", "boot-tests"]),
+    )?);
+    let boot = if lines.last().is_some_and(|line| matches!(line.outcome, Outcome::Failed(_))) {
+        Line { name: "boot tests", outcome: Outcome::NotRun("the tests before them failed") }
+    } else {
+        prepare_boot_tests()?;
+        let mut command = cargo(&["test", "--locked", "--package", "boot-tests", "--test", "boot"]);
+        if all {
+            command.env(ALL, "1");
+        } else {
+            command.env_remove(ALL);
+        }
+        timed("boot tests", command)?
+    };
+    lines.push(boot);
+    println!("\n{}", table(&lines, started.elapsed()));
+    if !all {
+        println!("This was the quick tier; `cargo xtask test --all` boots the whole matrix.");
+    }
+    Ok(lines.iter().all(|line| matches!(line.outcome, Outcome::Passed(_))))
+}
+
+/// What the boot tests need is made here, with progress, and not in the first of them.
+fn prepare_boot_tests() -> Result<()> {
+    setup::ensure(&setup::for_tests())?;
+    let kernel = kernels::select(&Choice::Fitting, &["virtio-net-pci".to_owned()])?;
+    build::init()?;
+    build::minimal_os()?;
+    accel::choose(&kernel)?;
+    Ok(())
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut cargo = build::cargo();
+    cargo.args(args);
+    cargo
+}
+
+/// Runs a step with its output where it is, so that its own closing lines are seen.
+fn timed(name: &'static str, mut command: Command) -> Result<Line> {
+    eprintln!("\n== {name}: {}", progress::shown(&command));
+    let started = Instant::now();
+    let status = command.status().with_context(|| format!("cannot run the step {name}"))?;
+    let took = started.elapsed();
+    let outcome = if status.success() { Outcome::Passed(took) } else { Outcome::Failed(took) };
+    Ok(Line { name, outcome })
+}
+
+fn table(lines: &[Line], total: Duration) -> String {
+    let mut out = String::new();
+    for line in lines {
+        let (verdict, time) = match &line.outcome {
+            Outcome::Passed(took) => ("passed".to_owned(), Some(took)),
+            Outcome::Failed(took) => ("FAILED".to_owned(), Some(took)),
+            Outcome::NotRun(why) => (format!("not run: {why}"), None),
+        };
+        let time = time.map(|took| format!("{:>8.1} s", took.as_secs_f64())).unwrap_or_default();
+        out.push_str(format!("{:<34} {time:>10}  {verdict}\n", line.name).trim_end());
+        out.push('\n');
+    }
+    out.push_str(&format!("{:<34} {:>8.1} s\n", "total", total.as_secs_f64()));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Line;
+    use super::Outcome;
+    use super::table;
+
+    #[test]
+    fn the_table_says_what_was_not_run() {
+        let second = Duration::from_secs(1);
+        let lines = [
+            Line { name: "clippy", outcome: Outcome::Passed(second) },
+            Line { name: "tests", outcome: Outcome::Failed(second) },
+            Line { name: "boot tests", outcome: Outcome::NotRun("because") },
+        ];
+        let text = table(&lines, second * 2);
+        assert!(text.contains("1.0 s  passed") && text.contains("1.0 s  FAILED"), "{text}");
+        assert!(text.contains("not run: because") && text.contains("2.0 s"), "{text}");
+    }
+}

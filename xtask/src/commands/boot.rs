@@ -1,0 +1,120 @@
+//! `cargo xtask boot`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+use xtask::harness;
+use xtask::harness::BootOptions;
+use xtask::harness::BootResult;
+use xtask::harness::Echo;
+use xtask::harness::Nic;
+use xtask::harness::Status;
+use xtask::kernels;
+use xtask::kernels::Choice;
+use xtask::setup;
+
+/// Builds a boot image from your trust policy and host configuration and boots it in QEMU, until
+/// the OS powers off, the machine reboots or the time is up. The console goes to standard output.
+/// For the guest, the loopback of this machine is 10.0.2.2.
+///
+/// Exit status: 0 an OS was booted (or `--dryrun` did all but that), 3 the bootloader refused or
+/// failed, 4 neither within the time, 1 the harness failed, 2 wrong usage.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// Directory with trust_policy.json, ospkg_signing_root.pem and tls_roots.pem
+    #[arg(long, value_name = "DIR")]
+    trust_policy: PathBuf,
+
+    /// Host configuration to put into the boot image
+    #[arg(long, value_name = "FILE")]
+    host_config: Option<PathBuf>,
+
+    /// Boot kernel: cloud, generic (this distribution's, downloaded) or a bzImage. Without it, the
+    /// cloud kernel, or the generic one if a NIC needs it
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<String>,
+
+    /// Directory with the modules of a kernel file
+    #[arg(long, value_name = "DIR")]
+    modules: Option<PathBuf>,
+
+    /// Memory of the machine
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
+    memory: u32,
+
+    /// NIC model as QEMU names it, once for each NIC; QEMU properties may follow behind a comma
+    #[arg(long, value_name = "MODEL", default_value = "virtio-net-pci")]
+    nic: Vec<String>,
+
+    /// More for the kernel command line; what stands behind ` -- ` goes to /init
+    #[arg(long, value_name = "STR", default_value = "", allow_hyphen_values = true)]
+    append: String,
+
+    /// One more argument for QEMU; may be repeated
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    qemu_arg: Vec<String>,
+
+    /// Date that the machine's clock starts with, in UTC: 2001-01-01 or 2001-01-01T12:00:00
+    #[arg(long, value_name = "DATE")]
+    rtc: Option<String>,
+
+    /// End the machine after this time
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+
+    /// Write what came of it to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Boot through UEFI firmware in place of a BIOS
+    #[arg(long)]
+    efi: bool,
+}
+
+pub(super) fn run(args: Args) -> Result<ExitCode> {
+    let choice = Choice::from_args(args.kernel.as_deref(), args.modules.as_deref())?;
+    setup::ensure(&setup::for_boot(args.efi))?;
+    let kernel = kernels::select(&choice, &args.nic)?;
+    let options = BootOptions {
+        host_config: args.host_config,
+        memory_mib: args.memory,
+        nics: args.nic.into_iter().map(Nic::new).collect(),
+        append: args.append,
+        qemu_args: args.qemu_arg,
+        rtc: args.rtc,
+        timeout: Duration::from_secs(args.timeout),
+        echo: Echo::Stdout,
+        efi: args.efi,
+        ..BootOptions::new(kernel, args.trust_policy)
+    };
+    let result = harness::boot(&options)?;
+    eprintln!("\n{}", verdict(&result));
+    if let Some(file) = &args.json {
+        let text = format!("{:#}\n", result.to_json());
+        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(ExitCode::from(result.exit_code()))
+}
+
+/// One line on what came of it.
+fn verdict(result: &BootResult) -> String {
+    let failure = result.report.as_ref().and_then(|report| report.failure.as_ref());
+    match (result.status, failure) {
+        (Status::Booted, _) => format!("booted; the machine ended by {:?}", result.ended),
+        (Status::Dryrun, _) => "dry run: everything went well, and nothing was booted".to_owned(),
+        (Status::Refused, Some(failure)) => {
+            format!("refused: {failure}\n  remedy: {}", failure.remedy)
+        }
+        (Status::Refused, None) => "refused, without a reason".to_owned(),
+        (Status::Neither, _) => format!(
+            "neither booted nor refused: the bootloader did not report, or no kernel spoke after it \
+             (the machine ended by {:?})",
+            result.ended
+        ),
+    }
+}

@@ -1,0 +1,27 @@
+//! `cargo xtask minimal`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use anyhow::Result;
+use xtask::minimal;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where to write the initramfs (cpio, zstd)
+    file: PathBuf,
+
+    /// Add a file of this many bytes that does not compress
+    #[arg(long, value_name = "BYTES")]
+    ballast: Option<u64>,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let initramfs = minimal::initramfs(args.ballast)?;
+    fs::write(&args.file, &initramfs)
+        .with_context(|| format!("cannot write {}", args.file.display()))?;
+    eprintln!("{}: {} bytes", args.file.display(), initramfs.len());
+    Ok(ExitCode::SUCCESS)
+}

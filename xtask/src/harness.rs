@@ -1,0 +1,159 @@
+//! Boots a machine in QEMU and says what came of it.
+//!
+//! [`boot`] makes a boot image from a trust policy and a host configuration, starts QEMU with it,
+//! reads the console, `/init`'s report channel and QEMU's own events until the machine ends or the
+//! time is up, and returns a [`BootResult`]. QEMU never outlives the call.
+
+mod machine;
+mod options;
+mod process;
+mod result;
+mod watch;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::bail;
+use serde_json::json;
+use tempfile::TempDir;
+
+pub use options::BootOptions;
+pub use options::Echo;
+pub use options::LinkChange;
+pub use options::Netdev;
+pub use options::Nic;
+pub use result::BootResult;
+pub use result::Ended;
+pub use result::Mark;
+pub use result::Status;
+pub use result::TimedEvent;
+
+use crate::accel;
+use crate::accel::Accel;
+use crate::image;
+use machine::Resources;
+use process::Message;
+use process::Qemu;
+use process::Sockets;
+use process::Source;
+use watch::Watch;
+
+/// How long a machine may go on after a kernel panic: enough for the rest of the panic's lines.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
+
+/// How long output is waited for once QEMU has closed its control channel.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// Boots a machine and waits for its end.
+///
+/// # Errors
+///
+/// A harness error: the boot image could not be made or QEMU could not be started. What happens
+/// inside the machine is never an error, but a [`BootResult`].
+pub fn boot(options: &BootOptions) -> Result<BootResult> {
+    let accel = if options.icount.is_some() { Accel::Tcg } else { accel::choose(&options.kernel)? };
+    let dir = temporary_dir()?;
+    let initramfs = dir.path().join("initramfs");
+    let bytes = image::boot_image(options)?;
+    fs::write(&initramfs, bytes).context("cannot write the boot image")?;
+    run(options, accel, &initramfs)
+}
+
+/// Runs a machine with this initramfs, whatever it holds; policy and host configuration of the
+/// options are not looked at.
+///
+/// # Errors
+///
+/// QEMU could not be started or failed.
+pub fn run(options: &BootOptions, accel: Accel, initramfs: &Path) -> Result<BootResult> {
+    let dir = temporary_dir()?;
+    let uefi_vars = options.efi.then(|| copy_uefi_vars(&dir)).transpose()?;
+    let sockets = Sockets::new()?;
+    let [console_fd, report_fd, qmp_fd] = sockets.fds();
+    let uefi_vars = uefi_vars.as_deref();
+    let resources = Resources { accel, initramfs, uefi_vars, console_fd, report_fd, qmp_fd };
+    let arguments = machine::arguments(options, resources);
+    let mut qemu = Qemu::start(&arguments, sockets)?;
+    for (index, _) in options.nics.iter().enumerate().filter(|(_, nic)| !nic.link_up) {
+        qemu.set_link(&machine::nic_id(index), false);
+    }
+    // Paused until here, so that no cable was ever seen that is not there.
+    let _ = qemu.command("cont", &json!({}));
+    let watch = observe(&mut qemu, options);
+    let end = qemu.started.elapsed();
+    let explained = watch.has_ended() || end >= options.timeout;
+    if explained {
+        qemu.kill();
+    }
+    let (status, complaints) = qemu.wait()?;
+    if !explained {
+        bail!("qemu-system-x86_64 failed ({status}): {}", complaints.trim());
+    }
+    Ok(watch.finish(end))
+}
+
+/// Reads everything that comes out of the machine, until it ends or the time is up.
+fn observe(qemu: &mut Qemu, options: &BootOptions) -> Watch {
+    let mut watch = Watch::default();
+    let mut changes = options.link_changes.clone();
+    changes.sort_by_key(|change| change.after);
+    changes.reverse();
+    let mut closed_at = None;
+    loop {
+        let now = qemu.started.elapsed();
+        while let Some(change) = changes.pop_if(|change| change.after <= now) {
+            qemu.set_link(&machine::nic_id(change.nic), change.up);
+        }
+        let limits = [
+            Some(options.timeout),
+            watch.panic_at().map(|at| at + AFTER_PANIC),
+            closed_at.map(|at| at + LAST_WORDS),
+        ];
+        let Some(limit) = limits.into_iter().flatten().min().filter(|&limit| limit > now) else {
+            return watch;
+        };
+        let next_change = changes.last().map_or(limit, |change| change.after);
+        match qemu.messages.recv_timeout(limit.min(next_change).saturating_sub(now)) {
+            Ok(Message { at, from }) => {
+                let at = at.saturating_duration_since(qemu.started);
+                match from {
+                    Source::Console(bytes) => {
+                        echo(options.echo, &bytes);
+                        watch.console(&bytes, at);
+                    }
+                    Source::Report(bytes) => watch.channel(&bytes, at),
+                    Source::Qmp(message) => watch.qmp(&message, at),
+                    Source::Closed => closed_at = Some(at),
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            // All sockets are closed and everything has been read.
+            Err(RecvTimeoutError::Disconnected) => return watch,
+        }
+    }
+}
+
+fn echo(echo: Echo, bytes: &[u8]) {
+    if echo == Echo::Stdout {
+        let mut stdout = std::io::stdout().lock();
+        // A reader that has gone away must not end the boot.
+        let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    }
+}
+
+fn copy_uefi_vars(dir: &TempDir) -> Result<PathBuf> {
+    let copy = dir.path().join("uefi-vars.fd");
+    fs::copy(machine::OVMF_VARS, &copy)
+        .with_context(|| format!("cannot copy {}", machine::OVMF_VARS))?;
+    Ok(copy)
+}
+
+fn temporary_dir() -> Result<TempDir> {
+    tempfile::Builder::new().prefix("ramstrap-").tempdir().context("no temporary directory")
+}

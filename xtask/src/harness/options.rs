@@ -1,0 +1,141 @@
+//! What machine to boot, and with what.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::kernels::Kernel;
+
+/// How long a boot may take unless told otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Memory of the guest unless told otherwise, in MiB.
+const DEFAULT_MEMORY_MIB: u32 = 1024;
+
+/// What to boot. [`BootOptions::new`] gives a machine with 1 GiB of memory and one virtio NIC on
+/// QEMU's user network; change the fields from there.
+#[derive(Clone, Debug)]
+pub struct BootOptions {
+    /// The boot kernel.
+    pub kernel: Kernel,
+    /// Directory with `trust_policy.json` and the roots. An empty or missing directory makes an
+    /// image without a policy.
+    pub trust_policy: PathBuf,
+    /// Host configuration to put into the image; none makes an image without one.
+    pub host_config: Option<PathBuf>,
+    /// Memory of the guest.
+    pub memory_mib: u32,
+    /// Network interfaces, in the order of their PCI slots.
+    pub nics: Vec<Nic>,
+    /// More for the kernel command line. What stands behind ` -- ` goes to `/init`. Comes after the
+    /// harness's own parameters, so that it wins over them.
+    pub append: String,
+    /// More arguments for QEMU, at the end of its command line.
+    pub qemu_args: Vec<String>,
+    /// Date that the guest's clock starts with, such as `2001-01-01` or `2001-01-01T12:00:00`.
+    pub rtc: Option<String>,
+    /// After this time QEMU is ended and the result says so.
+    pub timeout: Duration,
+    /// Where the console goes while the guest runs.
+    pub echo: Echo,
+    /// Put policy and host configuration into the image even if the checks of the image builder
+    /// would refuse them: what `/init` makes of them is what is to be seen.
+    pub allow_invalid: bool,
+    /// Count instructions in place of time (`-icount shift=N,sleep=off`): figures repeat, but
+    /// waiting takes no time. Never with time-out tests.
+    pub icount: Option<u8>,
+    /// Boot through UEFI (OVMF) in place of a BIOS.
+    pub efi: bool,
+    /// Build time written into the image, Unix seconds. None: `SOURCE_DATE_EPOCH`, else now.
+    pub build_time: Option<i64>,
+    /// Cables pulled and plugged while the machine runs.
+    pub link_changes: Vec<LinkChange>,
+}
+
+impl BootOptions {
+    /// A machine with 1 GiB of memory and one virtio NIC on QEMU's user network.
+    #[must_use]
+    pub fn new(kernel: Kernel, trust_policy: impl Into<PathBuf>) -> Self {
+        Self {
+            kernel,
+            trust_policy: trust_policy.into(),
+            host_config: None,
+            memory_mib: DEFAULT_MEMORY_MIB,
+            nics: vec![Nic::default()],
+            append: String::new(),
+            qemu_args: Vec::new(),
+            rtc: None,
+            timeout: DEFAULT_TIMEOUT,
+            echo: Echo::Quiet,
+            allow_invalid: true,
+            icount: None,
+            efi: false,
+            build_time: None,
+            link_changes: Vec::new(),
+        }
+    }
+}
+
+/// A network interface of the guest.
+#[derive(Clone, Debug)]
+pub struct Nic {
+    /// QEMU's device name, such as `virtio-net-pci` or `e1000e`.
+    pub model: String,
+    /// What its cable leads to.
+    pub netdev: Netdev,
+    /// MAC address; QEMU's own if none is given (`52:54:00:12:34:56` and up).
+    pub mac: Option<String>,
+    /// Whether it has a carrier at power-on.
+    pub link_up: bool,
+}
+
+impl Nic {
+    /// A NIC of this model on QEMU's user network, with carrier.
+    #[must_use]
+    pub fn new(model: impl Into<String>) -> Self {
+        Self { model: model.into(), netdev: Netdev::User, mac: None, link_up: true }
+    }
+
+    /// The same NIC with another network behind it.
+    #[must_use]
+    pub fn on(self, netdev: Netdev) -> Self {
+        Self { netdev, ..self }
+    }
+}
+
+impl Default for Nic {
+    fn default() -> Self {
+        Self::new("virtio-net-pci")
+    }
+}
+
+/// What a NIC's cable leads to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Netdev {
+    /// QEMU's user network: DHCP, DNS, and the host's loopback as 10.0.2.2.
+    User,
+    /// Any `-netdev` value without its `id=`, such as `socket,connect=127.0.0.1:4000`.
+    Custom(String),
+    /// A network with nothing on it: carrier, but never an answer.
+    None,
+}
+
+/// A cable pulled or plugged while the machine runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LinkChange {
+    /// When, counted from the start of QEMU.
+    pub after: Duration,
+    /// Which NIC: index into [`BootOptions::nics`].
+    pub nic: usize,
+    /// Plugged or pulled.
+    pub up: bool,
+}
+
+/// Where the guest's console goes while it runs. It is in [`super::BootResult::serial`] either way.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Echo {
+    /// Live to standard output.
+    Stdout,
+    /// Nowhere.
+    #[default]
+    Quiet,
+}

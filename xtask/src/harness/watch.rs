@@ -1,0 +1,230 @@
+//! Makes sense of what comes out of a machine: console, report channel, QEMU's events. Pure: bytes
+//! and times in, a [`BootResult`] out.
+
+use std::time::Duration;
+
+use report::BootReport;
+use report::Outcome;
+use report::channel::Event;
+use serde_json::Value;
+
+use super::result::BootResult;
+use super::result::Ended;
+use super::result::Mark;
+use super::result::Status;
+use super::result::TimedEvent;
+
+/// More console output than this is thrown away.
+const MAX_SERIAL: usize = 32 * 1024 * 1024;
+
+/// A line longer than this is cut; a report is well below it.
+const MAX_LINE: usize = 4 * 1024 * 1024;
+
+/// More events than this are not kept.
+const MAX_EVENTS: usize = 100_000;
+
+/// The kernel's last line before it jumps into the next one.
+const JUMP: &str = "kexec_core: Starting new kernel";
+
+/// A line with which `minimal-os` says that it runs.
+pub(crate) const OS_UP: &str = "MINIMAL-OS-UP";
+
+/// Why QEMU said that the machine ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Shutdown {
+    Poweroff,
+    Reset,
+}
+
+/// What has been seen of a machine so far.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    serial: Vec<u8>,
+    console: Lines,
+    channel: Lines,
+    events: Vec<TimedEvent>,
+    report: Option<BootReport>,
+    /// When the report's end mark came.
+    end_at: Option<Duration>,
+    /// When each kernel introduced itself.
+    kernels: Vec<Duration>,
+    /// When the boot kernel said that it jumps, and the first output after it.
+    jump_at: Option<Duration>,
+    after_jump: Option<Duration>,
+    os_up_at: Option<Duration>,
+    panic_at: Option<Duration>,
+    shutdown: Option<(Shutdown, Duration)>,
+}
+
+impl Watch {
+    /// Bytes from the console.
+    pub(super) fn console(&mut self, bytes: &[u8], at: Duration) {
+        let room = MAX_SERIAL.saturating_sub(self.serial.len());
+        self.serial.extend(bytes.iter().take(room));
+        for line in self.console.feed(bytes) {
+            self.console_line(&line, at);
+        }
+    }
+
+    fn console_line(&mut self, line: &str, at: Duration) {
+        if self.jump_at.is_some()
+            && self.after_jump.is_none()
+            && line.contains(char::is_alphanumeric)
+        {
+            self.after_jump = Some(at);
+        }
+        if line.contains(JUMP) {
+            self.jump_at.get_or_insert(at);
+        }
+        if line.contains("Linux version ") {
+            self.kernels.push(at);
+        }
+        if line.contains(OS_UP) {
+            self.os_up_at.get_or_insert(at);
+        }
+        if line.contains("Kernel panic - not syncing") {
+            self.panic_at.get_or_insert(at);
+        }
+    }
+
+    /// Bytes from the report channel. Behind the end mark they are somebody else's and not read.
+    pub(super) fn channel(&mut self, bytes: &[u8], at: Duration) {
+        for line in self.channel.feed(bytes) {
+            if self.end_at.is_some() || self.events.len() >= MAX_EVENTS {
+                return;
+            }
+            let Some(event) = Event::from_line(&line) else { continue };
+            if let Event::End { report } = &event {
+                self.report = Some(report.clone());
+                self.end_at = Some(at);
+            }
+            self.events.push(TimedEvent { at, event });
+        }
+    }
+
+    /// A message of QEMU's control channel.
+    pub(super) fn qmp(&mut self, message: &Value, at: Duration) {
+        if message["event"] != "SHUTDOWN" {
+            return;
+        }
+        let shutdown = match message["data"]["reason"].as_str() {
+            Some("guest-shutdown") => Shutdown::Poweroff,
+            Some("guest-reset") => Shutdown::Reset,
+            Some("guest-panic") => {
+                self.panic_at.get_or_insert(at);
+                return;
+            }
+            // Ours: we ended it.
+            _ => return,
+        };
+        self.shutdown.get_or_insert((shutdown, at));
+    }
+
+    /// When a kernel panicked: nothing of interest will follow.
+    pub(super) const fn panic_at(&self) -> Option<Duration> {
+        self.panic_at
+    }
+
+    /// Whether the machine ended by itself.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.shutdown.is_some() || self.panic_at.is_some()
+    }
+
+    /// The result for a machine that ended, or was ended, at this time.
+    pub(super) fn finish(mut self, at: Duration) -> BootResult {
+        if let Some(line) = self.console.rest() {
+            self.console_line(&line, at);
+        }
+        BootResult {
+            status: self.status(),
+            ended: self.ended(),
+            marks: self.marks(at),
+            report: self.report,
+            serial: String::from_utf8_lossy(&self.serial).into_owned(),
+            events: self.events,
+        }
+    }
+
+    fn status(&self) -> Status {
+        match self.report.as_ref().map(|report| report.outcome) {
+            Some(Outcome::Failed) => Status::Refused,
+            Some(Outcome::Dryrun) => Status::Dryrun,
+            Some(Outcome::Kexec) if self.new_kernel_spoke() => Status::Booted,
+            Some(Outcome::Kexec) | None => Status::Neither,
+        }
+    }
+
+    /// Only asked once `/init` has reported kexec. A reset proves nothing: a failed jump ends so.
+    fn new_kernel_spoke(&self) -> bool {
+        let switched_off = matches!(self.shutdown, Some((Shutdown::Poweroff, _)));
+        self.after_jump.is_some() || self.os_kernel_at().is_some() || switched_off
+    }
+
+    fn os_kernel_at(&self) -> Option<Duration> {
+        let end = self.end_at?;
+        self.kernels.iter().copied().find(|&at| at > end)
+    }
+
+    const fn ended(&self) -> Ended {
+        match (self.panic_at, self.shutdown) {
+            (Some(_), _) => Ended::Panic,
+            (None, Some((Shutdown::Poweroff, _))) => Ended::Poweroff,
+            (None, Some((Shutdown::Reset, _))) => Ended::Reboot,
+            (None, None) => Ended::Timeout,
+        }
+    }
+
+    fn marks(&self, end: Duration) -> Vec<Mark> {
+        let init = self.events.iter().find(|timed| matches!(timed.event, Event::Start { .. }));
+        let kexec = matches!(&self.report, Some(report) if report.outcome == Outcome::Kexec);
+        let first_kernel =
+            self.kernels.first().copied().filter(|&at| self.end_at.is_none_or(|end| at < end));
+        let marks = [
+            ("kernel", first_kernel),
+            ("init", init.map(|timed| timed.at)),
+            (if kexec { "kexec" } else { "report" }, self.end_at),
+            ("os-kernel", self.os_kernel_at()),
+            ("os-up", self.os_up_at),
+            ("end", Some(self.shutdown.map_or(end, |(_, at)| at))),
+        ];
+        let mut marks: Vec<Mark> = marks
+            .into_iter()
+            .filter_map(|(name, at)| Some(Mark { name: name.to_owned(), at: at? }))
+            .collect();
+        marks.sort_by_key(|mark| mark.at);
+        marks
+    }
+}
+
+/// Cuts a stream of bytes into lines.
+#[derive(Debug, Default)]
+struct Lines {
+    partial: Vec<u8>,
+}
+
+impl Lines {
+    fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let room = MAX_LINE.saturating_sub(self.partial.len());
+            self.partial.extend(piece.iter().take(room));
+            if piece.ends_with(b"\n") {
+                lines.extend(self.rest());
+            }
+        }
+        lines
+    }
+
+    /// What has come since the last line's end.
+    fn rest(&mut self) -> Option<String> {
+        if self.partial.is_empty() {
+            return None;
+        }
+        let line = String::from_utf8_lossy(&self.partial).trim().to_owned();
+        self.partial.clear();
+        Some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+use std::time::Duration;
+
+use report::BootReport;
+use report::ClockReport;
+use report::Code;
+use report::Failure;
+use report::Outcome;
+use report::channel::Event;
+use serde_json::json;
+
+use super::Watch;
+use crate::harness::BootResult;
+use crate::harness::Ended;
+use crate::harness::Status;
+
+/// What a machine does, one thing a second.
+enum Step {
+    Console(&'static str),
+    Start,
+    End(Outcome),
+    Off,
+    Reset,
+}
+
+use Step::Console;
+use Step::End;
+use Step::Off;
+use Step::Reset;
+use Step::Start;
+
+const KERNEL: Step = Console("[    0.0] Linux version 6.1.0\r\n");
+const JUMP: Step = Console("[    9.0] kexec_core: Starting new kernel\r\n");
+
+fn end(outcome: Outcome) -> String {
+    let report = BootReport {
+        version: report::VERSION,
+        ramstrap: "0".into(),
+        outcome,
+        kernel_us: 0,
+        total_us: 0,
+        clock: ClockReport { state: "trusted".into(), rtc: String::new(), floor: String::new() },
+        stages: Vec::new(),
+        trust_policy: None,
+        host_configuration: None,
+        nics: Vec::new(),
+        mirrors: Vec::new(),
+        package: None,
+        memory: None,
+        failure: (outcome == Outcome::Failed).then(|| Failure::new(Code::BelowThreshold, "x")),
+    };
+    Event::End { report }.to_line()
+}
+
+fn watch(steps: impl IntoIterator<Item = Step>) -> BootResult {
+    let mut watch = Watch::default();
+    let mut at = Duration::ZERO;
+    for step in steps {
+        at += Duration::from_secs(1);
+        match step {
+            Console(text) => watch.console(text.as_bytes(), at),
+            Start => watch.channel(Event::Start { ramstrap: "0".into() }.to_line().as_bytes(), at),
+            End(outcome) => watch.channel(end(outcome).as_bytes(), at),
+            Off => watch.qmp(&shutdown("guest-shutdown"), at),
+            Reset => watch.qmp(&shutdown("guest-reset"), at),
+        }
+    }
+    watch.finish(at + Duration::from_secs(1))
+}
+
+fn shutdown(reason: &str) -> serde_json::Value {
+    json!({ "event": "SHUTDOWN", "data": { "guest": true, "reason": reason } })
+}
+
+fn verdict(steps: impl IntoIterator<Item = Step>) -> (Status, Ended, u8) {
+    let result = watch(steps);
+    (result.status, result.ended, result.exit_code())
+}
+
+#[test]
+fn an_os_that_speaks_is_booted() {
+    let steps = [KERNEL, Start, End(Outcome::Kexec), JUMP, KERNEL, Off];
+    assert_eq!(verdict(steps), (Status::Booted, Ended::Poweroff, 0));
+    let steps = [KERNEL, Start, End(Outcome::Kexec), JUMP, Console("hello"), Reset];
+    assert_eq!(verdict(steps), (Status::Booted, Ended::Reboot, 0));
+}
+
+#[test]
+fn a_silent_os_is_booted_if_it_switches_off() {
+    let steps = [KERNEL, Start, End(Outcome::Kexec), JUMP, Off];
+    assert_eq!(verdict(steps), (Status::Booted, Ended::Poweroff, 0));
+}
+
+#[test]
+fn a_jump_into_nothing_is_not_a_boot() {
+    let steps = [KERNEL, Start, End(Outcome::Kexec), JUMP, Reset];
+    assert_eq!(verdict(steps), (Status::Neither, Ended::Reboot, 4));
+    let steps = [KERNEL, Start, End(Outcome::Kexec), JUMP, Console("\r\n")];
+    assert_eq!(verdict(steps), (Status::Neither, Ended::Timeout, 4));
+}
+
+#[test]
+fn a_reported_failure_is_a_refusal() {
+    let steps = [KERNEL, Start, End(Outcome::Failed), Reset];
+    let result = watch(steps);
+    assert_eq!((result.status, result.exit_code()), (Status::Refused, 3));
+    assert_eq!(result.failure_code(), Some("E0404"));
+    assert_eq!(result.to_json()["failure_code"], "E0404");
+}
+
+#[test]
+fn a_dry_run_has_a_status_of_its_own() {
+    let steps = [KERNEL, Start, End(Outcome::Dryrun), Off];
+    assert_eq!(verdict(steps), (Status::Dryrun, Ended::Poweroff, 0));
+}
+
+#[test]
+fn a_machine_that_says_nothing_is_neither() {
+    assert_eq!(verdict([]), (Status::Neither, Ended::Timeout, 4));
+    assert_eq!(verdict([KERNEL, Off]), (Status::Neither, Ended::Poweroff, 4));
+}
+
+#[test]
+fn a_panic_of_the_os_is_told() {
+    let panic = Console("[ 1.0] Kernel panic - not syncing: Attempted to kill init!\r\n");
+    let steps = [KERNEL, Start, End(Outcome::Kexec), JUMP, KERNEL, panic, Reset];
+    assert_eq!(verdict(steps), (Status::Booted, Ended::Panic, 0));
+}
+
+#[test]
+fn an_os_cannot_forge_a_report() {
+    let steps = [KERNEL, Start, End(Outcome::Failed), End(Outcome::Kexec), JUMP, KERNEL, Off];
+    assert_eq!(verdict(steps), (Status::Refused, Ended::Poweroff, 3));
+}
+
+#[test]
+fn without_a_report_nothing_was_booted() {
+    let steps = [KERNEL, Start, JUMP, KERNEL, Console("MINIMAL-OS-UP\r\n"), Off];
+    assert_eq!(verdict(steps), (Status::Neither, Ended::Poweroff, 4));
+}
+
+#[test]
+fn marks_are_in_order() {
+    let up = Console("MINIMAL-OS-UP\r\n");
+    let result = watch([KERNEL, Start, End(Outcome::Kexec), JUMP, KERNEL, up, Off]);
+    let names: Vec<_> = result.marks.iter().map(|mark| mark.name.as_str()).collect();
+    assert_eq!(names, ["kernel", "init", "kexec", "os-kernel", "os-up", "end"]);
+    assert_eq!(result.mark("os-kernel"), Some(Duration::from_secs(5)));
+}
+
+#[test]
+fn lines_may_come_in_pieces() {
+    let mut watch = Watch::default();
+    let text = format!("noise\r\n{}", end(Outcome::Kexec));
+    for byte in text.as_bytes() {
+        watch.channel(&[*byte], Duration::ZERO);
+    }
+    assert!(watch.report.is_some());
+}

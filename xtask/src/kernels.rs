@@ -1,0 +1,374 @@
+//! Distribution kernels: found, downloaded and unpacked under the cache, never installed.
+
+mod modules;
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::bail;
+
+use crate::apt::Apt;
+use crate::cache;
+use crate::progress;
+use crate::setup::Distribution;
+
+pub use modules::ModuleIndex;
+pub use modules::driver_of;
+
+/// A file that every directory of modules has, whether `depmod` has run on it or not.
+const MODULES_MARK: &str = "modules.builtin";
+
+/// A kernel to boot.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Kernel {
+    /// The bzImage.
+    pub image: PathBuf,
+    /// The `/lib/modules/RELEASE` directory; none for a kernel that has all built in.
+    pub modules: Option<PathBuf>,
+    /// Release, such as `6.1.0-56-cloud-amd64`.
+    pub release: String,
+}
+
+/// Which of the distribution's kernels.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Flavour {
+    /// Small, for virtual machines.
+    Cloud,
+    /// With the drivers of real hardware.
+    Generic,
+}
+
+impl Flavour {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Cloud => "cloud",
+            Self::Generic => "generic",
+        }
+    }
+
+    /// Packages that lead to this kernel; the first that exists is taken.
+    const fn packages(self, distribution: Distribution) -> &'static [&'static str] {
+        match (distribution, self) {
+            (Distribution::Debian, Self::Cloud) => &["linux-image-cloud-amd64"],
+            (Distribution::Debian, Self::Generic) => &["linux-image-amd64"],
+            (Distribution::Ubuntu, Self::Cloud) => &["linux-image-virtual", "linux-image-kvm"],
+            (Distribution::Ubuntu, Self::Generic) => &["linux-image-generic"],
+        }
+    }
+}
+
+/// What `--kernel` and `--modules` ask for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Choice {
+    /// The cloud kernel, or the generic one if a NIC needs a driver that the cloud kernel lacks.
+    #[default]
+    Fitting,
+    /// This one.
+    Distribution(Flavour),
+    /// A file, with a directory of modules or without.
+    File {
+        /// The bzImage.
+        image: PathBuf,
+        /// A directory with `modules.builtin`, or one that has `lib/modules/RELEASE` below it.
+        modules: Option<PathBuf>,
+    },
+}
+
+impl Choice {
+    /// The choice that the values of `--kernel` and `--modules` stand for.
+    ///
+    /// # Errors
+    ///
+    /// `--modules` without a kernel file.
+    pub fn from_args(kernel: Option<&str>, modules: Option<&Path>) -> Result<Self> {
+        let choice = match kernel {
+            None => Self::Fitting,
+            Some("cloud") => Self::Distribution(Flavour::Cloud),
+            Some("generic") => Self::Distribution(Flavour::Generic),
+            Some(file) => {
+                return Ok(Self::File {
+                    image: file.into(),
+                    modules: modules.map(Path::to_path_buf),
+                });
+            }
+        };
+        if modules.is_some() {
+            bail!("--modules goes with --kernel FILE only");
+        }
+        Ok(choice)
+    }
+}
+
+/// The kernel of this choice, for a machine with NICs of these QEMU models. Downloads and unpacks
+/// it if it is not in the cache.
+///
+/// # Errors
+///
+/// The kernel cannot be had: no such file, no known distribution, no download.
+pub fn select(choice: &Choice, nic_models: &[String]) -> Result<Kernel> {
+    match choice {
+        Choice::File { image, modules } => from_file(image, modules.as_deref()),
+        Choice::Distribution(flavour) => {
+            let kernel = distribution_kernel(*flavour)?;
+            if let Some((model, driver)) = missing_driver(&kernel, nic_models)? {
+                eprintln!("warning: {} has no driver {driver} for {model}", kernel.release);
+            }
+            Ok(kernel)
+        }
+        Choice::Fitting => {
+            let cloud = distribution_kernel(Flavour::Cloud)?;
+            let Some((model, driver)) = missing_driver(&cloud, nic_models)? else {
+                return Ok(cloud);
+            };
+            eprintln!(
+                "The cloud kernel {} has no driver {driver} for {model}: taking the generic one.",
+                cloud.release
+            );
+            distribution_kernel(Flavour::Generic)
+        }
+    }
+}
+
+/// The first NIC model whose driver this kernel lacks, with the driver's name.
+fn missing_driver(kernel: &Kernel, models: &[String]) -> Result<Option<(String, &'static str)>> {
+    let Some(dir) = &kernel.modules else { return Ok(None) };
+    let index = ModuleIndex::read(dir)?;
+    Ok(models.iter().find_map(|model| {
+        let driver = driver_of(model)?;
+        (!index.has(driver)).then(|| (model.clone(), driver))
+    }))
+}
+
+fn from_file(image: &Path, modules: Option<&Path>) -> Result<Kernel> {
+    let release = release_of(image)?;
+    let modules = match modules {
+        None => None,
+        Some(dir) if dir.join(MODULES_MARK).exists() => Some(dir.to_path_buf()),
+        Some(dir) => Some(modules_below(dir, &release).with_context(|| {
+            format!(
+                "--modules {}: neither {MODULES_MARK} nor lib/modules/{release} in it",
+                dir.display()
+            )
+        })?),
+    };
+    Ok(Kernel { image: image.to_path_buf(), modules, release })
+}
+
+fn distribution_kernel(flavour: Flavour) -> Result<Kernel> {
+    let Some(distribution) = Distribution::of_this_machine() else {
+        bail!(
+            "kernels are downloaded on Debian and Ubuntu only: \
+             use --kernel FILE --modules DIR with a kernel of your own"
+        );
+    };
+    let resolved = Apt::open().and_then(|apt| {
+        let package = resolve(&apt, flavour, distribution)?;
+        Ok((apt, package))
+    });
+    match resolved {
+        Ok((apt, package)) => {
+            let dir = kernels_dir(flavour)?.join(package.directory_name());
+            if !dir.is_dir() {
+                obtain(apt, flavour, distribution, package, &dir)?;
+            }
+            unpacked(&dir)
+        }
+        // Without a network what was unpacked before will do.
+        Err(error) => match newest(&kernels_dir(flavour)?) {
+            Some(dir) => {
+                eprintln!("warning: {error:#}; taking {}", dir.display());
+                unpacked(&dir)
+            }
+            None => Err(error),
+        },
+    }
+}
+
+/// A kernel package and its version.
+#[derive(Clone, Debug)]
+struct Package {
+    name: String,
+    version: String,
+}
+
+impl Package {
+    fn directory_name(&self) -> String {
+        // Versions may hold a colon, which is awkward in paths.
+        format!("{}_{}", self.name, self.version.replace(':', "%3a"))
+    }
+}
+
+/// Follows the distribution's entry package to the kernel that it stands for now.
+fn resolve(apt: &Apt, flavour: Flavour, distribution: Distribution) -> Result<Package> {
+    for entry in flavour.packages(distribution) {
+        let depends = apt.depends(entry)?;
+        let Some(name) = depends.into_iter().find(|name| is_kernel_package(name)) else { continue };
+        if let Some(version) = apt.candidate(&name)? {
+            return Ok(Package { name, version });
+        }
+    }
+    bail!(
+        "no {} kernel in the package lists (looked for {})",
+        flavour.name(),
+        flavour.packages(distribution).join(", ")
+    )
+}
+
+fn is_kernel_package(name: &str) -> bool {
+    name.strip_prefix("linux-image-")
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+fn obtain(
+    apt: Apt,
+    flavour: Flavour,
+    distribution: Distribution,
+    package: Package,
+    dir: &Path,
+) -> Result<()> {
+    eprintln!(
+        "Kernel: {} {} (downloaded and unpacked under the cache, not installed)",
+        package.name, package.version
+    );
+    if cache::publish_dir(dir, |new| unpack(&apt, flavour, &package, new)).is_ok() {
+        return Ok(());
+    }
+    // The archive may have dropped the version that the lists name.
+    let apt = Apt::refreshed()?;
+    let package = resolve(&apt, flavour, distribution)?;
+    let dir = kernels_dir(flavour)?.join(package.directory_name());
+    cache::publish_dir(&dir, |new| unpack(&apt, flavour, &package, new))
+}
+
+/// Fills `dir` with the files of the kernel's packages.
+fn unpack(apt: &Apt, flavour: Flavour, package: &Package, dir: &Path) -> Result<()> {
+    // Ubuntu has modules in packages of their own.
+    let mut packages = vec![package.name.clone()];
+    packages.extend(
+        apt.depends(&package.name)?.into_iter().filter(|name| name.starts_with("linux-modules-")),
+    );
+    if flavour == Flavour::Generic
+        && let Some(release) = package.name.strip_prefix("linux-image-")
+    {
+        let extra = format!("linux-modules-extra-{release}");
+        if apt.candidate(&extra)?.is_some() {
+            packages.push(extra);
+        }
+    }
+    let downloads = dir.join("download");
+    fs::create_dir(&downloads)?;
+    apt.download(&packages, &downloads)?;
+    for entry in fs::read_dir(&downloads)? {
+        let mut extract = Command::new("dpkg-deb");
+        progress::run("unpack the kernel", extract.arg("-x").arg(entry?.path()).arg(dir))?;
+    }
+    fs::remove_dir_all(&downloads)?;
+    // Now, not at the first use: an incomplete kernel must not get into the cache.
+    unpacked(dir).map(drop)
+}
+
+/// The kernel in a directory that [`unpack`] has filled.
+fn unpacked(dir: &Path) -> Result<Kernel> {
+    let image = find_image(dir)?;
+    let release = release_of(&image)?;
+    let modules = modules_below(dir, &release)
+        .with_context(|| format!("{} has no modules: delete it and try again", dir.display()))?;
+    Ok(Kernel { image, modules: Some(modules), release })
+}
+
+fn find_image(dir: &Path) -> Result<PathBuf> {
+    let boot = dir.join("boot");
+    fs::read_dir(&boot)
+        .with_context(|| format!("cannot read {}", boot.display()))?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
+        })
+        .with_context(|| format!("no kernel in {}", boot.display()))
+}
+
+fn modules_below(dir: &Path, release: &str) -> Option<PathBuf> {
+    ["lib/modules", "usr/lib/modules"]
+        .iter()
+        .map(|below| dir.join(below).join(release))
+        .find(|path| path.join(MODULES_MARK).exists())
+}
+
+fn kernels_dir(flavour: Flavour) -> Result<PathBuf> {
+    cache::subdir(&format!("kernels/{}", flavour.name()))
+}
+
+fn newest(dir: &Path) -> Option<PathBuf> {
+    fs::read_dir(dir)
+        .ok()?
+        .flatten()
+        .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .max()
+        .map(|(_, path)| path)
+}
+
+/// The release that a bzImage says it is (boot protocol: a pointer at 0x20e, counted from 0x200, to
+/// a text that begins with the release).
+fn release_of(image: &Path) -> Result<String> {
+    let mut head = Vec::new();
+    fs::File::open(image)
+        .and_then(|file| file.take(64 * 1024).read_to_end(&mut head))
+        .with_context(|| format!("cannot read the kernel {}", image.display()))?;
+    release_in(&head).with_context(|| format!("{} is not a bzImage", image.display()))
+}
+
+fn release_in(head: &[u8]) -> Option<String> {
+    if head.get(0x202..0x206)? != b"HdrS" {
+        return None;
+    }
+    let pointer = head.get(0x20e..0x210)?.try_into().ok().map(u16::from_le_bytes)?;
+    let text = head.get(0x200 + usize::from(pointer)..)?;
+    let release: Vec<u8> =
+        text.iter().copied().take_while(|byte| byte.is_ascii_graphic()).take(128).collect();
+    String::from_utf8(release).ok().filter(|release| !release.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Choice;
+    use super::Flavour;
+    use super::is_kernel_package;
+    use super::release_in;
+
+    #[test]
+    fn the_release_is_read_from_the_header() {
+        let mut head = vec![0_u8; 0x1000];
+        assert_eq!(release_in(&head), None);
+        head[0x202..0x206].copy_from_slice(b"HdrS");
+        head[0x20e..0x210].copy_from_slice(&0x600_u16.to_le_bytes());
+        head[0x800..0x813].copy_from_slice(b"6.1.0-56-cloud (x) ");
+        assert_eq!(release_in(&head).as_deref(), Some("6.1.0-56-cloud"));
+        head[0x20e..0x210].copy_from_slice(&0xffff_u16.to_le_bytes());
+        assert_eq!(release_in(&head), None);
+    }
+
+    #[test]
+    fn arguments_make_a_choice() {
+        let choice = |kernel| Choice::from_args(kernel, None).unwrap();
+        assert_eq!(choice(None), Choice::Fitting);
+        assert_eq!(choice(Some("generic")), Choice::Distribution(Flavour::Generic));
+        assert!(matches!(choice(Some("./vmlinuz")), Choice::File { .. }));
+        Choice::from_args(Some("cloud"), Some(Path::new("m"))).unwrap_err();
+    }
+
+    #[test]
+    fn only_versioned_images_are_kernels() {
+        assert!(is_kernel_package("linux-image-6.1.0-56-cloud-amd64"));
+        assert!(!is_kernel_package("linux-image-virtual"));
+        assert!(!is_kernel_package("linux-base"));
+    }
+}

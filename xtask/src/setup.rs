@@ -1,0 +1,240 @@
+//! The host tools that the harness needs: which are missing, why they are needed, and how they get
+//! here.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use anyhow::bail;
+
+use crate::apt;
+use crate::apt::Apt;
+use crate::progress;
+
+/// A tool of the host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tool {
+    /// A command to look for in `PATH`, or a file by its absolute path.
+    probe: &'static str,
+    /// What it is for.
+    why: &'static str,
+    debian: &'static str,
+    ubuntu: &'static str,
+}
+
+const QEMU: Tool = Tool {
+    probe: "qemu-system-x86_64",
+    why: "runs the machine that boots",
+    debian: "qemu-system-x86",
+    ubuntu: "qemu-system-x86",
+};
+
+const OVMF: Tool = Tool {
+    probe: "/usr/share/OVMF/OVMF_CODE_4M.fd",
+    why: "UEFI firmware for the machine that boots",
+    debian: "ovmf",
+    ubuntu: "ovmf",
+};
+
+const DNSMASQ: Tool = Tool {
+    probe: "dnsmasq",
+    why: "a DHCP server for the network tests",
+    debian: "dnsmasq-base",
+    ubuntu: "dnsmasq-base",
+};
+
+const IP: Tool = Tool {
+    probe: "ip",
+    why: "sets up links for the network tests",
+    debian: "iproute2",
+    ubuntu: "iproute2",
+};
+
+const NGINX: Tool = Tool {
+    probe: "nginx",
+    why: "the TLS server of the throughput benchmark",
+    debian: "nginx-light",
+    ubuntu: "nginx-light",
+};
+
+const CURL: Tool = Tool {
+    probe: "curl",
+    why: "what the throughput benchmark compares with",
+    debian: "curl",
+    ubuntu: "curl",
+};
+
+/// What a boot in QEMU needs, with UEFI firmware or without.
+#[must_use]
+pub fn for_boot(efi: bool) -> Vec<Tool> {
+    let mut tools = vec![QEMU];
+    if efi {
+        tools.push(OVMF);
+    }
+    tools
+}
+
+/// What the tests need.
+#[must_use]
+pub fn for_tests() -> Vec<Tool> {
+    let mut tools = for_boot(false);
+    tools.extend([DNSMASQ, IP]);
+    tools
+}
+
+/// What the benchmarks need.
+#[must_use]
+pub fn for_bench() -> Vec<Tool> {
+    let mut tools = for_boot(false);
+    tools.extend([NGINX, CURL]);
+    tools
+}
+
+/// Installs the tools that are missing.
+///
+/// # Errors
+///
+/// Tools are missing and cannot be installed: no root, no known distribution, or APT failed. The
+/// message has the command that would install them.
+pub fn ensure(tools: &[Tool]) -> Result<()> {
+    let missing: Vec<Tool> = tools.iter().copied().filter(|tool| !is_there(tool.probe)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("Missing on this machine:");
+    for tool in &missing {
+        eprintln!("  {:<20} {}", tool.probe, tool.why);
+    }
+    let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let Some(distribution) = Distribution::from_os_release(&os_release) else {
+        bail!(
+            "package names are known for Debian and Ubuntu only: install {} by hand",
+            names(&missing, |tool| tool.probe)
+        );
+    };
+    let packages: Vec<&str> = missing.iter().map(|tool| tool.package(distribution)).collect();
+    install(&packages)?;
+    match missing.iter().find(|tool| !is_there(tool.probe)) {
+        Some(tool) => bail!("{} is still missing after the installation", tool.probe),
+        None => Ok(()),
+    }
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let by_hand =
+        format!("apt-get update && apt-get install --no-install-recommends {}", packages.join(" "));
+    if apt::as_root("apt-get").is_none() {
+        bail!("installing needs root. Run this, then try again:\n\n    sudo sh -c '{by_hand}'\n");
+    }
+    eprintln!("Installing: {}", packages.join(" "));
+    Apt::open()?;
+    if apt_install(packages).is_ok() {
+        return Ok(());
+    }
+    // The lists may be older than the archive.
+    Apt::refreshed()?;
+    apt_install(packages)
+}
+
+fn apt_install(packages: &[&str]) -> Result<()> {
+    // `env` passes the variable through sudo as well.
+    let Some(mut command) = apt::as_root("env") else { bail!("installing needs root") };
+    command
+        .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes"])
+        .arg("--no-install-recommends")
+        .args(packages);
+    progress::run("install packages", &mut command)
+}
+
+impl Tool {
+    const fn package(&self, distribution: Distribution) -> &'static str {
+        match distribution {
+            Distribution::Debian => self.debian,
+            Distribution::Ubuntu => self.ubuntu,
+        }
+    }
+}
+
+/// A distribution whose package names are known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Distribution {
+    /// Debian and what is derived from it.
+    Debian,
+    /// Ubuntu and what is derived from it.
+    Ubuntu,
+}
+
+impl Distribution {
+    /// The distribution that `/etc/os-release` describes.
+    #[must_use]
+    pub fn from_os_release(text: &str) -> Option<Self> {
+        let value = |key: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+                .unwrap_or_default()
+                .trim_matches('"')
+        };
+        // Ubuntu is "like debian": ask for the more special one first.
+        let ids = format!("{} {}", value("ID"), value("ID_LIKE"));
+        let has = |id| ids.split_whitespace().any(|word| word == id);
+        if has("ubuntu") {
+            return Some(Self::Ubuntu);
+        }
+        has("debian").then_some(Self::Debian)
+    }
+
+    /// The distribution of this machine.
+    #[must_use]
+    pub fn of_this_machine() -> Option<Self> {
+        Self::from_os_release(&fs::read_to_string("/etc/os-release").unwrap_or_default())
+    }
+}
+
+/// A command of this name that also finds system tools when `PATH` lacks `/usr/sbin`.
+#[must_use]
+pub fn command(name: &str) -> Command {
+    let found =
+        search_dirs().into_iter().map(|dir| Path::new(&dir).join(name)).find(|p| p.is_file());
+    Command::new(found.unwrap_or_else(|| name.into()))
+}
+
+fn is_there(probe: &str) -> bool {
+    if probe.starts_with('/') {
+        return Path::new(probe).exists();
+    }
+    search_dirs().into_iter().any(|dir| dir.join(probe).is_file())
+}
+
+fn search_dirs() -> Vec<std::path::PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect()
+}
+
+fn names(tools: &[Tool], name: impl Fn(&Tool) -> &'static str) -> String {
+    tools.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Distribution;
+    use super::is_there;
+
+    #[test]
+    fn distributions_are_told_apart() {
+        let of = Distribution::from_os_release;
+        assert_eq!(of("ID=debian\n"), Some(Distribution::Debian));
+        assert_eq!(of("ID=ubuntu\nID_LIKE=debian\n"), Some(Distribution::Ubuntu));
+        assert_eq!(of("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), Some(Distribution::Ubuntu));
+        assert_eq!(of("ID=\"raspbian\"\nID_LIKE=debian\n"), Some(Distribution::Debian));
+        assert_eq!(of("ID=fedora\n"), None);
+        assert_eq!(of(""), None);
+    }
+
+    #[test]
+    fn commands_and_files_are_found() {
+        assert!(is_there("sh") && is_there("/etc/passwd"));
+        assert!(!is_there("no-such-command-anywhere") && !is_there("/no/such/file"));
+    }
+}
