@@ -6,7 +6,6 @@ use std::fs;
 use std::fs::OpenOptions;
 use std::time::Duration;
 
-use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
 
@@ -63,13 +62,12 @@ pub fn choose(kernel: &Kernel) -> Result<Accel> {
 
 /// Whether a guest gets as far as its first process.
 fn probe(kernel: &Kernel) -> Result<bool> {
-    let initramfs = tempfile::NamedTempFile::new()?;
-    fs::write(initramfs.path(), minimal::initramfs(None)?).context("cannot write the probe")?;
+    let initramfs = minimal::initramfs(None)?;
     let mut options = BootOptions::new(kernel.clone(), "");
     options.nics.clear();
     options.memory_mib = 512;
     options.timeout = PROBE_TIMEOUT;
     // QEMU that fails under KVM is an answer, too.
-    Ok(harness::run(&options, Accel::Kvm, initramfs.path())
+    Ok(harness::run(&options, Accel::Kvm, &initramfs)
         .is_ok_and(|result| result.mark("os-up").is_some()))
 }

@@ -4,6 +4,8 @@ use std::env;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -17,22 +19,25 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Cargo profile of everything that runs as PID 1.
 const PROFILE: &str = "small";
 
-/// Builds `/init` and returns the path of the static binary.
+/// Builds `/init` and returns the path of the static binary. A process builds it once, so that all
+/// its machines boot the same.
 ///
 /// # Errors
 ///
 /// The build failed; what cargo said has been printed.
 pub fn init() -> Result<PathBuf> {
-    static_binary("init", "init", "build /init")
+    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    once(&BUILT, || static_binary("init", "init", "build /init"))
 }
 
-/// Builds the minimal OS and returns the path of the static binary.
+/// Builds the minimal OS and returns the path of the static binary. A process builds it once.
 ///
 /// # Errors
 ///
 /// The build failed; what cargo said has been printed.
 pub fn minimal_os() -> Result<PathBuf> {
-    static_binary("minimal-os", "minimal-os", "build the minimal OS")
+    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    once(&BUILT, || static_binary("minimal-os", "minimal-os", "build the minimal OS"))
 }
 
 /// The root of the source tree.
@@ -57,6 +62,17 @@ pub fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
     cargo
+}
+
+/// Does it the first time, for whichever thread comes first; failures are not remembered.
+fn once(done: &Mutex<Option<PathBuf>>, build: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
+    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(path) = done.as_ref() {
+        return Ok(path.clone());
+    }
+    let path = build()?;
+    *done = Some(path.clone());
+    Ok(path)
 }
 
 fn static_binary(package: &str, binary: &str, label: &str) -> Result<PathBuf> {

@@ -11,9 +11,9 @@ mod result;
 mod watch;
 
 use std::fs;
+use std::fs::File;
 use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::os::fd::AsRawFd;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -21,7 +21,6 @@ use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
 use serde_json::json;
-use tempfile::TempDir;
 
 pub use options::BootOptions;
 pub use options::Echo;
@@ -58,11 +57,7 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 /// inside the machine is never an error, but a [`BootResult`].
 pub fn boot(options: &BootOptions) -> Result<BootResult> {
     let accel = if options.icount.is_some() { Accel::Tcg } else { accel::choose(&options.kernel)? };
-    let dir = temporary_dir()?;
-    let initramfs = dir.path().join("initramfs");
-    let bytes = image::boot_image(options)?;
-    fs::write(&initramfs, bytes).context("cannot write the boot image")?;
-    run(options, accel, &initramfs)
+    run(options, accel, &image::boot_image(options)?)
 }
 
 /// Runs a machine with this initramfs, whatever it holds; policy and host configuration of the
@@ -71,15 +66,17 @@ pub fn boot(options: &BootOptions) -> Result<BootResult> {
 /// # Errors
 ///
 /// QEMU could not be started or failed.
-pub fn run(options: &BootOptions, accel: Accel, initramfs: &Path) -> Result<BootResult> {
-    let dir = temporary_dir()?;
-    let uefi_vars = options.efi.then(|| copy_uefi_vars(&dir)).transpose()?;
+pub fn run(options: &BootOptions, accel: Accel, initramfs: &[u8]) -> Result<BootResult> {
+    let initramfs = unnamed_file(initramfs)?;
+    let uefi_vars = options.efi.then(copy_uefi_vars).transpose()?;
     let sockets = Sockets::new()?;
     let [console_fd, report_fd, qmp_fd] = sockets.fds();
-    let uefi_vars = uefi_vars.as_deref();
-    let resources = Resources { accel, initramfs, uefi_vars, console_fd, report_fd, qmp_fd };
+    let initramfs_fd = initramfs.as_raw_fd();
+    let uefi_vars_fd = uefi_vars.as_ref().map(File::as_raw_fd);
+    let resources = Resources { accel, initramfs_fd, uefi_vars_fd, console_fd, report_fd, qmp_fd };
     let arguments = machine::arguments(options, resources);
-    let mut qemu = Qemu::start(&arguments, sockets)?;
+    let files: Vec<i32> = uefi_vars_fd.into_iter().chain([initramfs_fd]).collect();
+    let mut qemu = Qemu::start(&arguments, sockets, &files)?;
     for (index, _) in options.nics.iter().enumerate().filter(|(_, nic)| !nic.link_up) {
         qemu.set_link(&machine::nic_id(index), false);
     }
@@ -147,13 +144,14 @@ fn echo(echo: Echo, bytes: &[u8]) {
     }
 }
 
-fn copy_uefi_vars(dir: &TempDir) -> Result<PathBuf> {
-    let copy = dir.path().join("uefi-vars.fd");
-    fs::copy(machine::OVMF_VARS, &copy)
-        .with_context(|| format!("cannot copy {}", machine::OVMF_VARS))?;
-    Ok(copy)
+fn copy_uefi_vars() -> Result<File> {
+    let path = machine::OVMF_VARS;
+    unnamed_file(&fs::read(path).with_context(|| format!("cannot read {path}"))?)
 }
 
-fn temporary_dir() -> Result<TempDir> {
-    tempfile::Builder::new().prefix("ramstrap-").tempdir().context("no temporary directory")
+/// A temporary file without a name: nothing is left of it, however this process ends.
+fn unnamed_file(contents: &[u8]) -> Result<File> {
+    let mut file = tempfile::tempfile().context("no temporary file")?;
+    file.write_all(contents).context("cannot write a temporary file")?;
+    Ok(file)
 }

@@ -11,6 +11,9 @@ use std::io::stderr;
 use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -71,30 +74,35 @@ pub fn shown(command: &Command) -> String {
 pub struct Step {
     bar: ProgressBar,
     label: String,
+    /// What the step is at.
+    latest: Arc<Mutex<String>>,
     /// Ends the thread that speaks on a plain log; none on a terminal.
     done: Option<mpsc::Sender<()>>,
 }
 
 impl Step {
     fn start(label: &str) -> Self {
+        let label = label.to_owned();
+        let latest = Arc::new(Mutex::new(String::new()));
         if stderr().is_terminal() {
             let style = ProgressStyle::with_template(
                 "{spinner:.cyan} {prefix} ({elapsed}) {wide_msg:.dim}",
             )
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
-            let bar = ProgressBar::new_spinner().with_style(style).with_prefix(label.to_owned());
+            let bar = ProgressBar::new_spinner().with_style(style).with_prefix(label.clone());
             bar.enable_steady_tick(Duration::from_millis(120));
-            return Self { bar, label: label.to_owned(), done: None };
+            return Self { bar, label, latest, done: None };
         }
         let (done, ended) = mpsc::channel();
-        let line = label.to_owned();
-        thread::spawn(move || speak_while_running(&line, &ended));
-        Self { bar: ProgressBar::hidden(), label: label.to_owned(), done: Some(done) }
+        let (name, at) = (label.clone(), Arc::clone(&latest));
+        thread::spawn(move || speak_while_running(&name, &at, &ended));
+        Self { bar: ProgressBar::hidden(), label, latest, done: Some(done) }
     }
 
     /// Says what the step is at.
     pub fn at(&self, what: &str) {
         self.bar.set_message(what.trim().to_owned());
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = what.trim().to_owned();
     }
 
     /// Prints a line that stays, above the spinner.
@@ -114,14 +122,15 @@ impl Step {
     }
 }
 
-fn speak_while_running(label: &str, ended: &mpsc::Receiver<()>) {
+fn speak_while_running(label: &str, latest: &Mutex<String>, ended: &mpsc::Receiver<()>) {
     let started = Instant::now();
     if ended.recv_timeout(WORTH_SAYING) != Err(mpsc::RecvTimeoutError::Timeout) {
         return;
     }
     eprintln!("  {label} …");
     while ended.recv_timeout(STILL_RUNNING) == Err(mpsc::RecvTimeoutError::Timeout) {
-        eprintln!("  {label} … {} s", started.elapsed().as_secs());
+        let at = latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        eprintln!("  {label} … {} s  {at}", started.elapsed().as_secs());
     }
 }
 

@@ -232,14 +232,12 @@ pub fn assemble(base: &PackedBase, config: &Config) -> Result<Vec<u8>> {
 pub fn load_policy(found: &BTreeMap<String, Vec<u8>>) -> Result<TrustPolicy> {
     let get = |name: &str| found.get(name).map(Vec::as_slice);
     let json = get(TRUST_POLICY).ok_or_else(|| {
-        Error::with_code(Code::TrustPolicyMissing, format!("there is no {TRUST_POLICY}"))
-            .remedy("a trust policy is a directory with trust_policy.json and ospkg_signing_root.pem")
+        Error::with_code(Code::TrustPolicyMissing, format!("there is no {TRUST_POLICY}")).remedy(
+            "a trust policy is a directory with trust_policy.json and ospkg_signing_root.pem",
+        )
     })?;
-    let others: Vec<String> = found
-        .keys()
-        .filter(|name| !POLICY_FILES.contains(&name.as_str()))
-        .cloned()
-        .collect();
+    let others: Vec<String> =
+        found.keys().filter(|name| !POLICY_FILES.contains(&name.as_str())).cloned().collect();
     TrustPolicy::load(&PolicyFiles {
         trust_policy_json: json,
         signing_root_pem: get(SIGNING_ROOT),

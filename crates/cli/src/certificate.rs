@@ -128,9 +128,8 @@ impl Certificate {
     /// First and last second.
     #[must_use]
     pub fn validity(&self) -> Validity {
-        let unix = |time: &Time| {
-            i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX)
-        };
+        let unix =
+            |time: &Time| i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
         let validity = self.tbs().validity();
         Validity { not_before: unix(&validity.not_before), not_after: unix(&validity.not_after) }
     }
@@ -285,10 +284,8 @@ fn build<P: BuilderProfile>(
         return Err(Error::new("the certificate would end before it begins")
             .remedy("give a --valid-until that is after --valid-from"));
     }
-    let validity = x509_cert::time::Validity::new(
-        time(validity.not_before)?,
-        time(validity.not_after)?,
-    );
+    let validity =
+        x509_cert::time::Validity::new(time(validity.not_before)?, time(validity.not_after)?);
     let spki = SubjectPublicKeyInfo::from_der(&key.spki_der()?).map_err(|e| encoding(&e))?;
     CertificateBuilder::new(profile, serial_number()?, validity, spki)
         .and_then(|builder| builder.build::<_, ed25519_dalek::Signature>(issuer_key.signing_key()))
@@ -313,16 +310,15 @@ fn time(unix: i64) -> Result<Time> {
 }
 
 fn subject(key: &PublicKey, common_name: Option<&str>) -> Result<Name> {
-    let common_name = common_name.map_or_else(
-        || STANDARD.encode(Sha256::digest(key.as_bytes())),
-        ToOwned::to_owned,
-    );
+    let common_name = common_name
+        .map_or_else(|| STANDARD.encode(Sha256::digest(key.as_bytes())), ToOwned::to_owned);
     let length = common_name.chars().count();
     if !(1..=64).contains(&length) || common_name.chars().any(char::is_control) {
         return Err(Error::new("a subject has 1 to 64 characters and no control characters")
             .remedy("give a shorter --subject-cn, or leave it out"));
     }
-    let value = Any::new(Tag::Utf8String, common_name.into_bytes()).map_err(|error| encoding(&error))?;
+    let value =
+        Any::new(Tag::Utf8String, common_name.into_bytes()).map_err(|error| encoding(&error))?;
     let attribute = AttributeTypeAndValue { oid: COMMON_NAME, value };
     let mut names = RdnSequence::default();
     names.push(RelativeDistinguishedName::try_from(vec![attribute]).map_err(|e| encoding(&e))?);

@@ -122,8 +122,7 @@ fn write_entry(out: &mut Vec<u8>, inode: u32, path: &str, entry: &Entry) {
     let name_length = u32::try_from(path.len() + 1).unwrap_or(u32::MAX);
     let (major, minor) = entry.device;
     out.extend_from_slice(b"070701");
-    let fields =
-        [inode, entry.mode, 0, 0, links, 0, length, 0, 0, major, minor, name_length, 0];
+    let fields = [inode, entry.mode, 0, 0, links, 0, length, 0, 0, major, minor, name_length, 0];
     for field in fields {
         out.extend_from_slice(format!("{field:08X}").as_bytes());
     }

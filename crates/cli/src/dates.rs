@@ -20,10 +20,11 @@ pub fn parse(text: &str) -> Result<i64, String> {
         return Ok(timestamp.as_second());
     }
     let day = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    if let (true, Ok(date)) = (day, text.parse::<Date>()) {
-        if let Ok(midnight) = date.to_zoned(TimeZone::UTC) {
-            return Ok(midnight.timestamp().as_second());
-        }
+    if day
+        && let Ok(date) = text.parse::<Date>()
+        && let Ok(midnight) = date.to_zoned(TimeZone::UTC)
+    {
+        return Ok(midnight.timestamp().as_second());
     }
     Err("write it as 2026-11-21T22:07:17Z or 2026-11-21 (UTC)".to_owned())
 }

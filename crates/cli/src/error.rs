@@ -94,6 +94,17 @@ impl Error {
         self
     }
 
+    /// For the commands that check a file: their errors must not advise to use them.
+    #[must_use]
+    pub(crate) fn in_check(self) -> Self {
+        match self.code {
+            Some(
+                Code::TrustPolicyMalformed | Code::HostConfigMalformed | Code::HostConfigInvalid,
+            ) => self.remedy("correct what is named, then check the file again"),
+            _ => self,
+        }
+    }
+
     /// The stable code, if there is one.
     #[must_use]
     pub fn code(&self) -> Option<Code> {

@@ -97,12 +97,10 @@ impl PrivateKey {
         let failed = |error: &dyn fmt::Display| Error::new(format!("encoding the key: {error}"));
         match format {
             // Version 1 without the public half: readable by every OpenSSL and Go.
-            KeyFormat::Pkcs8 => {
-                KeypairBytes { secret_key: self.0.to_bytes(), public_key: None }
-                    .to_pkcs8_pem(LineEnding::LF)
-                    .map(|pem| pem.to_string())
-                    .map_err(|error| failed(&error))
-            }
+            KeyFormat::Pkcs8 => KeypairBytes { secret_key: self.0.to_bytes(), public_key: None }
+                .to_pkcs8_pem(LineEnding::LF)
+                .map(|pem| pem.to_string())
+                .map_err(|error| failed(&error)),
             KeyFormat::OpenSsh => {
                 let pair = Ed25519Keypair {
                     public: Ed25519PublicKey(*self.public().as_bytes()),
@@ -152,8 +150,9 @@ impl PublicKey {
     pub fn from_file(bytes: &[u8]) -> Result<Self> {
         let text = text(bytes)?;
         if text.trim_start().starts_with("ssh-") {
-            let key = ssh_key::PublicKey::from_openssh(text.trim())
-                .map_err(|error| Error::new(format!("the OpenSSH public key is damaged: {error}")))?;
+            let key = ssh_key::PublicKey::from_openssh(text.trim()).map_err(|error| {
+                Error::new(format!("the OpenSSH public key is damaged: {error}"))
+            })?;
             let bytes = key.key_data().ed25519().ok_or_else(not_ed25519)?;
             return VerifyingKey::from_bytes(&bytes.0).map(Self).map_err(|_| not_ed25519());
         }

@@ -21,6 +21,7 @@ use crate::Error;
 use crate::Result;
 use crate::files;
 use info::Info;
+use select::forbidden;
 
 /// Largest module that is unpacked, as a guard against damaged files.
 const MAX_MODULE: u64 = 256 << 20;
@@ -71,11 +72,13 @@ impl Tree {
     /// If it is no such directory.
     pub fn open(root: &Path) -> Result<Self> {
         let not_a_tree = || {
-            Error::new(format!("{} is no directory of kernel modules", root.display()))
-                .remedy("give the directory that has modules.builtin, such as /lib/modules/6.1.0-25-amd64")
+            Error::new(format!("{} is no directory of kernel modules", root.display())).remedy(
+                "give the directory that has modules.builtin, such as /lib/modules/6.1.0-25-amd64",
+            )
         };
         let canonical = root.canonicalize().map_err(|error| Error::io("read", root, &error))?;
-        let release = canonical.file_name().and_then(|name| name.to_str()).ok_or_else(not_a_tree)?;
+        let release =
+            canonical.file_name().and_then(|name| name.to_str()).ok_or_else(not_a_tree)?;
         let builtin_text =
             files::read(&canonical.join("modules.builtin")).map_err(|_| not_a_tree())?;
         let builtin = String::from_utf8_lossy(&builtin_text)
@@ -97,20 +100,39 @@ impl Tree {
     /// Chooses modules and reads them.
     ///
     /// # Errors
-    /// If a module that was named does not exist, or one cannot be read or unpacked.
+    /// If a module that was named does not exist or needs one that drives a disk, or if one cannot
+    /// be read or unpacked.
     pub fn select(&self, selection: &Selection) -> Result<Modules> {
-        let (wanted, always, warnings) = self.wanted(selection)?;
-        let mut loaded = BTreeMap::new();
-        let mut queue: Vec<String> = wanted.into_iter().collect();
+        let wanted = self.wanted(selection)?;
+        let mut read = BTreeMap::new();
+        let mut chosen = BTreeSet::new();
+        for name in wanted.by_name.iter().chain(&wanted.by_place) {
+            let needed = self.needed(name, &mut read)?;
+            match needed.iter().find(|need| self.is_forbidden(need)) {
+                None => chosen.extend(needed),
+                Some(need) if wanted.by_name.contains(name) => return Err(forbidden(name, need)),
+                // An old NIC whose driver brings a disk's along is not worth it.
+                Some(_) => {}
+            }
+        }
+        read.retain(|name, _| chosen.contains(name));
+        Ok(self.pack(&read, wanted.always, wanted.warnings))
+    }
+
+    /// The module and everything that it needs, all of them read.
+    fn needed(&self, name: &str, read: &mut BTreeMap<String, Module>) -> Result<BTreeSet<String>> {
+        let mut needed = BTreeSet::new();
+        let mut queue = vec![name.to_owned()];
         while let Some(name) = queue.pop() {
-            if loaded.contains_key(&name) {
+            if !needed.insert(name.clone()) {
                 continue;
             }
-            let module = self.read_module(&name)?;
-            queue.extend(module.info.needs().filter(|need| self.files.contains_key(*need)).cloned());
-            loaded.insert(name, module);
+            if !read.contains_key(&name) {
+                read.insert(name.clone(), self.read_module(&name)?);
+            }
+            queue.extend(read.get(&name).into_iter().flat_map(|module| module.needs.clone()));
         }
-        Ok(self.pack(&loaded, always, warnings))
+        Ok(needed)
     }
 
     fn walk(&mut self, directory: &Path) -> Result<()> {
@@ -143,7 +165,23 @@ impl Tree {
             .ok_or_else(|| Error::new(format!("{} is no kernel module", path.display())))?;
         let (_, suffix) = module_name(relative).unwrap_or_default();
         let plain = relative.strip_suffix(suffix).unwrap_or(relative).to_owned();
-        Ok(Module { path: plain, bytes, info })
+        let needs = info.needs().flat_map(|need| self.providers(need)).collect();
+        Ok(Module { path: plain, bytes, info, needs })
+    }
+
+    /// The modules that are meant by the name of a need: that one; or, where it is the name of an
+    /// algorithm (`crc32c`), those that implement it (`crc32c_generic`, `crc32c_intel`).
+    fn providers(&self, need: &str) -> Vec<String> {
+        if self.files.contains_key(need) {
+            return vec![need.to_owned()];
+        }
+        let prefix = format!("{need}_");
+        self.files
+            .range(prefix.clone()..)
+            .take_while(|(name, _)| name.starts_with(&prefix))
+            .filter(|(_, path)| path.contains("/crypto/"))
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     fn pack(
@@ -180,6 +218,8 @@ struct Module {
     path: String,
     bytes: Vec<u8>,
     info: Info,
+    /// Names of modules of this kernel.
+    needs: Vec<String>,
 }
 
 /// Everything that `name` needs, so ordered that loading from the end to the start works.
@@ -191,7 +231,7 @@ fn closure(loaded: &BTreeMap<String, Module>, name: &str) -> Vec<String> {
         order: &mut Vec<String>,
     ) {
         let Some(module) = loaded.get(name) else { return };
-        for need in module.info.needs() {
+        for need in &module.needs {
             if loaded.contains_key(need) && seen.insert(need.clone()) {
                 visit(loaded, need, seen, order);
                 order.push(need.clone());

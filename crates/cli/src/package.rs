@@ -143,6 +143,8 @@ pub struct Created {
     pub digest: Sha256Digest,
     /// Length of the archive.
     pub length: u64,
+    /// What was packed, but will probably hurt when it is booted.
+    pub warnings: Vec<String>,
 }
 
 /// Writes both files of an unsigned package, readable by everybody. The same contents give the
@@ -152,11 +154,35 @@ pub struct Created {
 /// If an input cannot be read or used, or an output cannot be written.
 pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
     let (mut kernel, kernel_length) = open_input(&contents.kernel, Code::KernelMissing)?;
-    let (initramfs, initramfs_length) = open_input(&contents.initramfs, Code::InitramfsMissing)?;
-    if !contents.any_kernel {
-        refuse_other_kernels(&mut kernel, &contents.kernel)?;
+    let (mut initramfs, initramfs_length) =
+        open_input(&contents.initramfs, Code::InitramfsMissing)?;
+    let mut warnings = Vec::new();
+    match BzImage::parse(&head(&mut kernel, &contents.kernel)?) {
+        Ok(kernel) => {
+            let room = usize::try_from(kernel.cmdline_size).unwrap_or(usize::MAX);
+            let length = contents.cmdline.as_deref().map_or(0, str::len);
+            if length > room {
+                warnings.push(format!(
+                    "the command line has {length} bytes, but this kernel takes {room}"
+                ));
+            }
+        }
+        Err(error) if contents.any_kernel => {
+            warnings.push(format!("machines will not boot this kernel: {error}"));
+        }
+        Err(error) => {
+            return Err(Error::coded(&error).on(contents.kernel.display()).remedy(
+                "use the vmlinuz or bzImage file of an x86-64 kernel; --force packs it all the same",
+            ));
+        }
     }
-    check_url(&contents.url).map_err(|error| error.on(format!("--url {:?}", contents.url)))?;
+    if !looks_like_initramfs(&head(&mut initramfs, &contents.initramfs)?) {
+        warnings.push(format!(
+            "{} is neither a cpio archive nor compressed as the kernel knows it",
+            contents.initramfs.display()
+        ));
+    }
+    check_url(&contents.url).map_err(|error| error.on("--url"))?;
     let descriptor =
         Descriptor::new(&contents.url).map_err(|error| Error::coded(&error).on("--url"))?;
     let options = CreateOptions {
@@ -184,7 +210,7 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
     // The descriptor last: who finds it finds its archive.
     archive.publish(files::PUBLIC, true)?;
     write_descriptor(&names.descriptor, &descriptor)?;
-    Ok(Created { digest, length })
+    Ok(Created { digest, length, warnings })
 }
 
 /// A signature that was added.
@@ -252,16 +278,32 @@ pub fn check_kernel(start: &[u8]) -> Result<()> {
     BzImage::parse(start).map(drop).map_err(|error| Error::coded(&error))
 }
 
-fn refuse_other_kernels(kernel: &mut File, path: &Path) -> Result<()> {
+/// The start of a file, which is at its start again afterwards.
+fn head(file: &mut File, path: &Path) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| Error::io("read", path, &error);
     let mut head = Vec::new();
-    kernel.take(HEADER_LEN as u64).read_to_end(&mut head).map_err(failed)?;
-    kernel.rewind().map_err(failed)?;
-    check_kernel(&head).map_err(|error| {
-        error.on(path.display()).remedy(
-            "use the vmlinuz or bzImage file of an x86-64 kernel; --force packs it all the same",
-        )
-    })
+    file.take(HEADER_LEN as u64).read_to_end(&mut head).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    Ok(head)
+}
+
+/// First bytes of cpio archives, and of the compressions that Linux unpacks an initramfs from:
+/// gzip (two forms), bzip2, lzma, xz, lzo, lz4, zstd.
+const INITRAMFS_STARTS: &[&[u8]] = &[
+    b"070701",
+    b"070702",
+    b"\x1f\x8b",
+    b"\x1f\x9e",
+    b"BZh",
+    b"\x5d\x00\x00",
+    b"\xfd7zXZ\x00",
+    b"\x89LZO",
+    b"\x02\x21\x4c\x18",
+    b"\x28\xb5\x2f\xfd",
+];
+
+fn looks_like_initramfs(head: &[u8]) -> bool {
+    INITRAMFS_STARTS.iter().any(|start| head.starts_with(start))
 }
 
 fn open_input(path: &Path, empty: Code) -> Result<(File, u64)> {
@@ -280,8 +322,7 @@ fn open_input(path: &Path, empty: Code) -> Result<(File, u64)> {
 
 fn base_name(path: &Path) -> Result<String> {
     path.file_name().and_then(|name| name.to_str()).map(ToOwned::to_owned).ok_or_else(|| {
-        Error::new(format!("the name of {} is not UTF-8", path.display()))
-            .remedy("rename the file")
+        Error::new(format!("the name of {} is not UTF-8", path.display())).remedy("rename the file")
     })
 }
 
@@ -301,7 +342,9 @@ mod tests {
         for good in ["", "os.zip", "../x/os.zip?v=1", "https://a.example/os.zip", "//b/os.zip"] {
             assert!(check_url(good).is_ok(), "{good}");
         }
-        for bad in ["os", "ftp://a/os.zip", "https://u:p@a/os.zip", "https://", "ht!tp://[", "#.zip"] {
+        for bad in
+            ["os", "ftp://a/os.zip", "https://u:p@a/os.zip", "https://", "ht!tp://[", "#.zip"]
+        {
             assert!(check_url(bad).is_err(), "{bad}");
         }
     }

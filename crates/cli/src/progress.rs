@@ -23,7 +23,8 @@ impl Progress {
     /// Nothing is seen of it before a second has passed, and never outside a terminal.
     pub(crate) fn bytes(what: &'static str, total: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
-        let template = "{msg:<10} {wide_bar} {bytes:>11} of {total_bytes} {binary_bytes_per_sec} {eta:>4}";
+        let template =
+            "{msg:<10} {wide_bar} {bytes:>11} of {total_bytes} {binary_bytes_per_sec} {eta:>4}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -45,6 +46,9 @@ impl Progress {
     /// For work that cannot say how far it is.
     pub(crate) fn spinner(what: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+            bar.set_style(style);
+        }
         bar.set_message(what);
         if std::io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::stderr());

@@ -240,14 +240,14 @@ async fn converse(
 
 fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>> {
     let bad = |what: &str, error: &dyn fmt::Display| {
-        Error::new(format!("the TLS {what} cannot be used: {error}"))
-            .remedy("give --tls-cert the chain and --tls-key its unencrypted private key, both in PEM")
+        Error::new(format!("the TLS {what} cannot be used: {error}")).remedy(
+            "give --tls-cert the chain and --tls-key its unencrypted private key, both in PEM",
+        )
     };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&files.certificates)
         .collect::<Result<_, _>>()
         .map_err(|error| bad("certificate", &error))?;
-    let key =
-        PrivateKeyDer::from_pem_slice(&files.key).map_err(|error| bad("key", &error))?;
+    let key = PrivateKeyDer::from_pem_slice(&files.key).map_err(|error| bad("key", &error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,5 +1,7 @@
 //! What goes into a boot image, and what keeps one from being built.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "all of this file is a test")]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -15,7 +17,8 @@ use support::module;
 use support::unpack;
 
 const HOST: &str = r#"{"network_mode": "dhcp", "ospkg_pointer": "http://10.0.2.2/os.json"}"#;
-const BUILD: &str = "boot-image build --init init --trust-policy policy --build-time 2026-11-21 --out image";
+const BUILD: &str =
+    "boot-image build --init init --trust-policy policy --build-time 2026-11-21 --out image";
 
 fn lab() -> Lab {
     let lab = Lab::new();
@@ -57,12 +60,19 @@ fn modules(lab: &Lab) {
     };
     put("drivers/virtio/virtio.ko", &["depends="]);
     put("drivers/virtio/virtio_pci.ko.xz", &["alias=pci:v00001AF4d*", "depends=virtio"]);
-    put("drivers/net/virtio_net.ko.zst", &["alias=virtio:d00000001v*", "depends=net_failover,virtio"]);
+    put(
+        "drivers/net/virtio_net.ko.zst",
+        &["alias=virtio:d00000001v*", "depends=net_failover,virtio"],
+    );
     put("drivers/net/net_failover.ko", &["depends=failover"]);
     put("net/core/failover.ko.gz", &["depends="]);
-    put("drivers/net/ethernet/acme/acme-nic.ko", &["softdep=pre: acme-phy", "depends="]);
+    put("drivers/net/ethernet/acme/acme-nic.ko", &["softdep=pre: acme-phy crc32c", "depends="]);
     put("drivers/net/phy/acme-phy.ko", &["depends="]);
+    put("crypto/crc32c_generic.ko", &["alias=crc32c", "depends="]);
+    put("drivers/other/crc32c_unrelated.ko", &["depends="]);
     put("drivers/net/bonding/bonding.ko", &["depends="]);
+    put("drivers/net/ethernet/old/relic.ko", &["depends=mmc_core"]);
+    put("drivers/mmc/core/mmc_core.ko", &["depends="]);
     put("drivers/net/wireless/wifi.ko", &["depends="]);
     put("drivers/nvme/host/nvme.ko", &["depends="]);
     put("fs/efivarfs/efivarfs.ko", &["depends="]);
@@ -128,9 +138,8 @@ fn modules_are_chosen_with_what_they_need() {
     assert_eq!(result["modules"]["release"], "6.1.0-test");
     let found = files(&lab.read("image"));
     let root = "lib/modules/6.1.0-test";
-    let text = |name: &str| {
-        String::from_utf8(found[&format!("{root}/{name}")].content.clone()).unwrap()
-    };
+    let text =
+        |name: &str| String::from_utf8(found[&format!("{root}/{name}")].content.clone()).unwrap();
     assert_eq!(
         found[&format!("{root}/kernel/drivers/virtio/virtio_pci.ko")].content,
         module(&["alias=pci:v00001AF4d*", "depends=virtio"]),
@@ -138,13 +147,21 @@ fn modules_are_chosen_with_what_they_need() {
     );
     let dep = text("modules.dep");
     // Loaded from right to left.
-    assert!(dep.contains(
-        "kernel/drivers/net/virtio_net.ko: kernel/drivers/virtio/virtio.ko \
+    assert!(
+        dep.contains(
+            "kernel/drivers/net/virtio_net.ko: kernel/drivers/virtio/virtio.ko \
          kernel/drivers/net/net_failover.ko kernel/net/core/failover.ko\n"
-    ), "{dep}");
-    assert!(dep.contains("acme-nic.ko: kernel/drivers/net/phy/acme-phy.ko\n"), "{dep}");
+        ),
+        "{dep}"
+    );
+    assert!(
+        dep.contains(
+            "acme-nic.ko: kernel/crypto/crc32c_generic.ko kernel/drivers/net/phy/acme-phy.ko\n"
+        ),
+        "{dep}"
+    );
     assert!(text("modules.alias").contains("alias virtio:d00000001v* virtio_net\n"));
-    for absent in ["wifi", "nvme", "ext4"] {
+    for absent in ["wifi", "nvme", "ext4", "mmc_core", "relic"] {
         assert!(!found.keys().any(|path| path.contains(absent)), "{absent}");
     }
     assert_eq!(found["etc/ramstrap/modules"].content, b"efivarfs\n");
@@ -159,6 +176,10 @@ fn modules_are_chosen_with_what_they_need() {
     assert!(ran.stderr.contains("tpm_tis is built into kernel"), "{}", ran.stderr);
     lab.refused(&format!("{BUILD} --modules 6.1.0-test --module none"), "no module none");
     lab.refused(&format!("{BUILD} --modules 6.1.0-test --module nvme"), "drives a disk");
+    lab.refused(
+        &format!("{BUILD} --modules 6.1.0-test --nics-only relic"),
+        "mmc_core, which relic needs, drives a disk",
+    );
     lab.refused(&format!("{BUILD} --modules policy"), "no directory of kernel modules");
 }
 
@@ -222,7 +243,9 @@ fn root() -> Vec<u8> {
 fn what_a_machine_would_refuse_is_not_built() {
     let lab = lab();
     let build = |policy: &str, host: &str| {
-        format!("boot-image build --init init --trust-policy {policy} --host-config {host} --out image")
+        format!(
+            "boot-image build --init init --trust-policy {policy} --host-config {host} --out image"
+        )
     };
     lab.write("zero/trust_policy.json", POLICY.replace('1', "0"));
     lab.write("zero/ospkg_signing_root.pem", lab.read("rootcert.pem"));
@@ -236,7 +259,10 @@ fn what_a_machine_would_refuse_is_not_built() {
     lab.write("nowhere.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "os.json"}"#);
     lab.refused(&build("policy", "nowhere.json"), "error[E0114]");
     lab.write("text", "#!/bin/sh");
-    lab.refused(&build("policy", "host.json").replace("--init init", "--init text"), "text: the file for /init");
+    lab.refused(
+        &build("policy", "host.json").replace("--init init", "--init text"),
+        "text: the file for /init",
+    );
     lab.refused(&build("policy", "host.json").replace("--init init", ""), "--init");
     lab.refused(&build("policy", "none.json"), "cannot read none.json");
     assert!(!lab.path("image").exists());

@@ -1,5 +1,7 @@
 //! Configuration checks, help, and the small commands.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "all of this file is a test")]
+
 mod support;
 
 use support::Lab;

@@ -1,5 +1,7 @@
 //! From keys to a package that is accepted, and every way in which it is not.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "all of this file is a test")]
+
 mod support;
 
 use std::process::Command;
@@ -159,7 +161,8 @@ fn encrypted_and_foreign_keys_are_refused_in_words() {
     let lab = Lab::with_signers();
     lab.package();
     let openssl = |args: &str| {
-        let status = Command::new("openssl").args(args.split(' ')).current_dir(lab.path("")).output();
+        let status =
+            Command::new("openssl").args(args.split(' ')).current_dir(lab.path("")).output();
         assert!(status.unwrap().status.success(), "openssl {args}");
     };
     openssl("pkcs8 -topk8 -in a.key -out locked.pem -passout pass:secret");
@@ -184,10 +187,8 @@ fn openssh_keys_work_from_end_to_end() {
     lab.sign("s");
     lab.sign("a");
     lab.ok(VERIFY);
-    let keygen = Command::new("ssh-keygen")
-        .args(["-y", "-f", "s.key"])
-        .current_dir(lab.path(""))
-        .output();
+    let keygen =
+        Command::new("ssh-keygen").args(["-y", "-f", "s.key"]).current_dir(lab.path("")).output();
     if let Ok(output) = keygen {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         lab.write("s.pub", output.stdout);
@@ -199,8 +200,11 @@ fn openssh_keys_work_from_end_to_end() {
 fn openssl_accepts_the_certificates_and_they_have_the_usual_shape() {
     let lab = Lab::with_signers();
     let openssl = |args: &str| {
-        let output =
-            Command::new("openssl").args(args.split(' ')).current_dir(lab.path("")).output().unwrap();
+        let output = Command::new("openssl")
+            .args(args.split(' '))
+            .current_dir(lab.path(""))
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
@@ -218,6 +222,40 @@ fn openssl_accepts_the_certificates_and_they_have_the_usual_shape() {
 }
 
 #[test]
+fn signers_can_be_issued_under_a_root_of_another_tool() {
+    let lab = Lab::new();
+    let openssl = |args: &[&str]| {
+        let output = Command::new("openssl").args(args).current_dir(lab.path("")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    // Two attributes in one part of the name: it has to be copied as it is.
+    openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "ed25519",
+        "-nodes",
+        "-keyout",
+        "rootkey.pem",
+        "-out",
+        "rootcert.pem",
+        "-days",
+        "3650",
+        "-multivalue-rdn",
+        "-subj",
+        "/C=SE/O=Ex\u{e4}mple+OU=Boot/CN=root",
+    ]);
+    lab.ok(&issue("a", "--subject-cn signer"));
+    openssl(&["verify", "-CAfile", "rootcert.pem", "a.pem"]);
+    lab.policy("policy", 1);
+    lab.package();
+    lab.sign("a");
+    lab.ok(VERIFY);
+    let again = lab.ok("ospkg create --kernel vmlinuz --initramfs initramfs --url os.zip --out os");
+    assert!(again.stderr.contains("os.json had 1 signature"), "{}", again.stderr);
+}
+
+#[test]
 fn keygen_does_not_touch_what_exists() {
     let lab = Lab::new();
     lab.ok("keygen root");
@@ -228,7 +266,10 @@ fn keygen_does_not_touch_what_exists() {
     assert_eq!(lab.read("rootkey.pem"), key);
     lab.ok("keygen root --force");
     assert_ne!(lab.read("rootkey.pem"), key);
-    lab.refused(&issue("x", "--valid-from 2030-01-01 --valid-until 2029-01-01"), "end before it begins");
+    lab.refused(
+        &issue("x", "--valid-from 2030-01-01 --valid-until 2029-01-01"),
+        "end before it begins",
+    );
     lab.ok("keygen root --out-cert two.pem --out-key two.key");
     lab.refused(
         "keygen certificate --root-cert rootcert.pem --root-key two.key",
@@ -282,9 +323,17 @@ fn creating_refuses_and_warns() {
     lab.refused(&create("vmlinuz", "text", "--url ftp://a/os.zip"), "error[E0315]");
     assert!(!lab.path("os.zip").exists() && !lab.path("os.json").exists());
     let ran = lab.ok(&create("text", "text", "--force"));
-    assert!(ran.stderr.contains("warning: no --url"), "{}", ran.stderr);
+    for warning in ["no --url", "machines will not boot this kernel", "neither a cpio archive"] {
+        assert!(ran.stderr.contains(warning), "{}", ran.stderr);
+    }
     let left: Vec<_> = std::fs::read_dir(lab.path("")).unwrap().collect();
     assert_eq!(left.len(), 5, "no temporary file stays: {left:?}");
+    let ran =
+        lab.refused(&create("vmlinuz", "text", "--url https://u:canary@a/os.zip"), "password");
+    assert!(!ran.stderr.contains("canary"), "{}", ran.stderr);
+    let long = "x".repeat(3000);
+    let ran = lab.ok(&create("vmlinuz", "text", &format!("--url os.zip --cmdline {long}")));
+    assert!(ran.stderr.contains("3000 bytes, but this kernel takes 2047"), "{}", ran.stderr);
     lab.write("dir/x", "");
     lab.ok("ospkg create --kernel vmlinuz --initramfs text --url x.zip --out dir");
     assert!(lab.path("dir/os-package.zip").exists());

@@ -1,5 +1,7 @@
 //! The provisioning server, asked over real connections.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "all of this file is a test")]
+
 mod support;
 
 use std::io::Read;
@@ -96,6 +98,9 @@ async fn https_with_ranges_and_validators() {
     // The CA stays when the server is started again.
     let again = LabTls::open(&lab.path("tls"), &names).unwrap();
     assert_eq!(std::fs::read(&again.roots).unwrap(), roots);
+    let (second, _) = start(&lab, Some(again.server));
+    let url = format!("https://127.0.0.1:{}/os.zip", second.address().port());
+    assert_eq!(client.head(&url).send().await.unwrap().status(), StatusCode::OK);
     server.stop();
     let log = log.lock().unwrap();
     assert_eq!((log[0].status, log[0].bytes, log[0].cut), (200, 1_000_000, false));
@@ -156,7 +161,10 @@ fn the_command_prints_where_it_listens_and_ends_on_request() {
     let event: serde_json::Value = serde_json::from_slice(&line).unwrap();
     assert_eq!(event["event"], "listening");
     assert!(event["url"].as_str().unwrap().starts_with("https://127.0.0.1:"));
-    assert!(std::path::Path::new(event["tls_roots"].as_str().unwrap()).ends_with("www-tls/tls_roots.pem"));
+    assert!(
+        std::path::Path::new(event["tls_roots"].as_str().unwrap())
+            .ends_with("www-tls/tls_roots.pem")
+    );
     let ended = std::process::Command::new("sh")
         .args(["-c", &format!("kill -INT {}", child.id())])
         .status();

@@ -2,6 +2,8 @@
 //! interoperability vectors as exit statuses. Where a verdict differs on purpose, and why, is said
 //! beside the tests of the libraries; here the command line must give the same.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "all of this file is a test")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
@@ -53,8 +55,15 @@ fn exit_statuses_are_the_verdicts() {
         let threshold = entry["peer"]["threshold"].to_string();
         let status = match kind {
             "ospkg" => status(&[
-                "ospkg", "verify", "--signing-root", file("signing_root"),
-                "--threshold", &threshold, "--at", at, file("descriptor"),
+                "ospkg",
+                "verify",
+                "--signing-root",
+                file("signing_root"),
+                "--threshold",
+                &threshold,
+                "--at",
+                at,
+                file("descriptor"),
             ]),
             "trust_policy" => status(&["trust-policy", "check", file("file")]),
             "host_configuration" => status(&["host-config", "check", file("file")]),

@@ -203,11 +203,13 @@ where
             self.hasher.reset();
             self.received = 0;
         }
+        // The caller first: it can say what is missing, not only that it is too much.
+        (self.admit)(self.total).map_err(ErrorKind::Refused)?;
         let limit = self.limits.max_archive_len;
         if self.total.is_some_and(|total| total > limit) {
             return Err(ErrorKind::ArchiveTooLarge { limit, announced: self.total });
         }
-        (self.admit)(self.total).map_err(ErrorKind::Refused)
+        Ok(())
     }
 
     /// Takes a body to its end.

@@ -62,7 +62,8 @@ impl Bond {
     /// Makes these NICs members of the bond, as far as they are not.
     pub(crate) async fn join(&mut self, netlink: &Netlink, nics: &[&Nic]) {
         for nic in nics {
-            if nic.controller == Some(self.index) || nic.index == self.index {
+            // What is known of a NIC may be older than its joining.
+            if nic.index == self.index || self.members.contains(&nic.index) {
                 continue;
             }
             match self.join_one(netlink, nic).await {

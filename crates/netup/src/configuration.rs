@@ -182,8 +182,7 @@ mod tests {
             ("10.0.2.15/24", "192.0.2.1", "192.0.2.1/32"),
             ("2001:db8::7/64", "2001:db8:1::1", "2001:db8:1::1/128"),
         ] {
-            let configuration =
-                configuration(address, vec![StaticRoute::default_by(ip(gateway))]);
+            let configuration = configuration(address, vec![StaticRoute::default_by(ip(gateway))]);
             let routes = configuration.kernel_routes();
             assert!(routes.contains(&route(host, "")), "{routes:?}");
             assert_eq!(routes.last().unwrap().gateway, Some(ip(gateway)));

@@ -18,7 +18,6 @@ use crate::bond::Bond;
 use crate::dhcp::Session;
 use crate::link::Netlink;
 use crate::link::Nic;
-use crate::nic::CARRIER_PATIENCE;
 use crate::nic::Context;
 use crate::nic::Life;
 use crate::nic::Won;
@@ -32,6 +31,7 @@ use crate::select::MAX_NICS;
 use crate::select::describe_entry;
 use crate::select::describe_nics;
 use crate::select::select;
+use crate::state::CARRIER_PATIENCE;
 use crate::state::NicState;
 use crate::sysctl;
 use crate::task::Task;
@@ -202,11 +202,7 @@ impl<'a> Search<'a> {
     }
 
     /// Takes NICs in that are new; returns those that are to be worked on.
-    async fn enrol(
-        &mut self,
-        context: &Context<'_>,
-        links: &[Nic],
-    ) -> Vec<Rc<RefCell<NicState>>> {
+    async fn enrol(&mut self, context: &Context<'_>, links: &[Nic]) -> Vec<Rc<RefCell<NicState>>> {
         for loopback in links.iter().filter(|nic| nic.loopback && !nic.up) {
             if let Err(error) = context.netlink.up(loopback.index).await {
                 tracing::warn!("{}: {error}", loopback.name);
@@ -221,15 +217,16 @@ impl<'a> Search<'a> {
             let missing: Vec<String> =
                 selection.missing.iter().map(|entry| describe_entry(entry)).collect();
             let there = describe_nics(links);
-            tracing::warn!("no NIC matches {}, still waiting; there are: {there}", missing.join(", "));
+            tracing::warn!(
+                "no NIC matches {}, still waiting; there are: {there}",
+                missing.join(", ")
+            );
         }
         let mut wanted = selection.nics;
         if let Some(bond) = &mut self.bond {
             bond.join(&context.netlink, &wanted).await;
-            wanted = links
-                .iter()
-                .filter(|nic| nic.index == bond.index && bond.has_members())
-                .collect();
+            wanted =
+                links.iter().filter(|nic| nic.index == bond.index && bond.has_members()).collect();
         }
         let mut new = Vec::new();
         for nic in wanted {

@@ -1,6 +1,6 @@
 //! Network bring-up in one process: links, addresses, routes, bonds and DHCP over netlink.
 //!
-//! [`connect`] brings up every NIC that the [`Plan`] selects, side by side, and asks the caller's
+//! [`connect()`] brings up every NIC that the [`Plan`] selects, side by side, and asks the caller's
 //! probe over each that has an address. The first NIC over which the probe succeeds is the one
 //! that is used; the others are taken down again. A NIC without cable, without DHCP server or on
 //! the wrong network therefore costs nothing but its own time.

@@ -263,7 +263,7 @@ impl Netlink {
         if address.is_ipv4() {
             // An address of this scope is used as source where a route says so, and never on
             // another interface: DHCP messages of interfaces without address go out from 0.0.0.0.
-            message.header.scope = AddressScope::Universe;
+            message.header.scope = AddressScope::Link;
         } else {
             flags |= AddressFlags::Nodad;
         }
@@ -314,7 +314,8 @@ impl Netlink {
         configuration: &Configuration,
     ) -> Result<(), NetlinkError> {
         let gateway = route.gateway.map(|gateway| format!(" by {gateway}")).unwrap_or_default();
-        let what = format!("adding the route to {}/{}{gateway}", route.destination, route.prefix_len);
+        let what =
+            format!("adding the route to {}/{}{gateway}", route.destination, route.prefix_len);
         let message = route_message(index, route, configuration)
             .ok_or_else(|| NetlinkError::plain(&what, "address and gateway are of two families"))?;
         self.handle

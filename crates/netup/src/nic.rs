@@ -5,7 +5,6 @@ use core::convert::Infallible;
 use core::future::Future;
 use core::net::IpAddr;
 use core::net::Ipv4Addr;
-use core::time::Duration;
 
 use report::Code;
 use report::Failure;
@@ -206,9 +205,8 @@ impl<P> Life<'_, P> {
                     Probed::Final => hopeless.push(lease.server),
                     Probed::Tired => {}
                 }
-                let is_other = |server: &Ipv4Addr| {
-                    *server != lease.server && !hopeless.contains(server)
-                };
+                let is_other =
+                    |server: &Ipv4Addr| *server != lease.server && !hopeless.contains(server);
                 if session.status.borrow().servers.iter().any(is_other) {
                     tracing::info!(
                         "{}: trying another DHCP server than {}",
@@ -328,6 +326,3 @@ pub(crate) fn addresses(link: &Link) -> String {
 fn gateway(link: &Link) -> String {
     link.gateway.map_or_else(|| "no gateway".to_owned(), |gateway| format!("gateway {gateway}"))
 }
-
-/// How long a NIC without carrier is waited for when all others have come to their end.
-pub(crate) const CARRIER_PATIENCE: Duration = Duration::from_secs(20);

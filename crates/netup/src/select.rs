@@ -34,7 +34,8 @@ pub(crate) fn select<'a>(
     }
     for entry in wanted {
         let candidates = || links.iter().filter(|nic| !nic.loopback && nic.mac.is_some());
-        let by_mac = entry.mac.and_then(|mac| candidates().filter(free).find(|nic| nic.has_mac(&mac)));
+        let by_mac =
+            entry.mac.and_then(|mac| candidates().filter(free).find(|nic| nic.has_mac(&mac)));
         let by_name = || {
             let name = entry.name.as_ref()?;
             candidates().filter(free).find(|nic| nic.name == *name)
@@ -157,7 +158,8 @@ mod tests {
     #[test]
     fn what_is_not_there_is_named() {
         let links = machine();
-        let wanted = [entry(Some("eth7"), None), entry(Some("lo"), None), entry(Some("eth2"), None)];
+        let wanted =
+            [entry(Some("eth7"), None), entry(Some("lo"), None), entry(Some("eth2"), None)];
         let selection = select(&links, &wanted, true, None);
         assert!(selection.nics.is_empty());
         assert_eq!(selection.missing.len(), 3);

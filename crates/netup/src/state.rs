@@ -9,9 +9,11 @@ use report::NicReport;
 use tokio::time::Instant;
 
 use crate::link::Nic;
-use crate::nic::CARRIER_PATIENCE;
 use crate::plan::Link;
 use crate::plan::Method;
+
+/// How long a NIC without carrier is waited for when all others have come to their end.
+pub(crate) const CARRIER_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is known of one NIC.
 #[derive(Clone, Debug)]
@@ -135,7 +137,10 @@ impl NicState {
             (Some(failure), None) => failure.clone(),
             (None, None) if self.link.is_none() && self.method == Method::Dhcp => {
                 let rounds = self.rounds;
-                Failure::new(Code::NoLease, format!("{name}: asked {rounds} times, no usable answer"))
+                Failure::new(
+                    Code::NoLease,
+                    format!("{name}: asked {rounds} times, no usable answer"),
+                )
             }
             (None, None) => Failure::new(
                 Code::DeadlineReached,
@@ -170,5 +175,93 @@ impl NicState {
             used,
             failure: failure.filter(|_| !used),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use report::Code;
+    use report::Failure;
+    use tokio::time::Instant;
+
+    use super::CARRIER_PATIENCE;
+    use super::NicState;
+    use crate::link::Kind;
+    use crate::link::Nic;
+    use crate::plan::Method;
+
+    fn state(now: Instant) -> (NicState, Nic) {
+        let nic = Nic {
+            index: 2,
+            name: "eth0".to_owned(),
+            mac: Some([2; 6]),
+            permanent_mac: None,
+            loopback: false,
+            kind: Kind::Device,
+            controller: None,
+            up: true,
+            carrier: true,
+        };
+        (NicState::new(nic.clone(), Method::Dhcp, now), nic)
+    }
+
+    fn failure(code: Code) -> Failure {
+        Failure::new(code, "test")
+    }
+
+    #[test]
+    fn a_nic_without_carrier_is_given_some_time() {
+        let now = Instant::now();
+        let (mut state, nic) = state(now);
+        assert!(!state.is_hopeless(now + CARRIER_PATIENCE - Duration::from_secs(1)));
+        assert!(state.is_hopeless(now + CARRIER_PATIENCE));
+        assert_eq!(state.verdict(now).code, Code::NoCarrier);
+        state.carrier_found(&nic, now + Duration::from_secs(30));
+        assert!(!state.is_hopeless(now + Duration::from_secs(500)), "it has a carrier now");
+        assert_eq!(state.verdict(now).code, Code::NoLease);
+    }
+
+    #[test]
+    fn what_a_probe_said_outranks_what_follows() {
+        let now = Instant::now();
+        let (mut state, nic) = state(now);
+        state.carrier_found(&nic, now);
+        state.probe_failed(failure(Code::TlsUntrusted));
+        state.asking("eth0", 9, Some(failure(Code::NoLease)));
+        assert_eq!(state.verdict(now).code, Code::TlsUntrusted);
+        state.carrier_lost(now);
+        assert_eq!(state.verdict(now).code, Code::TlsUntrusted);
+    }
+
+    #[test]
+    fn the_gravest_is_a_probes_then_by_class() {
+        let now = Instant::now();
+        let of = |code: Code, by_probe: bool| {
+            let (mut state, nic) = state(now);
+            state.carrier_found(&nic, now);
+            if by_probe {
+                state.probe_failed(failure(code))
+            } else {
+                state.failed(failure(code))
+            }
+            state.gravity(now)
+        };
+        assert!(of(Code::BelowThreshold, true) > of(Code::NotFound, true));
+        assert!(of(Code::NotFound, true) > of(Code::Stalled, true));
+        assert!(of(Code::ConnectFailed, true) > of(Code::AddressSetup, false));
+        assert!(of(Code::AddressSetup, false) > of(Code::NoLease, false));
+    }
+
+    #[test]
+    fn a_new_carrier_is_a_new_chance() {
+        let now = Instant::now();
+        let (mut state, nic) = state(now);
+        state.carrier_found(&nic, now);
+        state.finish();
+        assert!(state.is_hopeless(now));
+        state.carrier_lost(now);
+        assert!(!state.is_finished() && !state.is_hopeless(now));
     }
 }

@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hostcfg::Addressing;
+use hostcfg::BondMode;
+use hostcfg::Bonding;
 use hostcfg::InterfaceSelector;
 use netup::ConnectError;
 use netup::Link;
@@ -37,10 +39,8 @@ fn dhcp() -> Plan {
 }
 
 fn fixed(address: &str, gateway: &str) -> Plan {
-    let addressing = Addressing::Static {
-        address: address.parse().unwrap(),
-        gateway: gateway.parse().unwrap(),
-    };
+    let addressing =
+        Addressing::Static { address: address.parse().unwrap(), gateway: gateway.parse().unwrap() };
     Plan { addressing, ..dhcp() }
 }
 
@@ -55,8 +55,7 @@ fn in_seconds(seconds: u64) -> Instant {
 /// Whether a server can be reached over exactly this link.
 async fn reach(link: &Link, server: &str) -> Result<(), ProbeError> {
     let server = SocketAddr::new(server.parse().unwrap(), 53);
-    let socket =
-        if server.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+    let socket = if server.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
     socket.bind_device(Some(link.interface.as_bytes())).unwrap();
     match tokio::time::timeout(Duration::from_secs(3), socket.connect(server)).await {
         Ok(Ok(_)) => Ok(()),
@@ -80,7 +79,10 @@ fn a_lease_becomes_address_and_routes() {
     in_namespace("a_lease_becomes_address_and_routes", TOOLS, async || {
         let mut server = Machine::new();
         server.cable("v0", "p0", Some("10.77.0.1/24"));
-        server.dnsmasq("p0", &[RANGE, "--dhcp-option=26,1400", "--dhcp-option=6,10.77.0.1,10.77.0.3"]);
+        server.dnsmasq(
+            "p0",
+            &[RANGE, "--dhcp-option=26,1400", "--dhcp-option=6,10.77.0.1,10.77.0.3"],
+        );
         let started = Instant::now();
         let connected =
             connect(&dhcp(), in_seconds(20), async |link| reach(&link, "10.77.0.1").await)
@@ -168,7 +170,10 @@ fn the_useful_nic_wins_and_the_other_is_cleaned_up() {
             assert!(!now.contains("inet ") && !now.contains("UP,"), "{now}");
         }
         let routes = sh("ip -4 route");
-        assert!(!routes.contains("v0") && routes.contains("default via 10.78.0.1 dev v1"), "{routes}");
+        assert!(
+            !routes.contains("v0") && routes.contains("default via 10.78.0.1 dev v1"),
+            "{routes}"
+        );
         let used: Vec<bool> = connected.nics.iter().map(|nic| nic.used).collect();
         assert_eq!(used.iter().filter(|used| **used).count(), 1, "{:?}", connected.nics);
         let loser = connected.nics.iter().find(|nic| nic.interface == "v0").unwrap();
@@ -341,7 +346,10 @@ fn static_addresses_work_with_a_gateway_anywhere() {
         // The last configuration is there, and nothing of those before.
         let addresses = sh("ip address show dev v0");
         assert!(addresses.contains("2001:db8::5/128"), "{addresses}");
-        assert!(!addresses.contains("2001:db8::5/64") && !addresses.contains("10.77"), "{addresses}");
+        assert!(
+            !addresses.contains("2001:db8::5/64") && !addresses.contains("10.77"),
+            "{addresses}"
+        );
     });
 }
 
@@ -425,5 +433,40 @@ fn an_impossible_static_configuration_is_named() {
         let error = connect(&plan, in_seconds(500), async |_| Ok(())).await.unwrap_err();
         assert_eq!(error.failure.code, Code::AddressSetup);
         assert!(error.failure.detail.contains("two families"), "{}", error.failure.detail);
+    });
+}
+
+#[test]
+fn a_bond_is_used_as_one_nic() {
+    in_namespace("a_bond_is_used_as_one_nic", TOOLS, async || {
+        let mut server = Machine::new();
+        server.sh("ip link add br0 type bridge");
+        server.sh("ip address add 10.77.0.1/24 dev br0");
+        server.sh("ip link set br0 up");
+        for number in 0..2 {
+            server.cable(&format!("v{number}"), &format!("p{number}"), None);
+            server.sh(&format!("ip link set p{number} master br0"));
+            server.sh(&format!("ip link set p{number} up"));
+        }
+        server.dnsmasq("br0", &[RANGE]);
+        let bonding = Bonding { mode: BondMode::ActiveBackup, name: "bond7".to_owned() };
+        let interfaces = vec![named("v0"), named("v1")];
+        let plan = Plan { bonding: Some(bonding), interfaces, ..dhcp() };
+        let result =
+            connect(&plan, in_seconds(30), async |link| reach(&link, "10.77.0.1").await).await;
+        match result {
+            Ok(connected) => {
+                assert_eq!(connected.link.interface, "bond7");
+                assert_eq!(sh("ip link").matches("master bond7").count(), 2);
+                quiesce("bond7").await;
+                assert!(!sh("ip link show master bond7").contains("UP,"));
+            }
+            // A kernel without bonding says so at once.
+            Err(error) => {
+                assert!(!std::path::Path::new("/sys/module/bonding").exists(), "{error}");
+                assert_eq!(error.failure.code, Code::AddressSetup, "{error}");
+                assert!(error.failure.detail.starts_with("making the bond bond7 (active-backup)"));
+            }
+        }
     });
 }

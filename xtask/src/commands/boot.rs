@@ -80,6 +80,10 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
     let choice = Choice::from_args(args.kernel.as_deref(), args.modules.as_deref())?;
     setup::ensure(&setup::for_boot(args.efi))?;
     let kernel = kernels::select(&choice, &args.nic)?;
+    if !args.trust_policy.is_dir() {
+        let policy = args.trust_policy.display();
+        eprintln!("warning: {policy} is no directory: the boot image gets no trust policy");
+    }
     let options = BootOptions {
         host_config: args.host_config,
         memory_mib: args.memory,

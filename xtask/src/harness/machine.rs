@@ -1,7 +1,5 @@
 //! QEMU's command line.
 
-use std::path::Path;
-
 use super::options::BootOptions;
 use super::options::Netdev;
 use crate::accel::Accel;
@@ -10,20 +8,20 @@ use crate::accel::Accel;
 pub(super) const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 pub(super) const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
-/// What QEMU is given besides the options: files, and sockets that it inherits.
+/// What QEMU is given besides the options: files and sockets that it inherits.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Resources<'a> {
+pub(super) struct Resources {
     pub(super) accel: Accel,
-    pub(super) initramfs: &'a Path,
+    pub(super) initramfs_fd: i32,
     /// A copy of the UEFI variables that this machine may write to.
-    pub(super) uefi_vars: Option<&'a Path>,
+    pub(super) uefi_vars_fd: Option<i32>,
     pub(super) console_fd: i32,
     pub(super) report_fd: i32,
     pub(super) qmp_fd: i32,
 }
 
 /// The arguments of the machine. It starts paused.
-pub(super) fn arguments(options: &BootOptions, resources: Resources<'_>) -> Vec<String> {
+pub(super) fn arguments(options: &BootOptions, resources: Resources) -> Vec<String> {
     let mut args = Arguments::default();
     args.flags(&["-nodefaults", "-no-user-config", "-no-reboot", "-S"]);
     args.option("-display", "none");
@@ -43,12 +41,12 @@ pub(super) fn arguments(options: &BootOptions, resources: Resources<'_>) -> Vec<
         // QEMU takes UTC without a zone.
         args.option("-rtc", format!("base={}", date.trim_end_matches('Z')));
     }
-    if let Some(vars) = resources.uefi_vars {
+    if let Some(vars) = resources.uefi_vars_fd {
         args.option("-drive", format!("if=pflash,format=raw,readonly=on,file={OVMF_CODE}"));
-        args.option("-drive", format!("if=pflash,format=raw,file={}", quoted(vars)));
+        args.option("-drive", format!("if=pflash,format=raw,file={}", path_of(vars)));
     }
     args.option("-kernel", options.kernel.image.display());
-    args.option("-initrd", resources.initramfs.display());
+    args.option("-initrd", path_of(resources.initramfs_fd));
     args.option("-append", kernel_command_line(&options.append));
     args.0.extend(options.qemu_args.iter().cloned());
     args.0
@@ -99,9 +97,9 @@ fn network(args: &mut Arguments, options: &BootOptions) {
     }
 }
 
-/// In QEMU's option lists a comma is written twice.
-fn quoted(path: &Path) -> String {
-    path.display().to_string().replace(',', ",,")
+/// A file that QEMU inherits, as it can open it.
+fn path_of(fd: i32) -> String {
+    format!("/proc/self/fd/{fd}")
 }
 
 #[derive(Debug, Default)]
@@ -119,8 +117,6 @@ impl Arguments {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::Resources;
     use super::arguments;
     use super::kernel_command_line;
@@ -136,8 +132,8 @@ mod tests {
         change(&mut options);
         let resources = Resources {
             accel: Accel::Tcg,
-            initramfs: Path::new("initramfs"),
-            uefi_vars: None,
+            initramfs_fd: 6,
+            uefi_vars_fd: None,
             console_fd: 3,
             report_fd: 4,
             qmp_fd: 5,

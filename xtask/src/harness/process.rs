@@ -76,9 +76,9 @@ pub(super) struct Qemu {
 }
 
 impl Qemu {
-    /// Starts QEMU, paused.
-    pub(super) fn start(arguments: &[String], sockets: Sockets) -> Result<Self> {
-        let inherited = sockets.fds();
+    /// Starts QEMU, paused. It inherits its ends of the sockets, and these files.
+    pub(super) fn start(arguments: &[String], sockets: Sockets, files: &[i32]) -> Result<Self> {
+        let inherited = [files, &sockets.fds()].concat();
         let mut command = setup::command("qemu-system-x86_64");
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // SAFETY: between fork and exec only prctl, fcntl and getppid are called, which are
@@ -86,7 +86,7 @@ impl Qemu {
         unsafe {
             let parent = libc::getpid();
             command.pre_exec(move || {
-                for fd in inherited {
+                for &fd in &inherited {
                     if libc::fcntl(fd, libc::F_SETFD, 0) < 0 {
                         return Err(std::io::Error::last_os_error());
                     }

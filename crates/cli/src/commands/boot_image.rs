@@ -76,7 +76,10 @@ struct Build {
     nics: NicSet,
     /// Take only these NIC drivers.
     #[arg(
-        long, value_name = "MODULE", value_delimiter = ',', requires = "modules",
+        long,
+        value_name = "MODULE",
+        value_delimiter = ',',
+        requires = "modules",
         conflicts_with = "nics"
     )]
     nics_only: Option<Vec<String>>,

@@ -60,7 +60,9 @@ fn entry(code: Code) -> Value {
 
 fn meaning(code: Code) -> &'static str {
     match code.class() {
-        report::Class::Transient => "may heal by itself, so a machine tries again until its deadline",
+        report::Class::Transient => {
+            "may heal by itself, so a machine tries again until its deadline"
+        }
         report::Class::Permanent => "stays the same on every try until somebody changes something",
         report::Class::Security => "something is served that must not run; that mirror is dropped",
     }

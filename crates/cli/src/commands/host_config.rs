@@ -44,7 +44,7 @@ struct Check {
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let What::Check(Check { file }) = &args.what;
     let config = HostConfig::parse(&files::read(file)?)
-        .map_err(|error| Error::coded(&error).on(file.display()))?;
+        .map_err(|error| Error::coded(&error).on(file.display()).in_check())?;
     for warning in &config.warnings {
         output.warning(warning);
     }

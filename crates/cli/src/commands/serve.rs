@@ -149,11 +149,10 @@ struct End {
 
 impl End {
     fn new() -> Result<Self> {
-        let failed = |error: std::io::Error| Error::new(format!("cannot wait for signals: {error}"));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(failed)?;
+        let failed =
+            |error: std::io::Error| Error::new(format!("cannot wait for signals: {error}"));
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let inside = runtime.enter();
         let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let terminate = signal(SignalKind::terminate()).map_err(failed)?;

@@ -53,28 +53,33 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
 
 fn file(path: &Path, output: &mut Output) -> Result<()> {
     let document = PolicyDocument::parse(&files::read(path)?)
-        .map_err(|error| Error::coded(&error).on(path.display()))?;
+        .map_err(|error| Error::coded(&error).on(path.display()).in_check())?;
     tell(&document, None, output)
 }
 
 fn directory(path: &Path, output: &mut Output) -> Result<()> {
     let found = Config::read_trust_policy(path)?;
     let policy =
-        boot_image::load_policy(&found).map_err(|error| error.on(path.display()))?;
+        boot_image::load_policy(&found).map_err(|error| error.on(path.display()).in_check())?;
     for name in found.keys().filter(|it| !boot_image::POLICY_FILES.contains(&it.as_str())) {
         output.warning(format!("{name} is not part of a trust policy and is not embedded"));
     }
-    if policy.signing_roots().len() as u64 == 0 {
-        output.warning("no signing root can be used");
-    }
     let now = Timestamp::from_unix(dates::now());
     for root in policy.signing_roots().iter().filter(|root| root.not_after() < now) {
-        output.warning(format!("the signing root {} expired on {}", root.label(), root.not_after()));
+        output.warning(format!(
+            "the signing root {} expired on {}",
+            root.label(),
+            root.not_after()
+        ));
     }
     tell(policy.document(), Some(&policy), output)
 }
 
-fn tell(document: &PolicyDocument, policy: Option<&TrustPolicy>, output: &mut Output) -> Result<()> {
+fn tell(
+    document: &PolicyDocument,
+    policy: Option<&TrustPolicy>,
+    output: &mut Output,
+) -> Result<()> {
     for warning in document.warnings() {
         output.warning(warning);
     }

@@ -19,7 +19,8 @@ impl Info {
             let Ok(note) = core::str::from_utf8(note) else { continue };
             match note.split_once('=') {
                 Some(("depends", list)) => {
-                    info.depends = list.split(',').filter(|it| !it.is_empty()).map(normal).collect();
+                    info.depends =
+                        list.split(',').filter(|it| !it.is_empty()).map(normal).collect();
                 }
                 Some(("alias", pattern)) => info.aliases.push(pattern.to_owned()),
                 Some(("softdep", words)) => info.soft.extend(pre(words)),

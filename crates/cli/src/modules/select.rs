@@ -10,27 +10,59 @@ use crate::Result;
 
 /// NICs of virtual machines.
 const VIRTUAL_NICS: &[&str] = &[
-    "virtio_net", "vmxnet3", "hv_netvsc", "xen_netfront", "e1000", "e1000e", "ena", "gve", "mana",
+    "virtio_net",
+    "vmxnet3",
+    "hv_netvsc",
+    "xen_netfront",
+    "e1000",
+    "e1000e",
+    "ena",
+    "gve",
+    "mana",
 ];
 
 /// Buses, firmware, TPM, watchdogs, random numbers, and protocols of the link. Taken if the kernel
 /// has them as modules; what is built in or does not exist is passed over.
 const ALWAYS_TAKEN: &[&str] = &[
-    "virtio_pci", "virtio_mmio", "virtio_rng", "hv_vmbus", "pci_hyperv", "vmd",
-    "efivarfs", "tpm_tis", "tpm_crb", "i6300esb", "iTCO_wdt", "wdat_wdt", "sp5100_tco",
-    "sha256_ssse3", "bonding", "8021q", "af_packet",
+    "virtio_pci",
+    "virtio_mmio",
+    "virtio_rng",
+    "hv_vmbus",
+    "pci_hyperv",
+    "efivarfs",
+    "tpm_tis",
+    "tpm_crb",
+    "i2c_i801",
+    "i6300esb",
+    "lpc_ich",
+    "iTCO_wdt",
+    "wdat_wdt",
+    "sp5100_tco",
+    "sha256_ssse3",
+    "bonding",
+    "8021q",
+    "af_packet",
 ];
 
 /// Of those, what is loaded at every boot. The rest is asked for by hardware, or by `/init` itself
 /// when a host configuration needs it.
 const ALWAYS_LOADED: &[&str] = &["efivarfs", "sha256_ssse3"];
 
-/// Never in a boot image, even if a dependency pulls them in by name: the boot image must not be
-/// able to read or write a disk.
+/// Never in a boot image, neither by name nor as a dependency: what boots must not be able to read
+/// or write a disk.
 const FORBIDDEN: &[&str] = &[
-    "kernel/drivers/ata/", "kernel/drivers/block/", "kernel/drivers/md/", "kernel/drivers/mmc/",
-    "kernel/drivers/net/wireless/", "kernel/drivers/nvme/", "kernel/drivers/scsi/",
-    "kernel/drivers/usb/storage/", "kernel/net/mac80211/", "kernel/net/wireless/",
+    "kernel/drivers/ata/",
+    "kernel/drivers/block/",
+    "kernel/drivers/md/",
+    "kernel/drivers/mmc/",
+    "kernel/drivers/net/wireless/",
+    "kernel/drivers/nvme/",
+    "kernel/drivers/scsi/",
+    "kernel/drivers/uio/",
+    "kernel/drivers/usb/storage/",
+    "kernel/drivers/vfio/",
+    "kernel/net/mac80211/",
+    "kernel/net/wireless/",
 ];
 
 /// Which NIC drivers to take.
@@ -54,38 +86,49 @@ pub struct Selection {
     pub add: Vec<String>,
 }
 
+/// The choice before dependencies.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// For their place in the tree or their purpose.
+    pub(super) by_place: BTreeSet<String>,
+    /// Because somebody named them.
+    pub(super) by_name: BTreeSet<String>,
+    /// To be loaded at every boot.
+    pub(super) always: Vec<String>,
+    pub(super) warnings: Vec<String>,
+}
+
 impl Tree {
-    /// Names of modules to take, names to load at every boot, and warnings.
-    pub(super) fn wanted(
-        &self,
-        selection: &Selection,
-    ) -> Result<(BTreeSet<String>, Vec<String>, Vec<String>)> {
-        let has = |name: &str| self.files.contains_key(name);
-        let mut wanted: BTreeSet<String> = ALWAYS_TAKEN
-            .iter()
-            .map(|name| normal(name))
-            .filter(|name| has(name))
-            .collect();
-        let mut warnings = Vec::new();
+    pub(super) fn wanted(&self, selection: &Selection) -> Result<Wanted> {
+        let mut wanted =
+            Wanted { by_place: self.those_of(ALWAYS_TAKEN).collect(), ..Wanted::default() };
         match &selection.nics {
             Nics::All => {
-                wanted.extend(self.wired_nics());
-                wanted.extend(VIRTUAL_NICS.iter().map(|it| normal(it)).filter(|it| has(it)));
+                wanted.by_place.extend(self.wired_nics());
+                wanted.by_place.extend(self.those_of(VIRTUAL_NICS));
             }
-            Nics::Virtual => {
-                wanted.extend(VIRTUAL_NICS.iter().map(|it| normal(it)).filter(|it| has(it)));
+            Nics::Virtual => wanted.by_place.extend(self.those_of(VIRTUAL_NICS)),
+            Nics::Only(names) => wanted.by_name.extend(self.named(names, &mut wanted.warnings)?),
+        }
+        wanted.always.extend(self.those_of(ALWAYS_LOADED));
+        for name in self.named(&selection.add, &mut wanted.warnings)? {
+            if !wanted.always.contains(&name) {
+                wanted.always.push(name.clone());
             }
-            Nics::Only(names) => wanted.extend(self.named(names, &mut warnings)?),
+            wanted.by_name.insert(name);
         }
-        let added = self.named(&selection.add, &mut warnings)?;
-        let mut always: Vec<String> =
-            ALWAYS_LOADED.iter().map(|it| normal(it)).filter(|it| has(it)).collect();
-        always.extend(added.iter().filter(|it| !ALWAYS_LOADED.contains(&it.as_str())).cloned());
-        wanted.extend(added);
-        for name in &wanted {
-            self.refuse_forbidden(name)?;
-        }
-        Ok((wanted, always, warnings))
+        Ok(wanted)
+    }
+
+    /// Whether it drives a disk or a radio, or lets a program do so.
+    pub(super) fn is_forbidden(&self, name: &str) -> bool {
+        let path = self.files.get(name).map_or("", String::as_str);
+        FORBIDDEN.iter().any(|place| path.starts_with(place))
+    }
+
+    /// Those of a list that this kernel has as modules.
+    fn those_of(&self, names: &'static [&'static str]) -> impl Iterator<Item = String> {
+        names.iter().map(|name| normal(name)).filter(|name| self.files.contains_key(name))
     }
 
     fn wired_nics(&self) -> impl Iterator<Item = String> {
@@ -108,18 +151,18 @@ impl Tree {
                 warnings.push(format!("{name} is built into kernel {}", self.release));
             } else {
                 return Err(Error::new(format!("kernel {} has no module {name}", self.release))
-                    .remedy("compare the name with the files below kernel/ in the module directory"));
+                    .remedy(
+                        "compare the name with the files below kernel/ in the module directory",
+                    ));
             }
         }
         Ok(found)
     }
+}
 
-    fn refuse_forbidden(&self, name: &str) -> Result<()> {
-        let path = self.files.get(name).map_or("", String::as_str);
-        match FORBIDDEN.iter().find(|prefix| path.starts_with(**prefix)) {
-            Some(_) => Err(Error::new(format!("{name} drives a disk or a radio"))
-                .remedy("leave it out: a boot image reaches its packages over a wired network only")),
-            None => Ok(()),
-        }
-    }
+/// A module that was named cannot be taken because of `need`, which may be itself.
+pub(super) fn forbidden(name: &str, need: &str) -> Error {
+    let what = if name == need { name.to_owned() } else { format!("{need}, which {name} needs,") };
+    Error::new(format!("{what} drives a disk or a radio"))
+        .remedy("leave it out: a boot image reaches its packages over a wired network only")
 }

@@ -151,7 +151,8 @@ impl Found {
         if let Some(modified) = &self.modified {
             add(header::LAST_MODIFIED, modified);
         }
-        let same = |list: &str| list.split(',').any(|it| it.trim() == self.etag || it.trim() == "*");
+        let same =
+            |list: &str| list.split(',').any(|it| it.trim() == self.etag || it.trim() == "*");
         if text(header::IF_NONE_MATCH).is_some_and(same) {
             return (StatusCode::NOT_MODIFIED, headers, 0, 0);
         }

@@ -82,9 +82,8 @@ fn ca_params() -> Result<CertificateParams> {
 }
 
 fn issue(issuer: &Issuer<'_, &KeyPair>, names: &[String]) -> Result<TlsFiles> {
-    let mut params = CertificateParams::new(names).map_err(|error| {
-        failed(&error).remedy("give --name a host name or an IP address")
-    })?;
+    let mut params = CertificateParams::new(names)
+        .map_err(|error| failed(&error).remedy("give --name a host name or an IP address"))?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "ramstrap lab server");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -1,6 +1,13 @@
 //! Runs the tool as a user does, in a directory of its own.
 
-#![allow(dead_code, unreachable_pub, missing_debug_implementations)]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    dead_code,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "shared by tests, none of which uses all of it"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -100,7 +107,7 @@ impl Lab {
     /// An unsigned package `os` from a kernel that looks like one.
     pub fn package(&self) {
         self.write("vmlinuz", kernel());
-        self.write("initramfs", vec![0x5a; 300_000]);
+        self.write("initramfs", initramfs());
         self.ok("ospkg create --kernel vmlinuz --initramfs initramfs --url os.zip --out os");
     }
 
@@ -114,6 +121,13 @@ pub fn issue(name: &str, more: &str) -> String {
         "keygen certificate --root-cert rootcert.pem --root-key rootkey.pem \
          --out-cert {name}.pem --out-key {name}.key {more}"
     )
+}
+
+/// What looks like a cpio archive at its start, 300,000 bytes long.
+pub fn initramfs() -> Vec<u8> {
+    let mut initramfs = b"070701".to_vec();
+    initramfs.resize(300_000, 0x5a);
+    initramfs
 }
 
 /// As much of a bzImage as its header is.

@@ -99,11 +99,26 @@ pub(crate) enum Action {
 enum State {
     /// Between two rounds, or before the first.
     Idle,
-    Selecting { fallback: Option<(Reply, Ipv4Addr)> },
-    Requesting { offer: Reply, server: Ipv4Addr, sent: u32 },
-    Bound { lease: Lease, since: Duration },
-    Renewing { lease: Lease, since: Duration },
-    Rebinding { lease: Lease, since: Duration },
+    Selecting {
+        fallback: Option<(Reply, Ipv4Addr)>,
+    },
+    Requesting {
+        offer: Reply,
+        server: Ipv4Addr,
+        sent: u32,
+    },
+    Bound {
+        lease: Lease,
+        since: Duration,
+    },
+    Renewing {
+        lease: Lease,
+        since: Duration,
+    },
+    Rebinding {
+        lease: Lease,
+        since: Duration,
+    },
 }
 
 /// A DHCP client for one interface. Times are durations since any fixed point.
@@ -126,12 +141,7 @@ pub(crate) struct Client {
 impl Client {
     /// A client that wants to be woken at `now`, and takes the offers of servers in `avoid` only
     /// if no other server makes one.
-    pub(crate) fn new(
-        mac: [u8; 6],
-        random: Random,
-        avoid: Vec<Ipv4Addr>,
-        now: Duration,
-    ) -> Self {
+    pub(crate) fn new(mac: [u8; 6], random: Random, avoid: Vec<Ipv4Addr>, now: Duration) -> Self {
         Self {
             mac,
             random,
@@ -231,9 +241,7 @@ impl Client {
                 let server = from.unwrap_or(lease.server);
                 self.bind(now, reply, server)
             }
-            (State::Renewing { lease, .. }, ReplyKind::Nak, Some(from))
-                if lease.server == from =>
-            {
+            (State::Renewing { lease, .. }, ReplyKind::Nak, Some(from)) if lease.server == from => {
                 self.refused(now, from, reply)
             }
             (State::Rebinding { .. }, ReplyKind::Nak, Some(from)) => self.refused(now, from, reply),

@@ -251,9 +251,17 @@ enum Step {
     Early,
     Noise(Vec<u8>),
     /// An answer to the last message of the client.
-    Answer { kind: u8, server: u8, lease: u32, address: u32 },
+    Answer {
+        kind: u8,
+        server: u8,
+        lease: u32,
+        address: u32,
+    },
     /// The same for another client or another request.
-    Foreign { kind: u8, other_mac: bool },
+    Foreign {
+        kind: u8,
+        other_mac: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {

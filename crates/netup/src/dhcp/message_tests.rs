@@ -136,16 +136,8 @@ fn an_answer_of_another_implementation_is_read() {
             prefix_len: Some(24),
             router: Some(gateway),
             routes: Some(vec![
-                Route {
-                    destination: Ipv4Addr::UNSPECIFIED,
-                    prefix_len: 0,
-                    gateway: Some(gateway)
-                },
-                Route {
-                    destination: Ipv4Addr::new(192, 168, 4, 0),
-                    prefix_len: 23,
-                    gateway: None
-                },
+                Route { destination: Ipv4Addr::UNSPECIFIED, prefix_len: 0, gateway: Some(gateway) },
+                Route { destination: Ipv4Addr::new(192, 168, 4, 0), prefix_len: 23, gateway: None },
             ]),
             dns: vec![SERVER, gateway],
             mtu: Some(1400),

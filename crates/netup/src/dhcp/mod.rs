@@ -218,7 +218,9 @@ pub(crate) fn configuration(lease: &Lease) -> Configuration {
                 gateway: route.gateway.map(IpAddr::V4),
             })
             .collect(),
-        None => lease.router.map(|router| StaticRoute::default_by(router.into())).into_iter().collect(),
+        None => {
+            lease.router.map(|router| StaticRoute::default_by(router.into())).into_iter().collect()
+        }
     };
     Configuration {
         address: IpAddr::V4(lease.address),

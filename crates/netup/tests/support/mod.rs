@@ -16,7 +16,11 @@ const INSIDE: &str = "NETUP_TEST_IN_NAMESPACE";
 
 /// Runs a test in a network namespace of its own: starts this very program again inside of one.
 /// Says so and does nothing where that is not possible.
-pub(crate) fn in_namespace<F: Future<Output = ()>>(test: &str, needs: &[&str], run: impl FnOnce() -> F) {
+pub(crate) fn in_namespace<F: Future<Output = ()>>(
+    test: &str,
+    needs: &[&str],
+    run: impl FnOnce() -> F,
+) {
     if std::env::var_os(INSIDE).is_some_and(|name| name == test) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(run());

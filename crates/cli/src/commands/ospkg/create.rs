@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::Result;
+use crate::commands::count;
 use crate::commands::size;
 use crate::output::Output;
 use crate::package;
@@ -64,7 +65,20 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         url: args.url.unwrap_or_default(),
         any_kernel: args.force,
     };
+    // Packing again must not fail in build scripts, but this is worth a word.
+    if let Ok(former) = names.read_descriptor()
+        && !former.endorsements().is_empty()
+    {
+        output.warning(format!(
+            "{} had {}; the new one has none",
+            names.descriptor.display(),
+            count(former.endorsements().len(), "signature")
+        ));
+    }
     let created = package::create(&contents, &names)?;
+    for warning in &created.warnings {
+        output.warning(warning);
+    }
     output.field("archive", names.archive.display());
     output.field("descriptor", names.descriptor.display());
     output.field("size", size(created.length));

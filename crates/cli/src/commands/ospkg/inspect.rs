@@ -149,9 +149,8 @@ fn signs(key: &[u8; 32], signature: &[u8], digest: Sha256Digest) -> bool {
 }
 
 fn contents(file: File, digest: Sha256Digest, size: u64) -> Result<Contents> {
-    let bad = |error: &dyn core::fmt::Display| {
-        Error::with_code(Code::ArchiveInvalid, error.to_string())
-    };
+    let bad =
+        |error: &dyn core::fmt::Display| Error::with_code(Code::ArchiveInvalid, error.to_string());
     let mut zip = ZipArchive::new(file).map_err(|error| bad(&error))?;
     let mut document = Vec::new();
     zip.by_name("manifest.json")
@@ -194,10 +193,8 @@ fn show_descriptor(names: &Names, descriptor: &Descriptor, entries: &[Entry], ou
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
         output.field(&format!("signature {number}"), text(&entry.subject));
         output.field("  key SHA-256", text(&entry.key_sha256));
-        output.field(
-            "  valid",
-            format!("{} to {}", text(&entry.not_before), text(&entry.not_after)),
-        );
+        output
+            .field("  valid", format!("{} to {}", text(&entry.not_before), text(&entry.not_after)));
         output.field(
             "  archive",
             match (entry.over_this_archive, &entry.problem) {
@@ -221,7 +218,10 @@ fn show_contents(names: &Names, contents: &Contents, output: &Output) {
         output.field("cmdline", cmdline);
     }
     for member in &contents.members {
-        output.field(member.role.unwrap_or("member"), format!("{} ({})", member.name, size(member.size)));
+        output.field(
+            member.role.unwrap_or("member"),
+            format!("{} ({})", member.name, size(member.size)),
+        );
     }
     output.note("nothing was decided: `ramstrap ospkg verify` says whether it boots");
 }

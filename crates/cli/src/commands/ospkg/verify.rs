@@ -70,13 +70,15 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let (digest, length) = names.digest_archive(&mut archive)?;
     let at = args.at.unwrap_or_else(dates::now);
     let clock = Clock::exactly(Timestamp::from_unix(at));
-    let authorized = trust::authorize(&policy, descriptor.endorsements(), digest, &clock)
-        .map_err(|refusal| {
+    let authorized = trust::authorize(&policy, descriptor.endorsements(), digest, &clock).map_err(
+        |refusal| {
             let error = Error::coded(&refusal).on(names.descriptor.display());
-            refusal.skipped().iter().fold(error, |error, skipped| {
-                error.detail(format!("{skipped} [{}]", skipped.code))
-            })
-        })?;
+            refusal
+                .skipped()
+                .iter()
+                .fold(error, |error, skipped| error.detail(format!("{skipped} [{}]", skipped.code)))
+        },
+    )?;
     let package = Package::open(authorized, digest, archive)
         .map_err(|error| Error::coded(&error).on(names.archive.display()))?;
     let package = package
@@ -160,8 +162,7 @@ fn tell(
         output.field("not counted", format!("{skipped} [{}]", skipped.code));
     }
     let signers: Vec<report::SignerReport> = authorized.signers().iter().map(Into::into).collect();
-    let skipped: Vec<report::SkippedReport> =
-        authorized.skipped().iter().map(Into::into).collect();
+    let skipped: Vec<report::SkippedReport> = authorized.skipped().iter().map(Into::into).collect();
     output.result(json!({
         "verdict": "accepted",
         "descriptor": names.descriptor,
