@@ -1,20 +1,12 @@
 //! `cargo xtask demo`: everything, end to end, with throw-away keys.
 
-mod package;
-
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
-use ramstrap_cli::serve;
-use ramstrap_cli::serve::LabTls;
-use ramstrap_cli::serve::Running;
-use serde_json::json;
 
 use crate::build;
 use crate::harness;
@@ -26,13 +18,9 @@ use crate::harness::Status;
 use crate::kernels;
 use crate::kernels::Choice;
 use crate::kernels::Flavour;
+use crate::lab::Lab;
 use crate::setup;
 use crate::timeline::Timeline;
-
-pub use package::Site;
-
-/// Where the guest finds the loopback of this machine.
-const HOST_SEEN_BY_GUEST: &str = "10.0.2.2";
 
 /// Longer than any boot that is going to succeed, on the slowest of hosts.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -56,56 +44,17 @@ pub fn run(choice: &Choice) -> Result<u8> {
         Choice::File { .. } => kernel.clone(),
         _ => kernels::select(&Choice::Distribution(Flavour::Cloud), &[])?,
     };
-    let site = Site::prepare(&dir, &os_kernel)?;
-    say("OS package", &site.describe());
-    let (server, tls_root) = start_server(&dir, &site)?;
-    let url = format!(
-        "https://{HOST_SEEN_BY_GUEST}:{}/{}",
-        server.address().port(),
-        site.descriptor_name()
-    );
-    say("Provisioning", &format!("{url} (this machine's loopback, seen by the guest)"));
-    let policy = site.write_trust_policy(&tls_root)?;
-    let options = BootOptions {
-        host_config: Some(write_host_configuration(&dir, &url)?),
-        timeout: TIMEOUT,
-        echo: Echo::Stdout,
-        allow_invalid: false,
-        ..BootOptions::new(kernel, policy)
-    };
+    let lab = Lab::open(&dir, &os_kernel, 0)?;
+    say("OS package", &lab.site().describe());
+    say("Provisioning", &format!("{} (this machine's loopback, seen by the guest)", lab.url()));
+    let options = BootOptions { timeout: TIMEOUT, echo: Echo::Stdout, ..lab.boot_options(kernel) };
     say(
         "Starting",
         &format!("the machine, {:.1} s after the command", started.elapsed().as_secs_f64()),
     );
     let result = harness::boot(&options)?;
-    server.stop();
     write_results(&dir, &result)?;
     Ok(conclude(&result))
-}
-
-/// Serves the package over HTTPS, with a CA of its own. Returns the CA's certificate, too.
-fn start_server(dir: &Path, site: &Site) -> Result<(Running, Vec<u8>)> {
-    let tls = LabTls::open(&dir.join("tls"), &[HOST_SEEN_BY_GUEST.to_owned()])?;
-    let root = fs::read(&tls.roots).context("cannot read the server's CA")?;
-    let server = serve::start(serve::Config {
-        directory: site.directory(),
-        listen: (Ipv4Addr::LOCALHOST, 0).into(),
-        tls: Some(tls.server),
-        on_answer: Arc::new(|_| ()),
-    })?;
-    Ok((server, root))
-}
-
-fn write_host_configuration(dir: &Path, url: &str) -> Result<std::path::PathBuf> {
-    let path = dir.join("host_configuration.json");
-    let configuration = json!({
-        "network_mode": "dhcp",
-        "ospkg_pointer": url,
-        "description": "ramstrap demo",
-    });
-    fs::write(&path, format!("{configuration:#}\n"))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
 }
 
 fn write_results(dir: &Path, result: &BootResult) -> Result<()> {

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod harness;
 pub mod image;
 pub mod kernels;
+pub mod lab;
 pub mod minimal;
 pub mod progress;
 pub mod setup;

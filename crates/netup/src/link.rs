@@ -103,8 +103,9 @@ impl Nic {
             kind: Kind::Device,
             controller: None,
             up: flags.contains(LinkFlags::Up),
-            carrier: flags.contains(LinkFlags::Up | LinkFlags::LowerUp | LinkFlags::Running),
+            carrier: false,
         };
+        let mut sends = flags.contains(LinkFlags::Running);
         let ethernet = message.header.link_layer_type == LinkLayerType::Ether;
         for attribute in &message.attributes {
             match attribute {
@@ -115,9 +116,13 @@ impl Nic {
                 }
                 LinkAttribute::Controller(index) => nic.controller = Some(*index),
                 LinkAttribute::LinkInfo(infos) => nic.kind = kind(infos),
+                // The kernel says "running" up to a second after a NIC can send. What tells at
+                // once is the queue: "noop" drops everything until there is a carrier.
+                LinkAttribute::Qdisc(queue) => sends |= queue != "noop",
                 _ => {}
             }
         }
+        nic.carrier = sends && flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
         nic
     }
 

@@ -1,4 +1,4 @@
-//! What the demo provisions: throw-away keys, and the minimal OS as a package that two of three
+//! What a lab provisions: throw-away keys, and the minimal OS as a package that two of three
 //! signers have signed. Kept between runs while nothing that goes in has changed.
 
 use std::fs;
@@ -56,12 +56,13 @@ pub struct Site {
 }
 
 impl Site {
-    /// Makes keys and package below `dir`, or finds them there.
+    /// Makes keys and package below `dir`, or finds them there. Ballast makes the archive at least
+    /// that many bytes long.
     ///
     /// # Errors
     ///
     /// Something does not build, or a file cannot be written.
-    pub fn prepare(dir: &Path, kernel: &Kernel) -> Result<Self> {
+    pub fn prepare(dir: &Path, kernel: &Kernel, length: u64) -> Result<Self> {
         let recipe_file = build::root().join("ospkg/minimal/recipe.json");
         let recipe_text = fs::read_to_string(&recipe_file)
             .with_context(|| format!("cannot read {}", recipe_file.display()))?;
@@ -71,6 +72,7 @@ impl Site {
             &fs::read(&kernel.image)
                 .with_context(|| format!("cannot read {}", kernel.image.display()))?,
             recipe_text.as_bytes(),
+            &length.to_le_bytes(),
             &(dates::now() / RENEWAL).to_le_bytes(),
         ]);
         let mark = dir.join("inputs.sha256");
@@ -78,7 +80,7 @@ impl Site {
             let recipe: Recipe = serde_json::from_str(&recipe_text)
                 .with_context(|| format!("cannot use {}", recipe_file.display()))?;
             progress::step("make throw-away keys, build and sign the OS package", |_| {
-                make(dir, kernel, &recipe)
+                make(dir, kernel, &recipe, length)
             })?;
             // Last: it says that everything else is there.
             cache::publish_file(&mark, inputs.as_bytes())?;
@@ -86,6 +88,12 @@ impl Site {
         let names = names(dir);
         let archive_length = fs::metadata(&names.archive).context("the package has gone")?.len();
         Ok(Self { dir: dir.to_path_buf(), archive_length })
+    }
+
+    /// Length of the archive in bytes.
+    #[must_use]
+    pub const fn archive_length(&self) -> u64 {
+        self.archive_length
     }
 
     /// What a server is to serve.
@@ -134,7 +142,7 @@ impl Site {
     }
 }
 
-fn make(dir: &Path, kernel: &Kernel, recipe: &Recipe) -> Result<()> {
+fn make(dir: &Path, kernel: &Kernel, recipe: &Recipe, length: u64) -> Result<()> {
     let site = site_dir(dir);
     let keys = dir.join("keys");
     for directory in [&site, &keys] {
@@ -142,7 +150,13 @@ fn make(dir: &Path, kernel: &Kernel, recipe: &Recipe) -> Result<()> {
             .with_context(|| format!("cannot create {}", directory.display()))?;
     }
     let initramfs = dir.join("initramfs.zst");
-    fs::write(&initramfs, minimal::initramfs(None)?).context("cannot write the initramfs")?;
+    let bare = minimal::initramfs(None)?;
+    let kernel_length = fs::metadata(&kernel.image)?.len();
+    let content = match length.checked_sub(kernel_length + bare.len() as u64) {
+        None | Some(0) => bare,
+        Some(ballast) => minimal::initramfs(Some(ballast))?,
+    };
+    fs::write(&initramfs, content).context("cannot write the initramfs")?;
     let contents = Contents {
         kernel: kernel.image.clone(),
         initramfs,
