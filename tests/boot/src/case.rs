@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
-use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -113,7 +112,6 @@ impl Case {
     /// # Errors
     /// If something else came of it than what must.
     pub fn run(&self, bench: &Bench) -> Result<()> {
-        let started = Instant::now();
         let mut row = Row {
             case: self.name.to_owned(),
             expected: match self.expected {
@@ -128,7 +126,6 @@ impl Case {
         if let Err(error) = &judged {
             row.outcome = format!("{error:#}");
         }
-        row.wall = started.elapsed();
         bench.table.push(row)?;
         judged
     }
@@ -136,6 +133,7 @@ impl Case {
     fn boot_and_judge(&self, bench: &Bench, row: &mut Row) -> Result<()> {
         let run = (self.scenario)(bench)?.run(bench, self.name)?;
         row.outcome = run.outcome();
+        row.wall = run.result.mark("end").unwrap_or_default();
         row.stages = run.result.report.as_ref().map(results::stages).unwrap_or_default();
         let judged = run.judge(self.expected).and_then(|()| (self.check)(&run));
         judged.with_context(|| format!("see {}", run.directory.display()))

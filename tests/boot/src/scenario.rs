@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::json;
 use xtask::harness;
 use xtask::harness::BootOptions;
+use xtask::harness::LinkChange;
 use xtask::harness::Nic;
 
 use crate::bench::Bench;
@@ -45,6 +46,10 @@ pub struct Scenario {
 enum End {
     /// QEMU's user network behind a cable with these faults.
     Cable(Faults),
+    /// QEMU's user network.
+    Network,
+    /// QEMU's user network, but the cable is not plugged in before so much time has passed.
+    PluggedAfter(Duration),
     /// No cable is plugged in.
     Unplugged,
 }
@@ -65,7 +70,7 @@ impl Scenario {
             host_config: BTreeMap::from([("network_mode".to_owned(), json!("dhcp"))]),
             raw_host_config: None,
             without_host_config: false,
-            nics: Vec::new(),
+            nics: vec![End::Network],
             memory_mib: None,
             rtc: None,
             arguments: Vec::new(),
@@ -109,18 +114,37 @@ impl Scenario {
         self
     }
 
-    /// With one more NIC, on a cable of ours with these faults. A machine for which no NIC is named
-    /// has one, on QEMU's user network.
+    /// Without any NIC, until one is added. A new scenario has one, on QEMU's user network.
     #[must_use]
-    pub fn cable(mut self, faults: Faults) -> Self {
+    pub fn no_nic(mut self) -> Self {
+        self.nics.clear();
+        self
+    }
+
+    /// With one more NIC, on a cable of ours with these faults.
+    #[must_use]
+    pub fn and_cable(mut self, faults: Faults) -> Self {
         self.nics.push(End::Cable(faults));
         self
     }
 
-    /// With one more NIC that has no cable.
+    /// With one NIC only, on a cable of ours with these faults.
+    #[must_use]
+    pub fn cable(self, faults: Faults) -> Self {
+        self.no_nic().and_cable(faults)
+    }
+
+    /// With one NIC only, that has no cable.
     #[must_use]
     pub fn unplugged(mut self) -> Self {
-        self.nics.push(End::Unplugged);
+        self.nics = vec![End::Unplugged];
+        self
+    }
+
+    /// With one NIC only, whose cable is plugged in so much time after power-on.
+    #[must_use]
+    pub fn plugged_after(mut self, time: Duration) -> Self {
+        self.nics = vec![End::PluggedAfter(time)];
         self
     }
 
@@ -203,23 +227,26 @@ impl Scenario {
     }
 
     fn lay_cables(&self, directory: &Path, options: &mut BootOptions) -> Result<Vec<Cable>> {
-        if self.nics.is_empty() {
-            return Ok(Vec::new());
-        }
         options.nics.clear();
         let mut cables = Vec::new();
+        let unplugged = Nic { link_up: false, ..Nic::default() };
         for (index, end) in (0..).zip(&self.nics) {
-            match end {
+            options.nics.push(match end {
                 End::Cable(faults) => {
                     let cable = Cable::lay(directory, index, *faults)?;
-                    options.nics.push(cable.nic("virtio-net-pci"));
+                    let nic = cable.nic("virtio-net-pci");
                     options.qemu_args.extend(cable.qemu_args());
                     cables.push(cable);
+                    nic
                 }
-                End::Unplugged => {
-                    options.nics.push(Nic { link_up: false, ..Nic::default() });
+                End::Network => Nic::default(),
+                End::PluggedAfter(after) => {
+                    let change = LinkChange { after: *after, nic: index.into(), up: true };
+                    options.link_changes.push(change);
+                    unplugged.clone()
                 }
-            }
+                End::Unplugged => unplugged.clone(),
+            });
         }
         Ok(cables)
     }

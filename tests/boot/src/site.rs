@@ -39,9 +39,11 @@ pub enum Tls {
     WrongName,
     /// Not at all: plain http.
     None,
+    /// Not at all, though its URL says https.
+    NotSpoken,
 }
 
-/// What servers prove themselves with, one for each of [`Tls`] but the last.
+/// What servers prove themselves with, if they do.
 #[derive(Debug)]
 pub struct Identities {
     root: Pki,
@@ -79,7 +81,7 @@ impl Identities {
             Tls::Foreign => Config::https(self.foreign.clone()),
             Tls::Expired => Config::https(self.expired.clone()),
             Tls::WrongName => Config::https(self.wrong_name.clone()),
-            Tls::None => Config::http(),
+            Tls::None | Tls::NotSpoken => Config::http(),
         }
     }
 }

@@ -70,6 +70,12 @@ pub(super) fn cases() -> Vec<Case> {
             Ok(scenario.argument("--deadline=40s"))
         })
         .slow(),
+        Case::refused("deadline_within_a_download", Code::DeadlineReached, |bench| {
+            // Shorter than it takes to call it a stall.
+            let stalls = Fault::StallAfter(1_000_000);
+            let scenario = one(bench, |mirror| mirror.archive(|file| file.always(stalls)))?;
+            Ok(scenario.argument("--deadline=9s"))
+        }),
         Case::refused("endless_body", Code::ArchiveTooLarge, |bench| {
             let scenario = one(bench, |it| it.archive(|file| file.always(Fault::Endless)))?;
             Ok(scenario.memory_mib(256))
@@ -87,6 +93,42 @@ pub(super) fn cases() -> Vec<Case> {
             let cut = |file: File| file.ranges(Ranges::Ignore).always(Fault::CloseAfter(1000));
             let scenario = one(bench, |mirror| mirror.archive(cut))?;
             Ok(scenario.argument("--deadline=30s"))
+        }),
+        Case::refused("archive_changes_its_length", Code::BodyTooLong, |bench| {
+            let cut =
+                |file: File| file.ranges(Ranges::WrongTotal).first(1, Fault::CloseAfter(100_000));
+            one(bench, |mirror| mirror.archive(cut))
+        }),
+        Case::refused("archive_url_not_a_zip", Code::ArchiveUrlInvalid, |bench| {
+            let descriptor = bench.minimal.descriptor(&bench.keys.two())?;
+            let descriptor = descriptor.changed(|it| it.os_pkg_url = "os.tar".to_owned());
+            Ok(Scenario::new(bench, [Mirror::serving(&descriptor, &bench.minimal)]))
+        }),
+        Case::refused("answer_not_http", Code::HttpInvalid, |bench| {
+            let greeting = Fault::Raw(b"220 mirror ESMTP\r\n".to_vec());
+            one(bench, |mirror| mirror.descriptor(|file| file.always(greeting)))
+        }),
+        Case::refused("nobody_listens", Code::ConnectFailed, |bench| {
+            let never = Duration::from_secs(3600);
+            let scenario = one(bench, |mirror| mirror.opens_after_lease(never))?;
+            Ok(scenario.argument("--deadline=20s"))
+        })
+        .checked(|run| {
+            let failures = run.failures(0)?.len();
+            ensure!((2..=20).contains(&failures), "{failures} tries in 20 s");
+            Ok(())
+        }),
+        Case::refused("status_500_for_ever", Code::ServerError, |bench| {
+            let scenario = one(bench, |it| it.descriptor(|file| file.always(Fault::Status(500))))?;
+            Ok(scenario.argument("--deadline=20s"))
+        })
+        .checked(|run| {
+            let asked = run.requests[0].own.len();
+            ensure!((2..=20).contains(&asked), "asked {asked} times in 20 s");
+            Ok(())
+        }),
+        Case::refused("server_speaks_no_tls", Code::TlsFailed, |bench| {
+            one(bench, |mirror| mirror.tls(Tls::NotSpoken))
         }),
         Case::refused("tls_foreign_ca", Code::TlsUntrusted, |bench| {
             one(bench, |mirror| mirror.tls(Tls::Foreign))

@@ -19,11 +19,46 @@ pub fn all() -> Vec<Case> {
 mod tests {
     use std::collections::HashSet;
 
+    use report::Code;
+
+    use super::all;
+    use crate::case::Expected;
+
+    /// Codes that no boot here can bring about, and where they are tested.
+    const WITHOUT_A_BOOT: [(Code, &str); 11] = [
+        (Code::AddressSetup, "netup: the kernel takes every address that hostcfg lets through"),
+        (Code::NetworkUnsupported, "netup: bonds of the plan"),
+        (Code::MemberTooLarge, "ospkg: 2 GiB are too much for a guest here"),
+        (Code::MemoryFile, "kexec-rs"),
+        (Code::KexecForbidden, "kexec-rs: wants a kernel without kexec_file_load"),
+        (Code::KexecSignature, "kexec-rs: wants a kernel that is locked down"),
+        (Code::KexecFormat, "kexec-rs: a bad image is refused before, as E0507"),
+        (Code::KexecFailed, "kexec-rs"),
+        (Code::Panicked, "init: the panic hook; there is no known way to make it panic"),
+        (Code::MountFailed, "init: wants a kernel without proc"),
+        (Code::Internal, "init: no way there from outside"),
+    ];
+
     #[test]
     fn names_are_unique() {
         let mut names = HashSet::new();
-        for case in super::all() {
+        for case in all() {
             assert!(names.insert(case.name), "{} is there twice", case.name);
+        }
+    }
+
+    #[test]
+    fn every_code_has_a_boot_or_a_reason() {
+        let booted: HashSet<Code> = all()
+            .iter()
+            .filter_map(|case| match case.expected {
+                Expected::Refused(code) => Some(code),
+                Expected::Boots | Expected::DryRun => None,
+            })
+            .collect();
+        for code in Code::ALL {
+            let excused = WITHOUT_A_BOOT.iter().any(|(without, _)| without == code);
+            assert!(booted.contains(code) != excused, "{code}: one of both, not {excused}");
         }
     }
 }

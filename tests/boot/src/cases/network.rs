@@ -41,20 +41,26 @@ pub(super) fn cases() -> Vec<Case> {
         .checked(dhcp_retries_are_spaced),
         Case::boots("two_nics_first_is_a_dead_vlan", |bench| {
             let dead = Faults { drop_all: true, ..Faults::default() };
-            Ok(good(bench)?.cable(dead).cable(Faults::default()))
+            Ok(good(bench)?.cable(dead).and_cable(Faults::default()))
         })
         .checked(only_second_used),
         Case::boots("two_nics_first_has_no_cable", |bench| {
-            Ok(good(bench)?.unplugged().cable(Faults::default()))
+            Ok(good(bench)?.unplugged().and_cable(Faults::default()))
         })
         .checked(only_second_used),
         Case::boots("two_nics_first_has_a_lease_but_no_server", |bench| {
             let deaf = Faults { drop_arp: true, ..Faults::default() };
-            Ok(good(bench)?.cable(deaf).cable(Faults::default()))
+            Ok(good(bench)?.cable(deaf).and_cable(Faults::default()))
         })
         .checked(only_second_used),
         Case::refused("no_cable_at_all", Code::NoCarrier, |bench| {
             Ok(good(bench)?.unplugged().argument("--deadline=30s"))
+        }),
+        Case::boots("cable_plugged_in_late", |bench| {
+            Ok(good(bench)?.plugged_after(Duration::from_secs(20)))
+        }),
+        Case::refused("no_interface", Code::NoInterface, |bench| {
+            Ok(good(bench)?.no_nic().argument("--deadline=20s"))
         }),
         Case::boots("packets_get_lost", |bench| {
             Ok(good(bench)?.cable(Faults { lost_per_mille: 2, ..Faults::default() }))

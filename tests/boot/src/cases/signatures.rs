@@ -64,8 +64,7 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         Case::refused("signer_ecdsa", Code::SignerAlgorithm, |bench| {
             signed_by(bench, &[&bench.keys.signers[0], &bench.keys.ecdsa])
-        })
-        .slow(),
+        }),
         Case::refused("signer_for_tls_only", Code::SignerUsage, |bench| {
             signed_by(bench, &[&bench.keys.signers[0], &bench.keys.tls_only])
         }),
