@@ -9,8 +9,7 @@ use reqwest::StatusCode;
 use reqwest::header;
 use reqwest::header::HeaderMap;
 use reqwest::header::HeaderValue;
-use sha2::Digest;
-use sha2::Sha256;
+use ring::digest;
 use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::timeout_at;
@@ -72,7 +71,7 @@ impl Client {
             sink,
             admit,
             progress,
-            hasher: Sha256::new(),
+            hasher: digest::Context::new(&digest::SHA256),
             received: 0,
             total: None,
             validator: None,
@@ -125,7 +124,9 @@ struct Transfer<'a, S, A, P> {
     sink: &'a mut S,
     admit: A,
     progress: P,
-    hasher: Sha256,
+    /// `ring`'s: where the processor has no SHA instructions (servers of before 2020), its assembly
+    /// is more than twice as fast as portable code.
+    hasher: digest::Context,
     /// Bytes in the sink and in the hasher.
     received: u64,
     /// Length of the whole file, once a server said so.
@@ -200,7 +201,7 @@ where
         self.validator = validator(response.headers());
         if self.received > 0 {
             self.sink.restart().map_err(ErrorKind::Sink)?;
-            self.hasher.reset();
+            self.hasher = digest::Context::new(&digest::SHA256);
             self.received = 0;
         }
         // The caller first: it can say what is missing, not only that it is too much.
@@ -255,8 +256,10 @@ where
     }
 
     fn finish(self) -> Download {
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(self.hasher.finish().as_ref());
         Download {
-            sha256: Sha256Digest::from_bytes(self.hasher.finalize().into()),
+            sha256: Sha256Digest::from_bytes(sha256),
             len: self.received,
             resumed: self.resumed,
         }
