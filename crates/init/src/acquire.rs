@@ -2,6 +2,7 @@
 //! one fails; all of them again while there is hope and time.
 
 use core::cell::RefCell;
+use core::pin::pin;
 use std::time::Duration;
 
 use fetch::Client;
@@ -20,6 +21,7 @@ use report::Failure;
 use report::Stage;
 use tokio::time::Instant;
 use tracing::debug;
+use tracing::info;
 use tracing::warn;
 
 use crate::Inputs;
@@ -36,6 +38,9 @@ const ROUNDS_PER_LINK: u32 = 4;
 
 /// Pause after a round in which no mirror served: doubling from the first to the second, ± half.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// How often a machine that waits says so.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
 /// What the probe of a link found out.
 #[derive(Debug)]
@@ -82,7 +87,14 @@ async fn connect(
     deadline: Instant,
 ) -> Result<Connected<Answer>, Failure> {
     let connecting = journal::begin(Stage::Connect);
-    match netup::connect(plan, deadline, |link| probe(inputs, ledger, link)).await {
+    let mut connect = pin!(netup::connect(plan, deadline, |link| probe(inputs, ledger, link)));
+    let result = loop {
+        match tokio::time::timeout(SIGN_OF_LIFE, &mut connect).await {
+            Ok(result) => break result,
+            Err(_) => still_trying(ledger, deadline),
+        }
+    };
+    match result {
         Ok(connected) => {
             journal::update(|report| report.nics.clone_from(&connected.nics));
             connecting.done(&describe(&connected.link));
@@ -93,6 +105,15 @@ async fn connect(
             connecting.failed(&error.failure);
             Err(error.failure)
         }
+    }
+}
+
+/// Tells somebody who watches that the machine is not hung, and what it waits for.
+fn still_trying(ledger: &RefCell<Ledger>, deadline: Instant) {
+    let left = deadline.saturating_duration_since(Instant::now()).as_secs();
+    match ledger.borrow().latest() {
+        Some(failure) => info!("still trying, for {left} s more; last: {failure}"),
+        None => info!("still trying, for {left} s more; no interface leads to a server yet"),
     }
 }
 
@@ -129,7 +150,11 @@ async fn probe(
                 error.failure()
             }
         };
-        debug!("{url} over {}: {failure}", link.interface);
+        if ledger.borrow().is_news(&link.interface, index, &failure) {
+            warn!("{url} over {}: {failure}", link.interface);
+        } else {
+            debug!("{url} over {}: {failure}", link.interface);
+        }
         note_mirror(ledger, &link.interface, index, url, Try::default(), &failure);
         if failure.class == Class::Transient {
             transient = Some(failure);

@@ -12,12 +12,25 @@ type Key = (String, usize);
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     last: HashMap<Key, Failure>,
+    latest: Option<Failure>,
 }
 
 impl Ledger {
     /// Notes a failure.
     pub(crate) fn note(&mut self, interface: &str, mirror: usize, failure: &Failure) {
         self.last.insert((interface.to_owned(), mirror), failure.clone());
+        self.latest = Some(failure.clone());
+    }
+
+    /// Whether this mirror did not fail in this way last time.
+    pub(crate) fn is_news(&self, interface: &str, mirror: usize, failure: &Failure) -> bool {
+        let before = self.last.get(&(interface.to_owned(), mirror));
+        before.is_none_or(|before| before.code != failure.code)
+    }
+
+    /// The failure that was noted last.
+    pub(crate) const fn latest(&self) -> Option<&Failure> {
+        self.latest.as_ref()
     }
 
     /// Whether this mirror is not asked again over this interface: its failure cannot heal, or it
@@ -63,7 +76,10 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.note("eth0", 0, &failure(Code::ConnectFailed));
         assert!(!ledger.is_dropped("eth0", 0));
+        assert!(!ledger.is_news("eth0", 0, &failure(Code::ConnectFailed)));
+        assert!(ledger.is_news("eth0", 0, &failure(Code::ServerError)));
         ledger.note("eth0", 0, &failure(Code::SignatureWrong));
+        assert_eq!(ledger.latest().unwrap().code, Code::SignatureWrong);
         assert!(ledger.is_dropped("eth0", 0));
         assert!(!ledger.is_dropped("eth1", 0));
         assert!(!ledger.is_dropped("eth0", 1));

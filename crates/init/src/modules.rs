@@ -23,9 +23,6 @@ use crate::glob;
 /// Bus drivers make devices, whose drivers make devices: more rounds than any machine has layers.
 const MAX_ROUNDS: usize = 8;
 
-/// Deepest directory below `/sys/devices` that is looked into.
-const MAX_DEPTH: usize = 24;
-
 /// Modules to load whatever the hardware says, one name a line.
 const ALWAYS: &str = "/etc/ramstrap/modules";
 
@@ -40,14 +37,17 @@ pub(crate) fn load_all() {
             modules.load(name);
         }
     }
+    let mut seen = BTreeSet::new();
     for _ in 0..MAX_ROUNDS {
+        let present = device_aliases();
         let before = modules.loaded.len();
-        for alias in device_aliases() {
-            modules.load_for(&alias);
+        for alias in present.difference(&seen) {
+            modules.load_for(alias);
         }
         if modules.loaded.len() == before {
             break;
         }
+        seen = present;
     }
     if !modules.loaded.is_empty() {
         let names: Vec<&str> = modules.loaded.iter().map(String::as_str).collect();
@@ -163,26 +163,23 @@ fn parse_aliases(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What all present devices say they are.
+/// What all present devices say they are: every device on a bus, and the processors as one.
 fn device_aliases() -> BTreeSet<String> {
-    let mut aliases = BTreeSet::new();
-    let mut pending = vec![(PathBuf::from("/sys/devices"), 0)];
-    while let Some((directory, depth)) = pending.pop() {
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
-        for entry in entries.flatten() {
-            let Ok(kind) = entry.file_type() else { continue };
-            if kind.is_dir() && depth < MAX_DEPTH {
-                pending.push((entry.path(), depth + 1));
-            } else if kind.is_file() && entry.file_name() == "modalias" {
-                let alias = fs::read_to_string(entry.path()).unwrap_or_default();
-                let alias = alias.trim();
-                if !alias.is_empty() {
-                    aliases.insert(alias.to_owned());
-                }
-            }
-        }
-    }
-    aliases
+    let on_buses =
+        entries(Path::new("/sys/bus")).into_iter().flat_map(|bus| entries(&bus.join("devices")));
+    on_buses
+        .chain([PathBuf::from("/sys/devices/system/cpu")])
+        .filter_map(|device| fs::read_to_string(device.join("modalias")).ok())
+        .map(|alias| alias.trim().to_owned())
+        .filter(|alias| !alias.is_empty())
+        .collect()
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).map_or_else(
+        |_| Vec::new(),
+        |entries| entries.flatten().map(|entry| entry.path()).collect(),
+    )
 }
 
 #[cfg(test)]
