@@ -68,7 +68,9 @@ pub(crate) async fn package(
         match tokio::time::timeout_at(deadline, tried).await {
             Ok(Ok(package)) => return Ok((connected, package)),
             Ok(Err(failure)) if failure.class != Class::Transient => return Err(failure),
-            Ok(Err(failure)) => warn!("looking at all interfaces again: {failure}"),
+            Ok(Err(failure)) => {
+                warn!("looking at all interfaces again: {}", journal::headline(&failure));
+            }
             Err(_) => {
                 let ledger = ledger.borrow();
                 return Err(ledger.last_transient(&interface).cloned().unwrap_or_else(|| {
@@ -112,7 +114,9 @@ async fn connect(
 fn still_trying(ledger: &RefCell<Ledger>, deadline: Instant) {
     let left = deadline.saturating_duration_since(Instant::now()).as_secs();
     match ledger.borrow().latest() {
-        Some(failure) => info!("still trying, for {left} s more; last: {failure}"),
+        Some(failure) => {
+            info!("still trying, for {left} s more; last: {}", journal::headline(failure));
+        }
         None => info!("still trying, for {left} s more; no interface leads to a server yet"),
     }
 }
@@ -209,10 +213,14 @@ async fn over_link(
                     return Ok(package);
                 }
                 Err(failure) => {
+                    // The line of the stage has its title.
+                    let Failure { code, detail, .. } = &failure;
                     match failure.class {
-                        Class::Security => warn!("{url} is dropped for this boot: {failure}"),
-                        Class::Permanent => warn!("{url} cannot serve: {failure}"),
-                        Class::Transient => warn!("{url}: {failure}"),
+                        Class::Security => {
+                            warn!("{url} is dropped for this boot: {code} {detail}");
+                        }
+                        Class::Permanent => warn!("{url} cannot serve: {code} {detail}"),
+                        Class::Transient => warn!("{url}: {code} {detail}"),
                     }
                     note_mirror(ledger, &interface, index, url, attempt, &failure);
                 }

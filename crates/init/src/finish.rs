@@ -77,7 +77,7 @@ fn summary(failure: &Failure, report: Option<&BootReport>) -> String {
         String::new(),
         rule.clone(),
         format!("BOOT FAILED  {}  {}  ({})", failure.code, failure.title, failure.class),
-        format!("  what    {}", failure.detail),
+        format!("  what    {}", in_lines(&failure.detail)),
         format!("  remedy  {}", failure.remedy),
     ];
     if let Some(report) = report {
@@ -93,19 +93,35 @@ fn summary(failure: &Failure, report: Option<&BootReport>) -> String {
                 nic.mac,
                 nic.addresses.join(" ")
             ));
-            if let Some(failure) = &nic.failure {
-                lines.push(format!("          {failure}"));
+            if let Some(other) = &nic.failure {
+                lines.push(format!("          {}", beside(failure, other)));
             }
         }
         for mirror in last_tries(report) {
-            let outcome =
-                mirror.failure.as_ref().map_or_else(|| "served".to_owned(), ToString::to_string);
+            let outcome = match &mirror.failure {
+                Some(other) => beside(failure, other),
+                None => "served".to_owned(),
+            };
             lines.push(format!("  mirror  {} over {}", mirror.url, mirror.interface));
             lines.push(format!("          {outcome}"));
         }
     }
     lines.push(rule);
     lines.join("\n")
+}
+
+/// Another failure in the summary of one: in full only if it says something else.
+fn beside(failure: &Failure, other: &Failure) -> String {
+    if other == failure {
+        format!("{}, as above", other.code)
+    } else {
+        format!("{}: {}", journal::headline(other), in_lines(&other.detail))
+    }
+}
+
+/// A list of reasons with each of them on a line of its own.
+fn in_lines(detail: &str) -> String {
+    detail.replace("; ", &format!(";\n{:10}", ""))
 }
 
 /// The last try at each mirror over each interface, in the order of the first.
@@ -124,9 +140,13 @@ fn last_tries(report: &BootReport) -> Vec<&report::MirrorReport> {
 mod tests {
     use std::time::Duration;
 
+    use report::BootReport;
     use report::Class;
+    use report::ClockReport;
     use report::Code;
     use report::Failure;
+    use report::MirrorReport;
+    use report::Outcome;
 
     use super::reboot_delay;
     use super::summary;
@@ -143,6 +163,53 @@ mod tests {
         let asked = Duration::from_secs(30);
         assert_eq!(reboot_delay(Class::Security, RebootDelay::Fixed(asked)), asked);
         assert_eq!(reboot_delay(Class::Transient, RebootDelay::None), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_summary_says_each_reason_once() {
+        let detail = "0 of 2 are valid: signature 1 is over nothing; signature 2 has expired";
+        let failure = Failure::new(Code::BelowThreshold, detail);
+        let mirror = |url: &str, failure: Failure| MirrorReport {
+            url: url.to_owned(),
+            interface: "eth0".to_owned(),
+            start_us: 0,
+            bytes: 0,
+            resumed: 0,
+            failure: Some(failure),
+        };
+        let other = Failure::new(Code::NotFound, "it says 404");
+        let report = BootReport {
+            mirrors: vec![mirror("https://a/", failure.clone()), mirror("https://b/", other)],
+            ..report()
+        };
+        let text = summary(&failure, Some(&report));
+        assert_eq!(text.matches("signature 2 has expired").count(), 1, "{text}");
+        assert!(text.contains("over nothing;\n          signature 2"), "{text}");
+        assert!(text.contains("https://a/ over eth0\n          E0404, as above\n"), "{text}");
+        assert!(text.contains("has no such file: it says 404"), "{text}");
+    }
+
+    fn report() -> BootReport {
+        BootReport {
+            version: report::VERSION,
+            ramstrap: String::new(),
+            outcome: Outcome::Failed,
+            kernel_us: 0,
+            total_us: 0,
+            clock: ClockReport {
+                state: "trusted".to_owned(),
+                rtc: String::new(),
+                floor: String::new(),
+            },
+            stages: Vec::new(),
+            trust_policy: None,
+            host_configuration: None,
+            nics: Vec::new(),
+            mirrors: Vec::new(),
+            package: None,
+            memory: None,
+            failure: None,
+        }
     }
 
     #[test]

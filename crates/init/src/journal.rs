@@ -93,9 +93,10 @@ impl Running {
         self.end(true, summary);
     }
 
-    /// Ends the stage badly.
+    /// Ends the stage badly. What exactly failed is for a warning or the failure summary to say: it
+    /// may be long.
     pub(crate) fn failed(self, failure: &Failure) {
-        self.end(false, &failure.to_string());
+        self.end(false, &headline(failure));
     }
 
     fn end(self, ok: bool, summary: &str) {
@@ -118,6 +119,11 @@ impl Running {
             });
         });
     }
+}
+
+/// A failure in a few words.
+pub(crate) fn headline(failure: &Failure) -> String {
+    format!("{} {}", failure.code, failure.title)
 }
 
 /// Notes what came of one try at a mirror.

@@ -5,15 +5,22 @@
 //! running kernel's own copy of both, and the segments that the new kernel will find: its
 //! initramfs, and `init_size` bytes to unpack itself in.
 
+use std::fs;
+
 use report::Code;
 use report::Failure;
 use report::MemoryReport;
+use tracing::debug;
 
 use crate::journal;
 use crate::system;
 
 /// What kexec's own bookkeeping, page tables and the rest of the system may take beside.
-const SLACK: u64 = 10 << 20;
+const SLACK: u64 = 8 << 20;
+
+/// What the kernel keeps back for itself from the moment on when nothing is left to do but to load
+/// (`vm.min_free_kbytes`). Its default grows with the machine and is meant for a system that runs.
+const RESERVE_KIB: &str = "1024";
 
 /// Room that a new kernel unpacks itself in, until its header has told: less than any has.
 const LEAST_INIT_SIZE: u64 = 16 << 20;
@@ -66,6 +73,9 @@ pub(crate) fn admit_kexec(
     init_size: u64,
     initramfs_len: u64,
 ) -> Result<(), Failure> {
+    if let Err(error) = fs::write("/proc/sys/vm/min_free_kbytes", RESERVE_KIB) {
+        debug!("vm.min_free_kbytes: {error}");
+    }
     let copies = kernel_len.saturating_add(initramfs_len);
     let segments = init_size.saturating_add(initramfs_len);
     check(
@@ -99,8 +109,8 @@ fn judge(total: u64, available: u64, needed: u64, what: &str) -> Result<(), Fail
         return Ok(());
     };
     let detail = format!(
-        "{what} needs {} MiB of free memory, {} MiB are free: {} MiB are missing; a machine with \
-         {} MiB would do",
+        "{what} needs {} MiB of free memory, {} MiB are free: {} MiB are missing; the machine \
+         needs at least {} MiB",
         needed.div_ceil(MIB),
         available / MIB,
         missing.div_ceil(MIB),
@@ -120,7 +130,7 @@ mod tests {
         let failure = judge(256 << 20, 100 << 20, 160 << 20, "an archive of 50 MiB").unwrap_err();
         assert_eq!(failure.code, Code::MemoryTooSmall);
         assert!(failure.detail.contains("60 MiB are missing"), "{}", failure.detail);
-        assert!(failure.detail.contains("316 MiB would do"), "{}", failure.detail);
+        assert!(failure.detail.contains("needs at least 316 MiB"), "{}", failure.detail);
         judge(256 << 20, 160 << 20, 160 << 20, "the same").unwrap();
     }
 }

@@ -33,7 +33,9 @@ pub(crate) fn load_all() {
         return;
     };
     for name in fs::read_to_string(ALWAYS).unwrap_or_default().lines().map(str::trim) {
-        if !name.is_empty() && !name.starts_with('#') {
+        // Without EFI, loading the driver of its variables costs as much as loading all others.
+        let useless = name == "efivarfs" && !Path::new("/sys/firmware/efi").exists();
+        if !name.is_empty() && !name.starts_with('#') && !useless {
             modules.load(name);
         }
     }

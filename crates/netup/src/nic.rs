@@ -258,7 +258,7 @@ impl<P> Life<'_, P> {
             match (self.probe)(link.clone()).await {
                 Ok(answer) => return Probed::Answer(answer),
                 Err(ProbeError::Final(failure)) => {
-                    tracing::warn!("{}: {failure}", link.interface);
+                    tracing::debug!("{}: {failure}", link.interface);
                     self.state.borrow_mut().probe_failed(failure);
                     return Probed::Final;
                 }
