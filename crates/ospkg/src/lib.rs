@@ -21,6 +21,7 @@ mod json;
 mod manifest;
 mod package;
 mod sign;
+mod url_reference;
 mod zip;
 
 pub use create::CreateError;

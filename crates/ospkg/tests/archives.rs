@@ -237,8 +237,27 @@ fn lies_about_a_member_are_refused() {
         assert_eq!(error.code(), Code::ArchiveInvalid, "{part}: {error}");
         assert!(error.to_string().contains(part), "{error} does not say {part:?}");
     }
-    // A descriptor behind the data may leave the local header empty, but not the directory.
-    accepted(with_kernel(|k| (k.local_flags, k.flags, k.local_crc) = (8, 8, 0)));
+}
+
+#[test]
+fn a_descriptor_behind_the_data_repeats_the_crc() {
+    // It may leave the local header empty, but not the directory.
+    let with_descriptor = |descriptor: &[&[u8]]| {
+        with_kernel(|k| {
+            (k.local_flags, k.flags, k.local_crc) = (8, 8, 0);
+            k.data.extend(descriptor.concat());
+        })
+    };
+    let crc = crc32fast::hash(b"kernel").to_le_bytes();
+    let lengths = [6, 0, 0, 0, 6, 0, 0, 0];
+    accepted(with_descriptor(&[b"PK\x07\x08", &crc, &lengths]));
+    accepted(with_descriptor(&[&crc, &lengths]));
+    let wrong: [&[&[u8]]; 3] = [&[], &[b"PK\x07\x08", &[7; 4], &lengths], &[&[7; 4], &lengths]];
+    for wrong in wrong {
+        let error = refused(with_descriptor(wrong));
+        assert_eq!(error.code(), Code::ArchiveInvalid);
+        assert!(error.to_string().contains("CRC"), "{error}");
+    }
 }
 
 #[test]

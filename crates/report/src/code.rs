@@ -88,7 +88,7 @@ codes! {
     TrustPolicyMalformed = "E0102", Permanent, "trust_policy.json cannot be read",
         "check it with `ramstrap trust-policy check FILE`, then build the boot image again";
     TrustPolicyInvalid = "E0103", Permanent, "trust_policy.json asks for something impossible",
-        "set ospkg_signature_threshold to 1 or more and ospkg_fetch_method to \"network\"";
+        "correct the key that the message names: ospkg_signature_threshold is 1 or more, ospkg_fetch_method \"network\", denied_keys a list of SHA-256 in hex";
     SigningRootInvalid = "E0104", Permanent, "the signing roots of the trust policy cannot be used",
         "ospkg_signing_root.pem must hold one or more CA certificates in PEM";
     TlsRootsInvalid = "E0105", Permanent, "the TLS roots of the trust policy cannot be used",
@@ -159,7 +159,7 @@ codes! {
     DescriptorEntryInvalid = "E0403", Security, "a certificate or signature in the descriptor does not decode",
         "sign the package again with `ramstrap ospkg sign`";
     BelowThreshold = "E0404", Security, "not enough valid signatures",
-        "have more of the trusted signers sign; the summary says why each signature did not count";
+        "have more of the trusted signers sign; each signature that did not count is named with its reason";
     SignatureWrong = "E0405", Security, "the signatures are not over this archive",
         "the archive was changed or cut, or the descriptor belongs to another package: publish both together";
     SignerUntrusted = "E0406", Security, "the signers are issued by none of the policy's signing roots",

@@ -1,6 +1,7 @@
 //! X.509 certificates: the facts that are judged, read strictly.
 
-use std::collections::BTreeSet;
+mod extensions;
+mod names;
 
 use report::Code;
 use report::Coded;
@@ -9,12 +10,6 @@ use x509_cert::certificate::Certificate as X509;
 use x509_cert::der::Decode;
 use x509_cert::der::Encode;
 use x509_cert::der::asn1::ObjectIdentifier;
-use x509_cert::der::oid::AssociatedOid;
-use x509_cert::ext::pkix::BasicConstraints;
-use x509_cert::ext::pkix::ExtendedKeyUsage;
-use x509_cert::ext::pkix::KeyUsage;
-use x509_cert::ext::pkix::NameConstraints;
-use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 use x509_cert::time::Time;
 
@@ -23,6 +18,7 @@ use crate::Timestamp;
 use crate::key::KeyError;
 use crate::key::PublicKey;
 use crate::key::SignatureError;
+use extensions::Extensions;
 
 const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
 const ANY_EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
@@ -48,6 +44,12 @@ pub enum CertificateError {
     /// Extensions in a certificate that is not of version 3.
     #[error("a certificate of version 1 or 2 has extensions")]
     Version,
+    /// A name with a value that is no text, or not the text that its type says.
+    #[error("the certificate's {0} holds a value that is not text of its type")]
+    Name(&'static str),
+    /// A public key that is not in the form its algorithm has.
+    #[error("the certificate's public key is malformed")]
+    Key,
 }
 
 impl Coded for CertificateError {
@@ -75,19 +77,10 @@ pub struct Certificate {
     extensions: Extensions,
 }
 
-/// What the extensions say that matter here.
-#[derive(Clone, Debug, Default)]
-struct Extensions {
-    ca: bool,
-    key_usage: Option<KeyUsage>,
-    extended_key_usage: Option<Vec<ObjectIdentifier>>,
-    name_constraints: bool,
-    unknown_critical: Option<ObjectIdentifier>,
-}
-
 impl Certificate {
     /// Reads a certificate. Its DER must be exact: anything that would be written differently is
-    /// refused, so that what is judged is what was signed.
+    /// refused, so that what is judged is what was signed. What it holds of the common extensions,
+    /// names and keys must decode, used here or not, because other readers refuse the rest.
     ///
     /// # Errors
     ///
@@ -97,6 +90,16 @@ impl Certificate {
         if x509.to_der().map_err(malformed)? != der {
             return Err(CertificateError::Der("it is not encoded canonically".to_owned()));
         }
+        Self::read(der, &x509)
+    }
+
+    /// Reads a certificate that others judge, such as the root of a public CA: everything in it must
+    /// decode, but need not be encoded canonically.
+    pub(crate) fn parse_leniently(der: &[u8]) -> Result<Self, CertificateError> {
+        Self::read(der, &X509::from_der(der).map_err(malformed)?)
+    }
+
+    fn read(der: &[u8], x509: &X509) -> Result<Self, CertificateError> {
         let tbs = x509.tbs_certificate();
         if tbs.signature() != x509.signature_algorithm() {
             return Err(CertificateError::Algorithms);
@@ -104,7 +107,13 @@ impl Certificate {
         if tbs.version() != Version::V3 && tbs.extensions().is_some() {
             return Err(CertificateError::Version);
         }
+        names::check("issuer", tbs.issuer())?;
+        names::check("subject", tbs.subject())?;
         let spki = tbs.subject_public_key_info();
+        let key = PublicKey::from_spki(spki);
+        if key == Err(KeyError::Malformed) {
+            return Err(CertificateError::Key);
+        }
         Ok(Self {
             der: der.to_vec(),
             tbs_der: tbs.to_der().map_err(malformed)?,
@@ -117,8 +126,8 @@ impl Certificate {
             not_before: timestamp(tbs.validity().not_before),
             not_after: timestamp(tbs.validity().not_after),
             spki_sha256: Sha256Digest::of(&spki.to_der().map_err(malformed)?),
-            key: PublicKey::from_spki(spki),
-            extensions: Extensions::read(&x509)?,
+            key,
+            extensions: Extensions::read(x509)?,
         })
     }
 
@@ -207,6 +216,11 @@ impl Certificate {
         self.extensions.unknown_critical
     }
 
+    /// Whether it has the name and the key of `other`.
+    pub(crate) fn is_twin_of(&self, other: &Self) -> bool {
+        self.subject_der == other.subject_der && self.spki_sha256 == other.spki_sha256
+    }
+
     /// Whether its issuer is called exactly like `issuer`'s subject.
     pub(crate) fn names_as_issuer(&self, issuer: &Self) -> bool {
         self.issuer_der == issuer.subject_der
@@ -217,43 +231,6 @@ impl Certificate {
         let signature = self.signature.as_deref().ok_or(SignatureError::Wrong)?;
         key.verify(&self.signature_algorithm, &self.tbs_der, signature)
     }
-}
-
-impl Extensions {
-    fn read(x509: &X509) -> Result<Self, CertificateError> {
-        let mut read = Self::default();
-        let mut seen = BTreeSet::new();
-        for extension in x509.tbs_certificate().extensions().into_iter().flatten() {
-            if !seen.insert(extension.extn_id) {
-                return Err(CertificateError::RepeatedExtension(extension.extn_id.to_string()));
-            }
-            let content = extension.extn_value.as_bytes();
-            match extension.extn_id {
-                BasicConstraints::OID => {
-                    read.ca = decode::<BasicConstraints>(content, "basicConstraints")?.ca;
-                }
-                KeyUsage::OID => read.key_usage = Some(decode(content, "keyUsage")?),
-                ExtendedKeyUsage::OID => {
-                    let purposes: ExtendedKeyUsage = decode(content, "extendedKeyUsage")?;
-                    read.extended_key_usage = Some(purposes.0);
-                }
-                SubjectAltName::OID => {
-                    decode::<SubjectAltName>(content, "subjectAltName")?;
-                }
-                other => {
-                    read.name_constraints |= other == NameConstraints::OID;
-                    if extension.critical {
-                        read.unknown_critical = Some(other);
-                    }
-                }
-            }
-        }
-        Ok(read)
-    }
-}
-
-fn decode<'a, T: Decode<'a>>(content: &'a [u8], name: &'static str) -> Result<T, CertificateError> {
-    T::from_der(content).map_err(|_| CertificateError::Extension(name))
 }
 
 /// First and last moment of validity of a certificate, nothing else of it judged: for TLS chains,

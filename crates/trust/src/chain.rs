@@ -65,6 +65,10 @@ pub(crate) fn check(
         let reason = format!("certificate has the unknown critical extension {oid}");
         return Err(ChainError::new(Code::SignerUntrusted, reason));
     }
+    if leaf.has_name_constraints() {
+        let reason = "certificate has nameConstraints, which are not supported";
+        return Err(ChainError::new(Code::SignerUntrusted, reason));
+    }
 
     let mut failure = None;
     for root in roots.iter().filter(|root| leaf.names_as_issuer(root)) {
@@ -83,6 +87,10 @@ pub(crate) fn check(
 }
 
 fn check_issued_by(leaf: &Certificate, root: &Certificate) -> Result<(), ChainError> {
+    if leaf.is_twin_of(root) {
+        let reason = format!("certificate has name and key of {}, but is another", root.label());
+        return Err(ChainError::new(Code::SignerUntrusted, reason));
+    }
     let untrusted = |why: String| {
         let reason = format!("certificate is not issued by {}: {why}", root.label());
         ChainError::new(Code::SignerUntrusted, reason)

@@ -8,6 +8,7 @@ use ring::signature::VerificationAlgorithm;
 use x509_cert::der::Decode;
 use x509_cert::der::Reader;
 use x509_cert::der::SliceReader;
+use x509_cert::der::asn1::Any;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::asn1::UintRef;
 use x509_cert::spki::AlgorithmIdentifierOwned;
@@ -17,6 +18,9 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+/// Curves that are known but not supported.
+const P224: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.33");
+const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
@@ -32,8 +36,11 @@ pub(crate) enum KeyError {
     NotEd25519(&'static str),
     #[error("the key's algorithm is not supported (Ed25519, ECDSA P-256 and P-384, RSA)")]
     Unsupported,
+    /// Not in the form that its algorithm has: the certificate is refused.
     #[error("the key is malformed")]
     Malformed,
+    #[error("the Ed25519 key is no point of the curve, or not written in the only way")]
+    NotAPoint,
     #[error("the Ed25519 key is weak: anybody can make signatures that it accepts")]
     Weak,
     #[error("the RSA key has {0} bits; 2048 to 8192 are accepted")]
@@ -68,14 +75,17 @@ impl PublicKey {
         match spki.algorithm.oid {
             ED25519 if parameters.is_none() => ed25519(bytes).map(Self::Ed25519),
             EC_PUBLIC_KEY => {
-                let parameters = parameters.ok_or(KeyError::Malformed)?;
-                match parameters.decode_as::<ObjectIdentifier>() {
-                    Ok(P256) => Ok(Self::P256(bytes.to_vec())),
-                    Ok(P384) => Ok(Self::P384(bytes.to_vec())),
-                    Ok(_) => Err(KeyError::Unsupported),
-                    Err(_) => Err(KeyError::Malformed),
+                let curve = parameters.and_then(|it| it.decode_as::<ObjectIdentifier>().ok());
+                match curve {
+                    Some(P256) => point(bytes, 32).map(Self::P256),
+                    Some(P384) => point(bytes, 48).map(Self::P384),
+                    Some(P224) => point(bytes, 28).and(Err(KeyError::Unsupported)),
+                    Some(P521) => point(bytes, 66).and(Err(KeyError::Unsupported)),
+                    // Explicit parameters, or a curve that readers of certificates do not know.
+                    _ => Err(KeyError::Malformed),
                 }
             }
+            RSA if !parameters.is_some_and(Any::is_null) => Err(KeyError::Malformed),
             RSA => rsa(bytes).map(|()| Self::Rsa(bytes.to_vec())),
             ED25519 => Err(KeyError::Malformed),
             _ => Err(KeyError::Unsupported),
@@ -126,16 +136,25 @@ impl PublicKey {
 /// An Ed25519 key of which there is one encoding only, and which is not weak.
 fn ed25519(bytes: &[u8]) -> Result<VerifyingKey, KeyError> {
     let bytes: &[u8; 32] = bytes.try_into().map_err(|_| KeyError::Malformed)?;
-    let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::Malformed)?;
+    let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotAPoint)?;
     if key.is_weak() {
         return Err(KeyError::Weak);
     }
     // Signers are told apart by the bytes of their keys, so that a second way to write the same key
     // must not be accepted.
     if key.to_edwards().compress().as_bytes() != bytes {
-        return Err(KeyError::Malformed);
+        return Err(KeyError::NotAPoint);
     }
     Ok(key)
+}
+
+/// An uncompressed point with coordinates of this many bytes. Whether it lies on the curve is checked
+/// when a signature is verified with it.
+fn point(bytes: &[u8], coordinate_len: usize) -> Result<Vec<u8>, KeyError> {
+    match bytes {
+        [4, coordinates @ ..] if coordinates.len() == 2 * coordinate_len => Ok(bytes.to_vec()),
+        _ => Err(KeyError::Malformed),
+    }
 }
 
 fn rsa(bytes: &[u8]) -> Result<(), KeyError> {

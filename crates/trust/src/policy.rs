@@ -10,7 +10,6 @@ use crate::CertificateError;
 use crate::PemError;
 use crate::PolicyDocument;
 use crate::Sha256Digest;
-use crate::certificate;
 use crate::chain;
 use crate::document::MAX_POLICY_LEN;
 use crate::pem;
@@ -233,7 +232,8 @@ fn tls_roots(file: &[u8]) -> Result<Vec<Vec<u8>>, PolicyError> {
         return Err(PolicyError::TooManyTlsRoots);
     }
     for (number, der) in (1..).zip(&bundle) {
-        certificate::validity(der).map_err(|problem| PolicyError::TlsRoot { number, problem })?;
+        Certificate::parse_leniently(der)
+            .map_err(|problem| PolicyError::TlsRoot { number, problem })?;
     }
     Ok(bundle)
 }

@@ -84,6 +84,22 @@ impl Refusal {
         &self.skipped
     }
 
+    /// How many signatures count, how many must and how many there are, on one line: what
+    /// `Display` says without the reasons, for those who list [`Refusal::skipped`] themselves.
+    #[must_use]
+    pub fn counts(&self) -> String {
+        if self.too_many() {
+            return format!(
+                "{} signatures, more than the {MAX_ENDORSEMENTS} that are read",
+                self.found
+            );
+        }
+        format!(
+            "{} of {} required signatures are valid ({} found)",
+            self.valid, self.required, self.found
+        )
+    }
+
     const fn too_many(&self) -> bool {
         self.found > MAX_ENDORSEMENTS
     }
@@ -109,18 +125,7 @@ impl Coded for Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.too_many() {
-            return write!(
-                f,
-                "{} signatures, more than the {MAX_ENDORSEMENTS} that are read",
-                self.found
-            );
-        }
-        write!(
-            f,
-            "{} of {} required signatures are valid ({} found)",
-            self.valid, self.required, self.found
-        )?;
+        f.write_str(&self.counts())?;
         let mut separator = ": ";
         for skipped in &self.skipped {
             write!(f, "{separator}{skipped}")?;

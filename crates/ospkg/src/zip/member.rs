@@ -9,6 +9,7 @@ use flate2::Decompress;
 use flate2::FlushDecompress;
 use flate2::Status;
 
+use super::DATA_DESCRIPTOR;
 use super::Directory;
 use super::Entry;
 use super::Fields;
@@ -32,6 +33,8 @@ const HAS_DATA_DESCRIPTOR: u16 = 1 << 3;
 pub(crate) struct Member {
     deflated: bool,
     crc: u32,
+    /// Whether the CRC stands behind the data once more.
+    has_data_descriptor: bool,
     /// Offset of the first byte of the data.
     pub(crate) start: u64,
     compressed_len: u64,
@@ -94,6 +97,7 @@ impl Member {
             (Some(start), Some(end)) if end <= directory.start() => Ok(Self {
                 deflated,
                 crc: entry.crc,
+                has_data_descriptor: entry.flags & HAS_DATA_DESCRIPTOR != 0,
                 start,
                 compressed_len: entry.compressed_len,
                 len: entry.len,
@@ -147,7 +151,23 @@ pub(crate) fn copy_member<R: Read + Seek, W: Write>(
 ) -> Result<(), ZipError> {
     let crc = copy_data(archive, member, to, progress)?;
     to.flush().map_err(ZipError::Write)?;
-    if crc == member.crc { Ok(()) } else { Err(ZipError::invalid("its CRC is wrong")) }
+    if crc != member.crc || (member.has_data_descriptor && repeated_crc(archive, member)? != crc) {
+        return Err(ZipError::invalid("its CRC is wrong"));
+    }
+    Ok(())
+}
+
+/// The CRC behind the data, which may have a signature of its own. The lengths that follow it are of
+/// four or eight bytes and tell nothing new.
+fn repeated_crc<R: Read + Seek>(archive: &mut R, member: &Member) -> Result<u32, ZipError> {
+    let mut descriptor = [0; 8];
+    read_at(archive, member.start.saturating_add(member.compressed_len), &mut descriptor)?;
+    archive.seek(SeekFrom::Start(0)).map_err(ZipError::Read)?;
+    let mut fields = Fields(&descriptor);
+    match fields.array()? {
+        DATA_DESCRIPTOR => fields.u32(),
+        crc => Ok(u32::from_le_bytes(crc)),
+    }
 }
 
 fn copy_data<R: Read + Seek, W: Write>(

@@ -19,6 +19,7 @@ pub(crate) use writer::WriteError;
 pub(crate) use writer::Writer;
 
 const LOCAL_HEADER: [u8; 4] = *b"PK\x03\x04";
+const DATA_DESCRIPTOR: [u8; 4] = *b"PK\x07\x08";
 const CENTRAL_HEADER: [u8; 4] = *b"PK\x01\x02";
 const END_OF_DIRECTORY: [u8; 4] = *b"PK\x05\x06";
 const ZIP64_END_OF_DIRECTORY: [u8; 4] = *b"PK\x06\x06";

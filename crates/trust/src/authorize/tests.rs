@@ -245,6 +245,7 @@ fn a_refusal_says_why_each_signature_does_not_count() {
     let expired = root.endorse(&params);
     let short = Endorsement { signature: vec![0; 3], ..good.clone() };
     let refusal = refuse(&root.policy(2), &[good, expired, short]);
+    assert_eq!(refusal.counts(), "1 of 2 required signatures are valid (3 found)");
     assert_eq!(
         refusal.to_string(),
         "1 of 2 required signatures are valid (3 found): \

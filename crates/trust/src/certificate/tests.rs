@@ -56,6 +56,34 @@ fn a_certificate_without_a_name_is_called_by_its_key() {
 }
 
 #[test]
+fn names_are_text_of_their_type() {
+    let mut der = Root::new("root").der;
+    // UTF8String to VisibleString, which nobody reads in names.
+    for at in 0..der.len() - 6 {
+        if der[at..].starts_with(b"\x0c\x04root") {
+            der[at] = 0x1a;
+        }
+    }
+    assert_eq!(Certificate::parse(&der).unwrap_err(), CertificateError::Name("issuer"));
+    assert_eq!(Certificate::parse_leniently(&der).unwrap_err(), CertificateError::Name("issuer"));
+}
+
+#[test]
+fn a_malformed_key_makes_the_certificate_unreadable() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let good = Root::with(root_params("root"), key).der;
+    let curve = good.windows(8).position(|window| window == b"\x2a\x86\x48\xce\x3d\x03\x01\x07");
+    let curve = curve.unwrap();
+    assert!(Certificate::parse(&good).unwrap().key().is_ok());
+    // A curve that nobody knows, and a compressed point.
+    for (at, byte) in [(curve + 7, 9), (curve + 11, 2)] {
+        let mut der = good.clone();
+        der[at] = byte;
+        assert_eq!(Certificate::parse(&der).unwrap_err(), CertificateError::Key);
+    }
+}
+
+#[test]
 fn two_different_signature_algorithms_are_refused() {
     let mut der = Root::new("root").der;
     // The last of its two occurrences is the one beside the signature; + 1 makes it Ed448.
@@ -76,10 +104,13 @@ fn extensions_that_matter_must_decode_and_appear_once() {
             .collect();
         Certificate::parse(&Root::new("root").issue(&params, &ed25519()))
     };
-    for last in [15, 17, 19, 37] {
+    // Also those that decide nothing here, because others refuse them.
+    for last in [14, 15, 17, 19, 30, 31, 32, 35, 37] {
         let error = with(&[(&[2, 5, 29, last], b"garbage")]).unwrap_err();
         assert!(matches!(error, CertificateError::Extension(_)), "2.5.29.{last}: {error}");
     }
+    let error = with(&[(&[1, 3, 6, 1, 5, 5, 7, 1, 1], b"garbage")]).unwrap_err();
+    assert!(matches!(error, CertificateError::Extension(_)), "{error}");
     assert!(with(&[(&[1, 2, 3], b"garbage")]).is_ok());
     let error = with(&[(&[1, 2, 3], b"x"), (&[1, 2, 3], b"x")]).unwrap_err();
     assert_eq!(error, CertificateError::RepeatedExtension("1.2.3".to_owned()));

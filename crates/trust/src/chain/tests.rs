@@ -51,6 +51,29 @@ fn with_extension(mut params: CertificateParams, critical: bool) -> CertificateP
 }
 
 #[test]
+fn a_certificate_with_name_and_key_of_a_root_is_not_that_root() {
+    let root = Root::new("root");
+    let mut params = root_params("root");
+    params.serial_number = Some(7_u64.into());
+    let twin = parse(&root.issue(&params, &root.key));
+    assert!(twin.der() != root.der && parse(&root.der).names_as_issuer(&twin));
+    assert_eq!(verdict(&twin, &[&root]), Err(Code::SignerUntrusted));
+    assert!(reason(&twin, &[&root]).contains("is another"));
+    assert_eq!(verdict(&parse(&root.der), &[&root]), Ok(()));
+}
+
+#[test]
+fn a_signer_with_name_constraints_does_not_count() {
+    let root = Root::new("root");
+    let mut params = leaf_params("signer");
+    // permittedSubtrees with the DNS name x
+    let constraints = b"\x30\x07\xa0\x05\x30\x03\x82\x01x".to_vec();
+    params.custom_extensions =
+        vec![CustomExtension::from_oid_content(&[2, 5, 29, 30], constraints)];
+    assert!(reason(&leaf(&root, &params), &[&root]).contains("nameConstraints"));
+}
+
+#[test]
 fn roots_of_all_supported_algorithms_issue_signers() {
     let keys = [
         ed25519(),

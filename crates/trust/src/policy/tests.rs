@@ -1,6 +1,7 @@
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::proptest;
+use rcgen::CustomExtension;
 use report::Code;
 use report::Coded;
 
@@ -13,6 +14,7 @@ use crate::test_certificates::Root;
 use crate::test_certificates::ed25519;
 use crate::test_certificates::leaf_params;
 use crate::test_certificates::pem;
+use crate::test_certificates::root_params;
 
 const JSON: &[u8] = br#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network"}"#;
 
@@ -89,6 +91,13 @@ fn one_bad_tls_root_refuses_the_policy() {
         let error = load(Some(&root), Some(&file), &[]).unwrap_err();
         assert_eq!(error.code(), Code::TlsRootsInvalid, "{error}");
     }
+    // DER, but not of a certificate that anybody reads.
+    let mut params = root_params("root");
+    params.custom_extensions =
+        vec![CustomExtension::from_oid_content(&[2, 5, 29, 31], b"garbage".to_vec())];
+    let broken = Root::with(params, ed25519()).pem();
+    let error = load(Some(&root), Some(&broken), &[]).unwrap_err();
+    assert_eq!(error.code(), Code::TlsRootsInvalid, "{error}");
 }
 
 #[test]
