@@ -11,6 +11,7 @@ mod serve;
 mod trust_policy;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -22,6 +23,9 @@ use crate::Error;
 use crate::Exit;
 use crate::Result;
 use crate::output::Output;
+
+/// Gives the path of the static executable that becomes `/init`.
+pub type FindInit<'a> = &'a dyn Fn() -> Result<PathBuf>;
 
 /// The operator's tool of ramstrap: keys, OS packages, configuration checks, boot images.
 ///
@@ -69,13 +73,19 @@ enum Command {
 ///
 /// Status 0: done or accepted. 1: refused or failed, with the reason on stderr. 2: wrong usage.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    run_with_init(args, &boot_image::init_beside_this_tool)
+}
+
+/// As [`run`], for a program that has a way of its own to find the static executable that becomes
+/// `/init` of a boot image. It is asked only when a boot image is built without `--init`.
+pub fn run_with_init(args: impl Iterator<Item = OsString>, init: FindInit<'_>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error, &args),
     };
     let mut output = Output::new(cli.json);
-    match dispatch(cli.command, &mut output) {
+    match dispatch(cli.command, &mut output, init) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error);
@@ -87,13 +97,13 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(command: Command, output: &mut Output) -> Result<()> {
+fn dispatch(command: Command, output: &mut Output, init: FindInit<'_>) -> Result<()> {
     match command {
         Command::Keygen(args) => keygen::run(args, output),
         Command::Ospkg(args) => ospkg::run(args, output),
         Command::TrustPolicy(args) => trust_policy::run(&args, output),
         Command::HostConfig(args) => host_config::run(&args, output),
-        Command::BootImage(args) => boot_image::run(args, output),
+        Command::BootImage(args) => boot_image::run(args, output, init),
         Command::Serve(args) => serve::run(args, output),
         Command::Explain(args) => explain::run(&args, output),
         Command::Completions(args) => completions::run(&args),

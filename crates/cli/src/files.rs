@@ -119,6 +119,18 @@ impl Write for NewFile {
     }
 }
 
+/// Makes the directory that a file is to be written into, if it is missing.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn create_directory_of(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => fs::create_dir_all(directory)
+            .map_err(|error| Error::io("make the directory", directory, &error)),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a whole file under its name at once.
 ///
 /// # Errors

@@ -20,7 +20,9 @@ pub mod package;
 mod progress;
 pub mod serve;
 
+pub use commands::FindInit;
 pub use commands::run;
+pub use commands::run_with_init;
 pub use error::Error;
 pub use error::Exit;
 pub use error::Result;

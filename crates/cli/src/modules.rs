@@ -53,6 +53,9 @@ pub struct Modules {
     pub builtin: Vec<u8>,
     /// Names of modules to load at every boot, whether or not hardware asks for them.
     pub always: Vec<String>,
+    /// Files below `/lib/firmware` that modules may ask for, by the module's name. They are not
+    /// taken along.
+    pub firmware: BTreeMap<String, Vec<String>>,
     /// Things that were asked for and not found.
     pub warnings: Vec<String>,
 }
@@ -209,6 +212,9 @@ impl Tree {
                 modules.alias.push_str(&format!("alias {alias} {name}\n"));
             }
             modules.files.insert(module.path.clone(), module.bytes.clone());
+            if !module.info.firmware.is_empty() {
+                modules.firmware.insert(name.clone(), module.info.firmware.clone());
+            }
         }
         modules
     }

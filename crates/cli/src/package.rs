@@ -1,5 +1,8 @@
 //! OS packages on disk: an archive `NAME.zip` and its descriptor `NAME.json` beside each other.
 
+mod open;
+mod sign;
+
 use core::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
@@ -21,11 +24,18 @@ use url::Url;
 
 use crate::Error;
 use crate::Result;
-use crate::certificate::Certificate;
 use crate::files;
 use crate::files::NewFile;
-use crate::keys::PrivateKey;
 use crate::progress::Progress;
+
+pub(crate) use open::Opened;
+pub(crate) use open::open;
+pub use sign::InDoubt;
+pub use sign::Signed;
+pub use sign::Standing;
+pub(crate) use sign::is_over;
+pub use sign::sign;
+use sign::standings;
 
 /// Name in a directory when no other is given.
 const DEFAULT_NAME: &str = "os-package";
@@ -134,6 +144,8 @@ pub struct Contents {
     pub url: String,
     /// Take a kernel that is no bzImage.
     pub any_kernel: bool,
+    /// Replace a package even if its signatures are not over the new archive and are lost.
+    pub replace: bool,
 }
 
 /// A package that was created.
@@ -143,15 +155,18 @@ pub struct Created {
     pub digest: Sha256Digest,
     /// Length of the archive.
     pub length: u64,
+    /// Signatures that were there before and are over this very archive: they were kept.
+    pub kept: usize,
     /// What was packed, but will probably hurt when it is booted.
     pub warnings: Vec<String>,
 }
 
-/// Writes both files of an unsigned package, readable by everybody. The same contents give the
-/// same bytes.
+/// Writes both files of a package, readable by everybody. The same contents give the same bytes;
+/// where they make the archive that is there already, its signatures stay.
 ///
 /// # Errors
-/// If an input cannot be read or used, or an output cannot be written.
+/// If an input cannot be read or used, an output cannot be written, or (without
+/// [`Contents::replace`]) signatures would be lost.
 pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
     let (mut kernel, kernel_length) = open_input(&contents.kernel, Code::KernelMissing)?;
     let (mut initramfs, initramfs_length) =
@@ -172,7 +187,7 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
         }
         Err(error) => {
             return Err(Error::coded(&error).on(contents.kernel.display()).remedy(
-                "use the vmlinuz or bzImage file of an x86-64 kernel; --force packs it all the same",
+                "use the vmlinuz or bzImage file of an x86-64 kernel; --any-kernel packs it all the same",
             ));
         }
     }
@@ -191,6 +206,7 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
         kernel_name: base_name(&contents.kernel)?,
         initramfs_name: base_name(&contents.initramfs)?,
     };
+    files::create_directory_of(&names.archive)?;
     let mut archive = NewFile::create(&names.archive)?;
     {
         let total = kernel_length.saturating_add(initramfs_length);
@@ -207,40 +223,54 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
     let failed = |error: std::io::Error| Error::io("write", &names.archive, &error);
     archive.file().rewind().map_err(failed)?;
     let (digest, length) = names.digest_archive(archive.file())?;
+    let descriptor = match former(names, digest, contents.replace, &mut warnings)? {
+        Some(signed) => signed
+            .with_os_pkg_url(&contents.url)
+            .map_err(|error| Error::coded(&error).on("--url"))?,
+        None => descriptor,
+    };
     // The descriptor last: who finds it finds its archive.
     archive.publish(files::PUBLIC, true)?;
     write_descriptor(&names.descriptor, &descriptor)?;
-    Ok(Created { digest, length, warnings })
+    Ok(Created { digest, length, kept: descriptor.endorsements().len(), warnings })
 }
 
-/// A signature that was added.
-#[derive(Clone, Debug)]
-pub struct Signed {
-    /// SHA-256 of the archive: what was signed.
-    pub digest: Sha256Digest,
-    /// Signatures in the descriptor now.
-    pub signatures: usize,
-}
-
-/// Signs a package: adds certificate and signature to its descriptor.
-///
-/// # Errors
-/// If key and certificate do not belong together, the certificate has signed already, or a file
-/// cannot be read or written.
-pub fn sign(names: &Names, key: &PrivateKey, certificate: &Certificate) -> Result<Signed> {
-    if !certificate.is_of(&key.public())? {
-        return Err(Error::new("the private key does not belong to the certificate")
-            .remedy("give the certificate that was issued for this very key"));
+/// The descriptor that is there already, if all its signatures are over the new archive.
+fn former(
+    names: &Names,
+    digest: Sha256Digest,
+    replace: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Descriptor>> {
+    if names.descriptor.symlink_metadata().is_err() {
+        return Ok(None);
     }
-    let mut descriptor = names.read_descriptor()?;
-    let mut archive = names.open_archive()?;
-    let (digest, _) = names.digest_archive(&mut archive)?;
-    let signature = ospkg::sign(key.signing_key(), digest);
-    descriptor
-        .push(&certificate.to_pem()?, &signature)
-        .map_err(|error| Error::coded(&error).on(names.descriptor.display()))?;
-    write_descriptor(&names.descriptor, &descriptor)?;
-    Ok(Signed { digest, signatures: descriptor.endorsements().len() })
+    let descriptor = match names.read_descriptor() {
+        Ok(descriptor) => descriptor,
+        Err(_) if replace => return Ok(None),
+        Err(error) => {
+            let error = Error::new(format!("there is another file of this name: {error}"));
+            return Err(error.remedy("choose another --out, or replace it with --replace"));
+        }
+    };
+    let standings = standings(&descriptor, digest);
+    if standings.is_empty() {
+        return Ok(None);
+    }
+    if standings.iter().all(|it| it.over_this_archive == Some(true)) {
+        return Ok(Some(descriptor));
+    }
+    let subjects: Vec<&str> = standings.iter().map(|it| it.subject.as_str()).collect();
+    let subjects = subjects.join(", ");
+    let name = names.descriptor.display();
+    if replace {
+        warnings.push(format!("{name} was signed by {subjects}; the new one is not signed"));
+        return Ok(None);
+    }
+    Err(Error::new(format!(
+        "{name} is signed by {subjects}, but not for this new archive: the signatures would be lost"
+    ))
+    .remedy("choose another --out, or give the signatures up with --replace"))
 }
 
 /// Whether machines can find an archive at this `os_pkg_url`: an http(s) URL or a reference

@@ -275,6 +275,42 @@ fn what_a_machine_would_refuse_is_not_built() {
 }
 
 #[test]
+fn init_is_found_beside_the_tool_or_the_way_to_it_is_said() {
+    const WITHOUT: &str = "boot-image build --trust-policy policy --out image";
+    let lab = lab();
+    let ran = lab.refused(WITHOUT, "no ramstrap-init beside this tool");
+    assert!(ran.stderr.contains("cargo xtask init FILE"), "{}", ran.stderr);
+    assert!(!lab.path("image").exists());
+
+    std::fs::copy(env!("CARGO_BIN_EXE_ramstrap"), lab.path("ramstrap")).unwrap();
+    std::fs::copy(lab.path("init"), lab.path("ramstrap-init")).unwrap();
+    let output = Command::new(lab.path("ramstrap"))
+        .args(WITHOUT.split(' '))
+        .current_dir(lab.path(""))
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.contains("ramstrap-init (4.0 kB)"), "{stdout}");
+}
+
+#[test]
+fn missing_firmware_is_warned_of() {
+    let lab = lab();
+    modules(&lab);
+    let note = ["firmware=acme/one.bin", "firmware=acme/two.bin", "depends="];
+    lab.write("6.1.0-test/kernel/drivers/net/ethernet/acme/wanting.ko", module(&note));
+    let build = format!("{BUILD} --modules 6.1.0-test");
+    let ran = lab.ok(&build);
+    assert!(ran.stderr.contains("no firmware is taken along for wanting:"), "{}", ran.stderr);
+    let result = json(&lab.ok(&format!("{build} --json")));
+    assert_eq!(result["modules"]["firmware"]["wanting"][1], "acme/two.bin");
+    lab.write("two.bin", "firmware");
+    let ran = lab.ok(&format!("{build} --extra two.bin=/lib/firmware/acme/two.bin"));
+    assert!(!ran.stderr.contains("firmware"), "{}", ran.stderr);
+}
+
+#[test]
 fn odd_but_working_configurations_are_warned_of() {
     let lab = lab();
     lab.write("https.json", HOST.replace("http:", "https:"));

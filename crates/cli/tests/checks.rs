@@ -32,6 +32,15 @@ fn a_trust_policy_is_judged_alone_or_as_a_directory() {
     );
     let ran = lab.ok("trust-policy check p.json");
     assert!(ran.stderr.contains("warning: ") && ran.stderr.contains("colour"), "{}", ran.stderr);
+    let denied = "ab".repeat(32);
+    lab.write(
+        "p.json",
+        format!(
+            r#"{{"ospkg_signature_threshold": 1, "ospkg_fetch_method": "network", "denied_keys": ["{denied}"]}}"#
+        ),
+    );
+    let ran = lab.ok("trust-policy check p.json");
+    assert!(ran.stderr.contains("1 key never counts"), "{}", ran.stderr);
     lab.write("policy/ospkg_trust_policy", "quorum none");
     lab.refused("trust-policy check policy", "error[E0106]");
 }
@@ -55,6 +64,8 @@ fn a_host_configuration_is_judged_and_explained() {
     lab.refused("host-config check h.json", "error[E0112]");
     lab.refused("host-config check none", "cannot read none");
     assert_eq!(lab.run("host-config check").status, 2);
+    let help = lab.ok("host-config check --help").stdout;
+    assert!(help.contains("STHostConfig-") && help.contains(r"printf '\7\0\0\0'"), "{help}");
 }
 
 #[test]

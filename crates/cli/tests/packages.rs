@@ -60,6 +60,7 @@ fn time_is_judged_as_told() {
     assert_eq!(error["class"], "security");
     assert!(error["remedy"].as_str().unwrap().contains("keygen certificate"));
     assert_eq!(error["details"].as_array().unwrap().len(), 2);
+    assert_eq!(expired.stderr.matches("signature 1 by ").count(), 1, "{}", expired.stderr);
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn denied_keys_and_foreign_roots_do_not_count() {
     lab.sign("a");
     lab.sign("b");
     let inspected = json(&lab.ok("ospkg inspect --json os.json"));
-    let key = inspected["signatures"][0]["key_sha256"].as_str().unwrap();
+    let key = inspected["signatures"][0]["key"].as_str().unwrap();
     lab.write(
         "policy/trust_policy.json",
         format!(
@@ -154,6 +155,114 @@ fn signing_refuses_what_would_never_count() {
     assert!(ran.stderr.contains("warning: old.pem expired on 2021-01-01"), "{}", ran.stderr);
     std::fs::remove_file(lab.path("os.zip")).unwrap();
     lab.refused("ospkg sign --key b.key --cert b.pem os.json", "cannot read os.zip");
+}
+
+#[test]
+fn a_signer_is_told_that_others_signed_another_archive() {
+    const SIGN: &str = "ospkg sign --key c.key --cert c.pem os.json";
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    lab.sign("b");
+    let before = lab.read("os.json");
+    let archive = lab.read("os.zip");
+    let mut changed = archive.clone();
+    changed[archive.len() / 2] ^= 1;
+    lab.write("os.zip", &changed);
+    let ran = lab.refused(SIGN, "error[E0405]");
+    assert!(ran.stderr.contains("signatures 1, 2 (CN="), "{}", ran.stderr);
+    assert!(ran.stderr.contains("nothing was signed"), "{}", ran.stderr);
+    assert_eq!(json(&lab.run(&format!("{SIGN} --json")))["code"], "E0405");
+    assert_eq!(lab.read("os.json"), before);
+
+    let ran = lab.ok(&format!("{SIGN} --force"));
+    assert!(ran.stderr.contains("are not over os.zip"), "{}", ran.stderr);
+    assert_eq!(ran.stdout.matches("NOT over this archive").count(), 2, "{}", ran.stdout);
+
+    lab.write("os.zip", archive);
+    lab.write("os.json", before);
+    let result = json(&lab.ok(&format!("{SIGN} --json")));
+    assert_eq!(result["signed_before"].as_array().unwrap().len(), 2);
+    assert_eq!(result["signatures"], 3);
+    assert_eq!(result["key"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn what_no_machine_could_open_is_not_signed() {
+    const SIGN: &str = "ospkg sign --key a.key --cert a.pem os.json";
+    let lab = Lab::with_signers();
+    lab.package();
+    let before = lab.read("os.json");
+    let archive = lab.read("os.zip");
+    lab.write("os.zip", &archive[..archive.len() - 1]);
+    let ran = lab.refused(SIGN, "error[E0501]");
+    assert!(ran.stderr.contains("--force signs it all the same"), "{}", ran.stderr);
+    // In the middle of the initramfs: only its check sum tells.
+    let mut flipped = archive.clone();
+    flipped[archive.len() / 2] ^= 1;
+    lab.write("os.zip", flipped);
+    lab.refused(SIGN, "error[E0501]");
+    assert_eq!(lab.read("os.json"), before);
+    let ran = lab.ok(&format!("{SIGN} --force"));
+    assert!(ran.stderr.contains("warning: os.zip: "), "{}", ran.stderr);
+
+    lab.write("text", "not a kernel");
+    lab.ok("ospkg create --kernel text --initramfs initramfs --any-kernel --url b.zip --out b");
+    let ran = lab.ok("ospkg sign --key a.key --cert a.pem b.json");
+    assert!(ran.stderr.contains("will not boot this kernel"), "{}", ran.stderr);
+}
+
+#[test]
+fn packing_again_loses_no_signatures_unasked() {
+    const CREATE: &str = "ospkg create --kernel vmlinuz --initramfs initramfs --out os";
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    lab.sign("b");
+    let before = lab.read("os.json");
+    let ran = lab.ok(&format!("{CREATE} --url os.zip"));
+    assert!(ran.stdout.contains("2 signatures"), "{}", ran.stdout);
+    assert_eq!(lab.read("os.json"), before);
+    // The URL is not signed, so another one changes nothing about who has signed.
+    let result = json(&lab.ok(&format!("{CREATE} --url ../b/os.zip --json")));
+    assert_eq!(result["signatures"], 2);
+    lab.ok(VERIFY);
+
+    let archive = lab.read("os.zip");
+    let descriptor = lab.read("os.json");
+    let ran = lab.refused(&format!("{CREATE} --url os.zip --label new"), "is signed by CN=");
+    assert!(ran.stderr.contains("--replace"), "{}", ran.stderr);
+    assert_eq!((lab.read("os.zip"), lab.read("os.json")), (archive, descriptor));
+    let ran = lab.ok(&format!("{CREATE} --url os.zip --label new --replace"));
+    assert!(ran.stderr.contains("the new one is not signed"), "{}", ran.stderr);
+    lab.refused(VERIFY, "error[E0404]");
+    // Without signatures there is nothing to lose.
+    lab.ok(&format!("{CREATE} --url os.zip --label newer"));
+
+    lab.write("os.json", "{}");
+    lab.refused(&format!("{CREATE} --url os.zip"), "another file of this name");
+    lab.ok(&format!("{CREATE} --url os.zip --replace"));
+}
+
+#[test]
+fn certificates_are_valid_where_clocks_are_slow() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    lab.sign("b");
+    let seconds = |back: u64| {
+        let now = std::time::SystemTime::now() - std::time::Duration::from_secs(back);
+        now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+    };
+    let at = |back| ramstrap_cli::dates::format(i64::try_from(seconds(back)).unwrap());
+    lab.ok(&format!("{VERIFY} --at {}", at(23 * 3600)));
+    lab.refused(&format!("{VERIFY} --at {}", at(25 * 3600)), "error[E0408]");
+    // The lifetime still counts from now on.
+    let root = json(&lab.ok("keygen root --valid-days 1 --out-cert r.pem --out-key r.key --json"));
+    assert!(root["not_after"].as_str().unwrap() > at(0).as_str());
+    let given = json(&lab.ok(&issue("d", "--valid-from 2026-01-01 --valid-days 1 --json")));
+    assert_eq!(given["not_before"], "2026-01-01T00:00:00Z");
+    assert_eq!(given["not_after"], "2026-01-02T00:00:00Z");
 }
 
 #[test]
@@ -251,8 +360,6 @@ fn signers_can_be_issued_under_a_root_of_another_tool() {
     lab.package();
     lab.sign("a");
     lab.ok(VERIFY);
-    let again = lab.ok("ospkg create --kernel vmlinuz --initramfs initramfs --url os.zip --out os");
-    assert!(again.stderr.contains("os.json had 1 signature"), "{}", again.stderr);
 }
 
 #[test]
@@ -282,7 +389,7 @@ fn keygen_does_not_touch_what_exists() {
     );
     assert_eq!(lab.run("keygen root --out-cert same --out-key same").status, 2);
     let result = json(&lab.ok("keygen root --json --out-cert j.pem --out-key j.key"));
-    assert_eq!(result["key_sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(result["key"].as_str().unwrap().len(), 64);
 }
 
 #[test]
@@ -322,7 +429,7 @@ fn creating_refuses_and_warns() {
     lab.refused(&create("none", "text", ""), "cannot read none");
     lab.refused(&create("vmlinuz", "text", "--url ftp://a/os.zip"), "error[E0315]");
     assert!(!lab.path("os.zip").exists() && !lab.path("os.json").exists());
-    let ran = lab.ok(&create("text", "text", "--force"));
+    let ran = lab.ok(&create("text", "text", "--any-kernel"));
     for warning in ["no --url", "machines will not boot this kernel", "neither a cpio archive"] {
         assert!(ran.stderr.contains(warning), "{}", ran.stderr);
     }
@@ -337,6 +444,8 @@ fn creating_refuses_and_warns() {
     lab.write("dir/x", "");
     lab.ok("ospkg create --kernel vmlinuz --initramfs text --url x.zip --out dir");
     assert!(lab.path("dir/os-package.zip").exists());
+    lab.ok("ospkg create --kernel vmlinuz --initramfs text --url x.zip --out not/yet/x");
+    assert!(lab.path("not/yet/x.json").exists());
 }
 
 #[test]

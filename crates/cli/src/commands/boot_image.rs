@@ -9,6 +9,7 @@ use serde_json::json;
 use sha2::Digest;
 use sha2::Sha256;
 
+use super::FindInit;
 use super::count;
 use super::size;
 use crate::Error;
@@ -59,7 +60,8 @@ struct Build {
     /// What to build.
     #[arg(long, value_enum, default_value_t = Format::Initramfs)]
     format: Format,
-    /// The static executable that becomes /init. Without it: `ramstrap-init` beside this tool.
+    /// The static executable that becomes /init. Without it: `ramstrap-init` beside this tool;
+    /// `cargo xtask boot-image build` builds it from the source tree.
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
     /// Directory with trust_policy.json, ospkg_signing_root.pem and, for https, tls_roots.pem.
@@ -118,10 +120,13 @@ enum NicSet {
     Virtual,
 }
 
-pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
+pub(super) fn run(args: Args, output: &mut Output, find_init: FindInit<'_>) -> Result<()> {
     let What::Build(args) = args.what;
     let (config, bonding) = configuration(&args, output)?;
-    let init_file = init_file(args.init.as_deref())?;
+    let init_file = match &args.init {
+        Some(file) => file.clone(),
+        None => find_init()?,
+    };
     let init = files::read_large(&init_file)?;
     let modules = match &args.modules {
         Some(tree) => Some(modules(tree, &args, bonding, output)?),
@@ -134,7 +139,7 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
     };
     let image = boot_image::assemble(&packed, &config)?;
     files::write(&args.out, &image, files::PUBLIC, true)?;
-    tell(&args.out, &image, &base, &config, output);
+    tell(&args.out, &image, (&init_file, &base), &config, output);
     Ok(())
 }
 
@@ -187,21 +192,40 @@ fn modules(tree: &Path, args: &Build, bonding: bool, output: &mut Output) -> Res
     for warning in &modules.warnings {
         output.warning(warning);
     }
+    let missing = without_firmware(&modules, args);
+    if !missing.is_empty() {
+        output.warning(format!(
+            "no firmware is taken along for {}: where such a NIC wants some, add what `modinfo -F \
+             firmware MODULE` names with --extra FILE=/lib/firmware/NAME",
+            missing.join(", ")
+        ));
+    }
     Ok(modules)
 }
 
-fn init_file(given: Option<&Path>) -> Result<PathBuf> {
-    if let Some(file) = given {
-        return Ok(file.to_owned());
-    }
+/// Modules that know of firmware, of which `--extra` brings none. That one file is enough is for
+/// the operator to know: drivers name files for all models and versions.
+fn without_firmware<'a>(modules: &'a Modules, args: &Build) -> Vec<&'a str> {
+    let brought = |name: &String| {
+        let path = format!("/lib/firmware/{name}");
+        args.extra.iter().any(|(_, extra)| *extra == path)
+    };
+    let missing = modules.firmware.iter().filter(|(_, files)| !files.iter().any(brought));
+    missing.map(|(name, _)| name.as_str()).collect()
+}
+
+/// Where an installed tool has `/init`.
+pub(super) fn init_beside_this_tool() -> Result<PathBuf> {
     let beside = std::env::current_exe()
         .ok()
         .and_then(|tool| tool.canonicalize().ok())
         .map(|tool| tool.with_file_name(INIT));
     match beside {
         Some(file) if file.is_file() => Ok(file),
-        _ => Err(Error::new(format!("there is no {INIT} beside this tool"))
-            .remedy("say with --init where the static /init executable is")),
+        _ => Err(Error::new(format!("there is no {INIT} beside this tool")).remedy(
+            "build it in the source tree with `cargo xtask init FILE`, and give FILE with --init or \
+             install it beside ramstrap; `cargo xtask boot-image build` builds and takes it by itself",
+        )),
     }
 }
 
@@ -233,11 +257,18 @@ fn mode(file: &Path) -> Result<u32> {
     Ok(if data.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 })
 }
 
-fn tell(path: &Path, image: &[u8], base: &Base, config: &Config, output: &Output) {
+fn tell(
+    path: &Path,
+    image: &[u8],
+    (init_file, base): (&Path, &Base),
+    config: &Config,
+    output: &Output,
+) {
     let digest = hex::encode(Sha256::digest(image));
     output.field("image", path.display());
     output.field("size", size(image.len() as u64));
     output.field("SHA-256", &digest);
+    output.field("/init", format!("{} ({})", init_file.display(), size(base.init.len() as u64)));
     output.field("build time", dates::format(config.build_time));
     if let Some(modules) = &base.modules {
         output.field(
@@ -256,6 +287,7 @@ fn tell(path: &Path, image: &[u8], base: &Base, config: &Config, output: &Output
         "size": image.len(),
         "sha256": digest,
         "build_time": config.build_time,
+        "init": init_file,
         "init_size": base.init.len(),
         "modules": base.modules.as_ref().map(|modules| json!({
             "release": modules.release,
@@ -263,6 +295,7 @@ fn tell(path: &Path, image: &[u8], base: &Base, config: &Config, output: &Output
             "size": modules.size(),
             "files": modules.files.keys().collect::<Vec<_>>(),
             "always_loaded": modules.always,
+            "firmware": modules.firmware,
         })),
     }));
 }

@@ -26,6 +26,15 @@ const EXAMPLES: &str = "\
 Examples:
   ramstrap host-config check host_configuration.json";
 
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  ramstrap host-config check host_configuration.json
+
+To store it on a machine with UEFI, as root (4 bytes of attributes, then the file, in one write;
+a variable that exists is immutable until chattr has been told otherwise):
+  V=/sys/firmware/efi/efivars/STHostConfig-f401f2c1-b005-4be0-8cee-f2e5945bcbe7
+  chattr -i $V; { printf '\\7\\0\\0\\0'; cat host_configuration.json; } > v && cat v > $V";
+
 #[derive(Debug, Subcommand)]
 enum What {
     Check(Check),
@@ -34,7 +43,7 @@ enum What {
 /// Judge a host configuration exactly as a machine will. The normal form goes to stdout, with
 /// passwords replaced by `***`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = CHECK_EXAMPLES)]
 struct Check {
     /// The configuration.
     #[arg(value_name = "FILE")]

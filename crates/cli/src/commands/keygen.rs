@@ -19,6 +19,9 @@ use crate::keys::PrivateKey;
 use crate::keys::PublicKey;
 use crate::output::Output;
 
+/// How slow the clocks may be, in seconds, of those who are to take a certificate at once.
+const SLOW_CLOCK: i64 = dates::DAY;
+
 /// Make keys and certificates for signing OS packages.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true, after_help = EXAMPLES)]
@@ -55,7 +58,7 @@ struct Root {
     /// Where the private key goes, readable by you alone.
     #[arg(long, value_name = "FILE", default_value = "rootkey.pem")]
     out_key: PathBuf,
-    /// Lifetime in days.
+    /// Lifetime in days, from now or from --valid-from on.
     #[arg(long, value_name = "DAYS", default_value_t = certificate::ROOT_DAYS)]
     valid_days: u32,
     #[command(flatten)]
@@ -96,7 +99,7 @@ struct Issue {
     /// Where a new private key goes, readable by you alone.
     #[arg(long, value_name = "FILE", default_value = "key.pem")]
     out_key: PathBuf,
-    /// Lifetime in days.
+    /// Lifetime in days, from now or from --valid-from on.
     #[arg(long, value_name = "DAYS", default_value_t = certificate::SIGNER_DAYS)]
     valid_days: u32,
     #[command(flatten)]
@@ -113,7 +116,8 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 struct Dates {
-    /// First moment, such as 2026-11-21 or 2026-11-21T22:07:17Z. Without it: now.
+    /// First moment, such as 2026-11-21 or 2026-11-21T22:07:17Z. Without it: one day ago, so that
+    /// machines whose clocks are slow take the certificate at once.
     #[arg(long, value_name = "DATE", value_parser = dates::parse, allow_hyphen_values = true)]
     valid_from: Option<i64>,
     /// Last moment, in place of a number of days.
@@ -150,11 +154,10 @@ impl From<Format> for KeyFormat {
 
 impl Dates {
     fn validity(&self, days: u32) -> Validity {
-        let not_before = self.valid_from.unwrap_or_else(dates::now);
-        match self.valid_until {
-            Some(not_after) => Validity { not_before, not_after },
-            None => Validity::days(not_before, days),
-        }
+        let begin = self.valid_from.unwrap_or_else(dates::now);
+        let not_before = self.valid_from.unwrap_or_else(|| begin.saturating_sub(SLOW_CLOCK));
+        let not_after = self.valid_until.unwrap_or_else(|| Validity::days(begin, days).not_after);
+        Validity { not_before, not_after }
     }
 }
 
@@ -263,7 +266,7 @@ fn tell(
         "certificate": certificate_file,
         "private_key": key_file,
         "subject": certificate.subject(),
-        "key_sha256": fingerprint,
+        "key": fingerprint,
         "not_before": dates::format(validity.not_before),
         "not_after": dates::format(validity.not_after),
     }));

@@ -110,8 +110,10 @@ fn meaning(document: &PolicyDocument, policy: Option<&TrustPolicy>) -> Vec<Strin
         FetchMethod::Initramfs => "It comes from the boot image itself.".to_owned(),
     });
     if !document.denied_keys().is_empty() {
-        let denied = count(document.denied_keys().len(), "key");
-        sentences.push(format!("{denied} never count, whoever issued their certificates."));
+        sentences.push(match document.denied_keys().len() {
+            1 => "1 key never counts, whoever issued its certificate.".to_owned(),
+            keys => format!("{keys} keys never count, whoever issued their certificates."),
+        });
     }
     if let Some(policy) = policy {
         for root in policy.signing_roots() {

@@ -9,6 +9,8 @@ pub(super) struct Info {
     pub(super) aliases: Vec<String>,
     /// Modules that should be there before, such as the driver of a NIC's PHY.
     soft: Vec<String>,
+    /// Files below `/lib/firmware` that it may ask for.
+    pub(super) firmware: Vec<String>,
 }
 
 impl Info {
@@ -23,6 +25,7 @@ impl Info {
                         list.split(',').filter(|it| !it.is_empty()).map(normal).collect();
                 }
                 Some(("alias", pattern)) => info.aliases.push(pattern.to_owned()),
+                Some(("firmware", file)) => info.firmware.push(file.to_owned()),
                 Some(("softdep", words)) => info.soft.extend(pre(words)),
                 _ => {}
             }

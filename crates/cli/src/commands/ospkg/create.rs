@@ -16,6 +16,9 @@ use crate::package::Names;
 ///
 /// The same inputs give the same bytes. Both files are readable by everybody, as a web server
 /// needs them. Nobody boots the package before it is signed.
+///
+/// Packing the same inputs again keeps the signatures that the package has. Other inputs would lose
+/// them: that is refused without --replace.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -34,12 +37,16 @@ pub(super) struct Args {
     /// Where machines find the archive: an http(s) URL, or a path relative to the descriptor's.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// NAME (NAME.zip and NAME.json mean the same), or a directory for os-package.zip.
+    /// NAME (NAME.zip and NAME.json mean the same), or a directory for os-package.zip. Directories that are missing are
+    /// made.
     #[arg(long, value_name = "NAME|DIR")]
     out: PathBuf,
     /// Take a kernel that is not a bzImage.
     #[arg(long)]
-    force: bool,
+    any_kernel: bool,
+    /// Replace a signed package by another one, though its signatures are lost.
+    #[arg(long)]
+    replace: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -63,18 +70,9 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         cmdline: args.cmdline,
         label: args.label,
         url: args.url.unwrap_or_default(),
-        any_kernel: args.force,
+        any_kernel: args.any_kernel,
+        replace: args.replace,
     };
-    // Packing again must not fail in build scripts, but this is worth a word.
-    if let Ok(former) = names.read_descriptor()
-        && !former.endorsements().is_empty()
-    {
-        output.warning(format!(
-            "{} had {}; the new one has none",
-            names.descriptor.display(),
-            count(former.endorsements().len(), "signature")
-        ));
-    }
     let created = package::create(&contents, &names)?;
     for warning in &created.warnings {
         output.warning(warning);
@@ -83,11 +81,16 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
     output.field("descriptor", names.descriptor.display());
     output.field("size", size(created.length));
     output.field("SHA-256", created.digest);
+    if created.kept > 0 {
+        let kept = count(created.kept, "signature");
+        output.field("kept", format!("{kept}: the archive is the one that was signed"));
+    }
     output.result(json!({
         "archive": names.archive,
         "descriptor": names.descriptor,
         "size": created.length,
         "sha256": created.digest.to_string(),
+        "signatures": created.kept,
     }));
     Ok(())
 }

@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
-use ed25519_dalek::Signature;
-use ed25519_dalek::VerifyingKey;
 use ospkg::Descriptor;
 use ospkg::Manifest;
 use report::Code;
@@ -20,6 +18,7 @@ use crate::Error;
 use crate::Result;
 use crate::commands::size;
 use crate::output::Output;
+use crate::package;
 use crate::package::Names;
 
 const MAX_MANIFEST: u64 = 1 << 20;
@@ -45,7 +44,8 @@ Examples:
 struct Entry {
     subject: Option<String>,
     issuer: Option<String>,
-    key_sha256: Option<String>,
+    /// SHA-256 of the key, as reports and `denied_keys` name it.
+    key: Option<String>,
     not_before: Option<String>,
     not_after: Option<String>,
     /// Whether the signature is the certificate's key's over this archive; absent without one.
@@ -111,7 +111,7 @@ fn entry(endorsement: &Endorsement, digest: Option<Sha256Digest>) -> Entry {
     let mut entry = Entry {
         subject: None,
         issuer: None,
-        key_sha256: None,
+        key: None,
         not_before: None,
         not_after: None,
         over_this_archive: None,
@@ -126,26 +126,14 @@ fn entry(endorsement: &Endorsement, digest: Option<Sha256Digest>) -> Entry {
     };
     entry.subject = Some(certificate.label());
     entry.issuer = Some(certificate.issuer().to_owned());
-    entry.key_sha256 = Some(certificate.spki_sha256().to_string());
+    entry.key = Some(certificate.spki_sha256().to_string());
     entry.not_before = Some(certificate.not_before().to_string());
     entry.not_after = Some(certificate.not_after().to_string());
-    match certificate.ed25519_public_key() {
-        Some(key) => {
-            entry.over_this_archive =
-                digest.map(|digest| signs(&key, &endorsement.signature, digest));
-        }
-        None => entry.problem = Some("the key is not Ed25519".to_owned()),
+    if certificate.ed25519_public_key().is_none() {
+        entry.problem = Some("the key is not Ed25519".to_owned());
     }
+    entry.over_this_archive = digest.and_then(|digest| package::is_over(endorsement, digest));
     entry
-}
-
-fn signs(key: &[u8; 32], signature: &[u8], digest: Sha256Digest) -> bool {
-    let (Ok(key), Ok(signature)) =
-        (VerifyingKey::from_bytes(key), Signature::from_slice(signature))
-    else {
-        return false;
-    };
-    key.verify_strict(digest.as_bytes(), &signature).is_ok()
 }
 
 fn contents(file: File, digest: Sha256Digest, size: u64) -> Result<Contents> {
@@ -192,7 +180,7 @@ fn show_descriptor(names: &Names, descriptor: &Descriptor, entries: &[Entry], ou
     for (number, entry) in (1..).zip(entries) {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
         output.field(&format!("signature {number}"), text(&entry.subject));
-        output.field("  key SHA-256", text(&entry.key_sha256));
+        output.field("  key SHA-256", text(&entry.key));
         output
             .field("  valid", format!("{} to {}", text(&entry.not_before), text(&entry.not_after)));
         output.field(

@@ -1,13 +1,11 @@
 //! `ramstrap ospkg verify`.
 
-use std::io::Write;
 use std::path::PathBuf;
 
-use ospkg::Package;
-use ospkg::VerifiedPackage;
-use ospkg::bzimage::HEADER_LEN;
+use report::Coded;
 use serde_json::json;
 use trust::Clock;
+use trust::Refusal;
 use trust::Timestamp;
 use trust::TrustPolicy;
 
@@ -21,6 +19,7 @@ use crate::files;
 use crate::output::Output;
 use crate::package;
 use crate::package::Names;
+use crate::package::Opened;
 
 /// Say whether machines with a given trust policy boot an OS package.
 ///
@@ -70,20 +69,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let (digest, length) = names.digest_archive(&mut archive)?;
     let at = args.at.unwrap_or_else(dates::now);
     let clock = Clock::exactly(Timestamp::from_unix(at));
-    let authorized = trust::authorize(&policy, descriptor.endorsements(), digest, &clock).map_err(
-        |refusal| {
-            let error = Error::coded(&refusal).on(names.descriptor.display());
-            refusal
-                .skipped()
-                .iter()
-                .fold(error, |error, skipped| error.detail(format!("{skipped} [{}]", skipped.code)))
-        },
-    )?;
-    let package = Package::open(authorized, digest, archive)
-        .map_err(|error| Error::coded(&error).on(names.archive.display()))?;
-    let package = package
-        .extract(Sink::default(), Sink::default(), |_, _| {})
-        .map_err(|error| Error::coded(&error).on(names.archive.display()))?;
+    let authorized = trust::authorize(&policy, descriptor.endorsements(), digest, &clock)
+        .map_err(|refusal| refused(&refusal).on(names.descriptor.display()))?;
+    let package = package::open(&names, authorized, digest, archive)?;
     if let Err(error) = package::check_kernel(&package.kernel().head) {
         output.warning(format!("a machine will not boot this kernel: {error}"));
     }
@@ -114,33 +102,16 @@ fn policy(args: &Args, output: &mut Output) -> Result<TrustPolicy> {
     }
 }
 
-/// Takes everything and keeps the start of it.
-#[derive(Debug, Default)]
-struct Sink {
-    head: Vec<u8>,
-    length: u64,
+/// The counts in one line, then a line for every signature that did not count.
+fn refused(refusal: &Refusal) -> Error {
+    let error = Error::with_code(refusal.code(), refusal.counts());
+    refusal
+        .skipped()
+        .iter()
+        .fold(error, |error, skipped| error.detail(format!("{skipped} [{}]", skipped.code)))
 }
 
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let room = HEADER_LEN.saturating_sub(self.head.len()).min(bytes.len());
-        self.head.extend_from_slice(bytes.get(..room).unwrap_or_default());
-        self.length += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn tell(
-    names: &Names,
-    package: &VerifiedPackage<Sink, Sink>,
-    length: u64,
-    at: i64,
-    output: &Output,
-) {
+fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) {
     let authorized = package.authorized();
     let manifest = package.manifest();
     output.verdict(true, "accepted", names.descriptor.display());

@@ -1,0 +1,151 @@
+//! Adding a signature, and what is said about those that are there.
+
+use ed25519_dalek::Signature;
+use ed25519_dalek::VerifyingKey;
+use ospkg::Descriptor;
+use report::Code;
+use trust::Endorsement;
+use trust::Sha256Digest;
+
+use super::Names;
+use super::check_kernel;
+use super::open;
+use super::write_descriptor;
+use crate::Error;
+use crate::Result;
+use crate::certificate::Certificate;
+use crate::keys::PrivateKey;
+
+/// What becomes of a package that does not hang together.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum InDoubt {
+    /// It is not signed.
+    Refuse,
+    /// It is signed all the same, and the doubt is a warning.
+    Sign,
+}
+
+/// A signature that a descriptor has, as far as it can be judged without a trust policy.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Standing {
+    /// Position in the descriptor, from 1.
+    pub entry: usize,
+    /// Subject of the certificate.
+    pub subject: String,
+    /// Whether the signature is the certificate's key's over this archive. None if the key is not
+    /// Ed25519: then it never counts.
+    pub over_this_archive: Option<bool>,
+}
+
+/// A signature that was added.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// SHA-256 of the archive: what was signed.
+    pub digest: Sha256Digest,
+    /// Signatures that the descriptor had before.
+    pub before: Vec<Standing>,
+    /// Signatures in the descriptor now.
+    pub signatures: usize,
+    /// What was signed, but will probably hurt.
+    pub warnings: Vec<String>,
+}
+
+/// Signs a package: adds certificate and signature to its descriptor.
+///
+/// A package travels from signer to signer, so each of them is told if it is no longer the one
+/// that the others have signed, or could not be booted.
+///
+/// # Errors
+/// If key and certificate do not belong together, the certificate has signed already, or a file
+/// cannot be read or written. Unless `in_doubt` says otherwise, also if an earlier signature is
+/// not over this archive ([`Code::SignatureWrong`]) or a machine could not open the archive.
+pub fn sign(
+    names: &Names,
+    key: &PrivateKey,
+    certificate: &Certificate,
+    in_doubt: InDoubt,
+) -> Result<Signed> {
+    if !certificate.is_of(&key.public())? {
+        return Err(Error::new("the private key does not belong to the certificate")
+            .remedy("give the certificate that was issued for this very key"));
+    }
+    let mut descriptor = names.read_descriptor()?;
+    let mut archive = names.open_archive()?;
+    let (digest, _) = names.digest_archive(&mut archive)?;
+    let before = standings(&descriptor, digest);
+    let mut warnings = Vec::new();
+    let mut doubt = |error: Error| match in_doubt {
+        InDoubt::Refuse => Err(error.detail("nothing was signed; --force signs it all the same")),
+        InDoubt::Sign => {
+            warnings.push(error.to_string());
+            Ok(())
+        }
+    };
+    if let Some(error) = other_archive(names, &before) {
+        doubt(error)?;
+    }
+    match open::rehearse(names, digest, archive) {
+        Ok(package) => {
+            if let Err(error) = check_kernel(&package.kernel().head) {
+                warnings.push(format!("a machine will not boot this kernel: {error}"));
+            }
+        }
+        Err(error) => doubt(error)?,
+    }
+    let signature = ospkg::sign(key.signing_key(), digest);
+    descriptor
+        .push(&certificate.to_pem()?, &signature)
+        .map_err(|error| Error::coded(&error).on(names.descriptor.display()))?;
+    write_descriptor(&names.descriptor, &descriptor)?;
+    Ok(Signed { digest, before, signatures: descriptor.endorsements().len(), warnings })
+}
+
+/// All signatures of a descriptor, held against an archive with this digest.
+pub(crate) fn standings(descriptor: &Descriptor, digest: Sha256Digest) -> Vec<Standing> {
+    (1..)
+        .zip(descriptor.endorsements())
+        .map(|(entry, endorsement)| Standing {
+            entry,
+            subject: trust::Certificate::parse(&endorsement.certificate_der)
+                .map_or_else(|_| "?".to_owned(), |certificate| certificate.label()),
+            over_this_archive: is_over(endorsement, digest),
+        })
+        .collect()
+}
+
+/// Whether a signature is its certificate's key's over an archive with this digest; `None` if the
+/// key is not Ed25519.
+pub(crate) fn is_over(endorsement: &Endorsement, digest: Sha256Digest) -> Option<bool> {
+    let certificate = trust::Certificate::parse(&endorsement.certificate_der).ok()?;
+    let key = certificate.ed25519_public_key()?;
+    let (Ok(key), Ok(signature)) =
+        (VerifyingKey::from_bytes(&key), Signature::from_slice(&endorsement.signature))
+    else {
+        return Some(false);
+    };
+    Some(key.verify_strict(digest.as_bytes(), &signature).is_ok())
+}
+
+/// The error about signatures that are over another archive than the one at hand.
+fn other_archive(names: &Names, before: &[Standing]) -> Option<Error> {
+    let other: Vec<&Standing> =
+        before.iter().filter(|it| it.over_this_archive == Some(false)).collect();
+    let entries: Vec<String> = other.iter().map(|it| it.entry.to_string()).collect();
+    let subjects: Vec<&str> = other.iter().map(|it| it.subject.as_str()).collect();
+    let (thing, verb) = match other.len() {
+        0 => return None,
+        1 => ("signature", "is"),
+        _ => ("signatures", "are"),
+    };
+    let message = format!(
+        "{}: {thing} {} ({}) {verb} not over {}",
+        names.descriptor.display(),
+        entries.join(", "),
+        subjects.join(", "),
+        names.archive.display(),
+    );
+    Some(Error::with_code(Code::SignatureWrong, message).remedy(
+        "find out who changed the archive, and sign the one that the others have signed; if it was \
+         replaced on purpose, start with `ramstrap ospkg create --replace`",
+    ))
+}
