@@ -1,6 +1,7 @@
 //! Builds the static binaries that run in the guest.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -40,6 +41,16 @@ pub fn minimal_os() -> Result<PathBuf> {
     once(&BUILT, || static_binary("minimal-os", "minimal-os", "build the minimal OS"))
 }
 
+/// Builds the downloader of the throughput benchmark, with the very flags of `/init`, and returns its
+/// path.
+///
+/// # Errors
+///
+/// The build failed; what cargo said has been printed.
+pub fn throughput() -> Result<PathBuf> {
+    static_binary("throughput", "throughput", "build the downloader")
+}
+
 /// The root of the source tree.
 #[must_use]
 pub fn root() -> &'static Path {
@@ -56,12 +67,34 @@ pub fn target_dir() -> PathBuf {
     }
 }
 
-/// The cargo that runs this program.
+/// The cargo that runs this program, at the root of the source tree.
+///
+/// What cargo tells this program about its own package is kept from it: build scripts of
+/// dependencies look at these variables, and `/init` would be built anew whenever it is asked for
+/// from another place than the last time.
 #[must_use]
 pub fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
+    for (name, _) in env::vars_os().filter(|(name, _)| is_about_this_package(name)) {
+        cargo.env_remove(name);
+    }
     cargo
+}
+
+/// Whether cargo sets this variable to say which package it runs. Settings, such as
+/// `CARGO_TARGET_DIR`, are something else.
+fn is_about_this_package(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let exact = [
+        "CARGO_BIN_NAME",
+        "CARGO_CRATE_NAME",
+        "CARGO_PRIMARY_PACKAGE",
+        "CARGO_TARGET_TMPDIR",
+        "OUT_DIR",
+    ];
+    exact.contains(&name.as_ref())
+        || ["CARGO_BIN_EXE_", "CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|it| name.starts_with(it))
 }
 
 /// Does it the first time, for whichever thread comes first; failures are not remembered.
@@ -90,4 +123,18 @@ fn static_binary(package: &str, binary: &str, label: &str) -> Result<PathBuf> {
         bail!("cargo built no {}", path.display());
     }
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::is_about_this_package;
+
+    #[test]
+    fn settings_are_passed_on() {
+        let is = |name| is_about_this_package(OsStr::new(name));
+        assert!(is("CARGO_MANIFEST_DIR") && is("CARGO_PKG_NAME") && is("OUT_DIR"));
+        assert!(!is("CARGO_TARGET_DIR") && !is("CARGO_HOME") && !is("CARGO_BUILD_JOBS"));
+    }
 }

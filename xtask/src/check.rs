@@ -47,13 +47,13 @@ pub fn run(all: bool) -> Result<bool> {
     )?);
     lines.push(timed(
         "unit, property and interop tests",
-        cargo(&["test", "--locked", "--workspace", "--exclude", "boot-tests"]),
+        cargo(&["test", "--locked", "--no-fail-fast", "--workspace", "--exclude", "boot-tests"]),
     )?);
     let boot = if lines.last().is_some_and(|line| matches!(line.outcome, Outcome::Failed(_))) {
         Line { name: "boot tests", outcome: Outcome::NotRun("the tests before them failed") }
     } else {
         prepare_boot_tests()?;
-        let mut command = cargo(&["test", "--locked", "--package", "boot-tests", "--test", "boot"]);
+        let mut command = cargo(&["test", "--locked", "--package", "boot-tests"]);
         if all {
             command.env(ALL, "1");
         } else {

@@ -1,16 +1,20 @@
 //! The command line.
 
+mod bench;
 mod boot;
 mod demo;
+mod init;
 mod minimal;
 mod test;
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 use clap::Subcommand;
+use xtask::build;
 
 /// Commands that the operator's tool has and that are reachable here as well.
 const OPERATORS: [&str; 7] =
@@ -28,21 +32,32 @@ pub(crate) struct Xtask {
     command: Command,
 }
 
+// Their words in the help are those of the `Args`: a comment here would take the place of them.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Boot a machine in QEMU with a trust policy and a host configuration of yours
+    Bench(bench::Args),
     Boot(boot::Args),
-    /// Show the whole chain with throw-away keys
     Demo(demo::Args),
-    /// Write the minimal OS as an initramfs
+    Init(init::Args),
     Minimal(minimal::Args),
-    /// Check and test everything
     Test(test::Args),
 }
 
 /// Whether this is a command of the operator's tool.
 pub(crate) fn is_operators(name: &OsStr) -> bool {
     OPERATORS.iter().any(|&operators| name == operators)
+}
+
+/// `/init` for a boot image that the operator's tool builds: the source tree's own.
+///
+/// # Errors
+///
+/// It does not build.
+pub(crate) fn init() -> ramstrap_cli::Result<PathBuf> {
+    build::init().map_err(|error| {
+        ramstrap_cli::Error::new(format!("{error:#}"))
+            .remedy("see cargo's words above, or give a built one with --init")
+    })
 }
 
 /// Runs a command and returns the exit status.
@@ -52,8 +67,10 @@ pub(crate) fn is_operators(name: &OsStr) -> bool {
 /// Whatever keeps the command from doing what it is for; the exit status is 1 then.
 pub(crate) fn run(xtask: Xtask) -> Result<ExitCode> {
     match xtask.command {
+        Command::Bench(args) => bench::run(&args),
         Command::Boot(args) => boot::run(args),
         Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Minimal(args) => minimal::run(&args),
         Command::Test(args) => test::run(&args),
     }
@@ -76,6 +93,17 @@ mod tests {
         let args = "xtask boot --trust-policy p --host-config h";
         let words = args.split(' ').chain(["--append", "-- --dryrun", "--qemu-arg", "-smp"]);
         Xtask::try_parse_from(words).unwrap();
+    }
+
+    #[test]
+    fn help_says_what_every_command_does() {
+        for command in Xtask::command().get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!((10..80).contains(&about.len()), "{}: {about:?}", command.get_name());
+        }
+        let mut boot = Xtask::command().find_subcommand("boot").unwrap().clone();
+        let help = boot.render_long_help().to_string();
+        assert!(help.contains("Exit status: 0") && help.contains("10.0.2.2"), "{help}");
     }
 
     #[test]

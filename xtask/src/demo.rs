@@ -47,7 +47,13 @@ pub fn run(choice: &Choice) -> Result<u8> {
     let lab = Lab::open(&dir, &os_kernel, 0)?;
     say("OS package", &lab.site().describe());
     say("Provisioning", &format!("{} (this machine's loopback, seen by the guest)", lab.url()));
-    let options = BootOptions { timeout: TIMEOUT, echo: Echo::Stdout, ..lab.boot_options(kernel) };
+    let options = BootOptions {
+        // What /init says is to be seen, not the kernel's few hundred lines.
+        append: "quiet".to_owned(),
+        timeout: TIMEOUT,
+        echo: Echo::Stdout,
+        ..lab.boot_options(kernel)
+    };
     say(
         "Starting",
         &format!("the machine, {:.1} s after the command", started.elapsed().as_secs_f64()),
@@ -83,7 +89,8 @@ fn conclude(result: &BootResult) -> u8 {
             0
         }
         (Status::Booted, ended) => {
-            eprintln!("error: the OS was booted, but the machine ended by {ended:?}");
+            let ended = format!("{ended:?}").to_lowercase();
+            eprintln!("error: the OS was booted, but the machine ended by {ended}");
             1
         }
         _ => {

@@ -5,6 +5,7 @@
 
 pub mod accel;
 pub mod apt;
+pub mod bench;
 pub mod build;
 pub mod cache;
 pub mod check;

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let mut operator = env::args_os().skip(1).peekable();
     if operator.peek().is_some_and(|name| commands::is_operators(name)) {
         let program = Some("cargo xtask".into());
-        return ramstrap_cli::run(program.into_iter().chain(operator));
+        return ramstrap_cli::run_with_init(program.into_iter().chain(operator), &commands::init);
     }
     match commands::run(Xtask::parse()) {
         Ok(code) => code,

@@ -18,13 +18,16 @@ use nix::mount::mount;
 use crate::after::After;
 use crate::console::Console;
 
-/// Said first of all, so that whoever watches the console knows that the OS runs.
+/// Said first of all, so that whoever watches the console knows that the OS runs; followed by the
+/// seconds since the kernel's start.
 const UP: &str = "MINIMAL-OS-UP";
 
 fn main() -> ExitCode {
     let mut problems = mount_all();
     let mut console = Console::open();
-    console.line(UP);
+    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let uptime = uptime.split_ascii_whitespace().next().unwrap_or_default();
+    console.line(&format!("{UP} {uptime} s"));
     let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let after = After::from_cmdline(&cmdline);
     let handover = handover::read("/ramstrap");

@@ -83,7 +83,10 @@ fn boot_report(out: &mut Lines, report: &BootReport) {
     for timing in &report.stages {
         out.field(timing.stage.name(), &stage(timing));
     }
-    out.field("total", &format!("{} from /init to kexec", seconds(report.total_us)));
+    out.field(
+        "total",
+        &format!("{} from /init until this was handed over", seconds(report.total_us)),
+    );
 }
 
 fn os_package(out: &mut Lines, package: &PackageReport) {

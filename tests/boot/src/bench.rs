@@ -43,11 +43,11 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Makes everything that the cases share.
+    /// Makes everything that the cases share. Logs go below `output`.
     ///
     /// # Errors
     /// If a part of it cannot be made.
-    pub fn set_up(output: &Path, left_out: Vec<String>) -> Result<Self> {
+    pub fn set_up(output: &Path, table: Table) -> Result<Self> {
         let kernel = kernels::select(&kernels::Choice::default(), &["virtio-net-pci".to_owned()])?;
         let kernel_image = std::fs::read(&kernel.image)
             .with_context(|| format!("cannot read {}", kernel.image.display()))?;
@@ -59,7 +59,7 @@ impl Bench {
             minimal_initramfs,
             keys: Keys::generate()?,
             identities: Identities::generate()?,
-            table: Table::new(output.join("results.md"), left_out),
+            table,
             output: output.to_owned(),
         })
     }

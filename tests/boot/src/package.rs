@@ -100,8 +100,8 @@ impl Archive {
     }
 }
 
-/// Kernel command line of the OS.
-pub const CMDLINE: &str = "console=ttyS0 panic=-1";
+/// Kernel command line of the OS. A busy host's timer is no reason to give up.
+pub const CMDLINE: &str = "no_timer_check console=ttyS0 panic=-1";
 
 /// A manifest for [`Archive::zip`].
 #[must_use]

@@ -39,11 +39,9 @@ pub enum Tls {
     WrongName,
     /// Not at all: plain http.
     None,
-    /// Not at all, though its URL says https.
-    NotSpoken,
 }
 
-/// What servers prove themselves with, if they do.
+/// What servers prove themselves with, one for each of [`Tls`] but the last.
 #[derive(Debug)]
 pub struct Identities {
     root: Pki,
@@ -81,7 +79,7 @@ impl Identities {
             Tls::Foreign => Config::https(self.foreign.clone()),
             Tls::Expired => Config::https(self.expired.clone()),
             Tls::WrongName => Config::https(self.wrong_name.clone()),
-            Tls::None | Tls::NotSpoken => Config::http(),
+            Tls::None => Config::http(),
         }
     }
 }

@@ -11,6 +11,7 @@ use boot_tests::bench::Bench;
 use boot_tests::case::Case;
 use boot_tests::case::Tier;
 use boot_tests::cases;
+use boot_tests::results::Table;
 use libtest_mimic::Arguments;
 use libtest_mimic::Failed;
 use libtest_mimic::Trial;
@@ -34,7 +35,10 @@ fn main() -> ExitCode {
     }
 
     let output = xtask::build::target_dir().join("boot-tests");
-    let bench = match Bench::set_up(&output, left_out.clone()) {
+    // A run of a few cases must not replace the table of a whole one.
+    let whole = arguments.filter.is_none() && arguments.skip.is_empty();
+    let results = output.join(if whole { "results.md" } else { "results-partial.md" });
+    let bench = match Bench::set_up(&output, Table::new(&results, left_out.clone())) {
         Ok(bench) => Arc::new(bench),
         Err(error) => {
             eprintln!("error: the boot tests cannot be set up: {error:#}");
@@ -46,7 +50,7 @@ fn main() -> ExitCode {
     if !left_out.is_empty() {
         println!("left out, RAMSTRAP_TEST_ALL=1 runs them: {}", left_out.join(", "));
     }
-    println!("results: {}", output.join("results.md").display());
+    println!("results: {}", results.display());
     conclusion.exit_code()
 }
 

@@ -7,16 +7,20 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
+use anyhow::bail;
 use xtask::harness;
 use xtask::harness::BootOptions;
 use xtask::harness::BootResult;
 use xtask::harness::Echo;
+use xtask::harness::Ended;
 use xtask::harness::Nic;
 use xtask::harness::Status;
 use xtask::kernels;
 use xtask::kernels::Choice;
 use xtask::setup;
 
+/// Boot a machine in QEMU with a trust policy and a host configuration of yours
+///
 /// Builds a boot image from your trust policy and host configuration and boots it in QEMU, until
 /// the OS powers off, the machine reboots or the time is up. The console goes to standard output.
 /// For the guest, the loopback of this machine is 10.0.2.2.
@@ -78,12 +82,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<ExitCode> {
     let choice = Choice::from_args(args.kernel.as_deref(), args.modules.as_deref())?;
+    check_inputs(&args)?;
     setup::ensure(&setup::for_boot(args.efi))?;
     let kernel = kernels::select(&choice, &args.nic)?;
-    if !args.trust_policy.is_dir() {
-        let policy = args.trust_policy.display();
-        eprintln!("warning: {policy} is no directory: the boot image gets no trust policy");
-    }
     let options = BootOptions {
         host_config: args.host_config,
         memory_mib: args.memory,
@@ -97,7 +98,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
         ..BootOptions::new(kernel, args.trust_policy)
     };
     let result = harness::boot(&options)?;
-    eprintln!("\n{}", verdict(&result));
+    eprintln!("\n{}", verdict(&result, args.timeout));
     if let Some(file) = &args.json {
         let text = format!("{:#}\n", result.to_json());
         fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
@@ -105,20 +106,111 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::from(result.exit_code()))
 }
 
+/// Finds typing errors before anything is built: the machine would take minutes to say so.
+fn check_inputs(args: &Args) -> Result<()> {
+    let policy = &args.trust_policy;
+    if !policy.is_dir() {
+        let what = if policy.exists() { "is no directory" } else { "does not exist" };
+        bail!("--trust-policy: {} {what}", policy.display());
+    }
+    if !policy.join("trust_policy.json").exists() {
+        eprintln!(
+            "warning: there is no trust_policy.json in {}: the machine will boot nothing",
+            policy.display()
+        );
+    }
+    if let Some(file) = args.host_config.as_ref().filter(|file| !file.is_file()) {
+        let what = if file.exists() { "is no file" } else { "does not exist" };
+        bail!("--host-config: {} {what}", file.display());
+    }
+    Ok(())
+}
+
 /// One line on what came of it.
-fn verdict(result: &BootResult) -> String {
-    let failure = result.report.as_ref().and_then(|report| report.failure.as_ref());
+fn verdict(result: &BootResult, timeout: u64) -> String {
+    let report = result.report.as_ref();
+    let failure = report.and_then(|report| report.failure.as_ref());
     match (result.status, failure) {
-        (Status::Booted, _) => format!("booted; the machine ended by {:?}", result.ended),
+        (Status::Booted, _) => format!("booted; {}", end(result.ended, timeout)),
         (Status::Dryrun, _) => "dry run: everything went well, and nothing was booted".to_owned(),
         (Status::Refused, Some(failure)) => {
             format!("refused: {failure}\n  remedy: {}", failure.remedy)
         }
         (Status::Refused, None) => "refused, without a reason".to_owned(),
-        (Status::Neither, _) => format!(
-            "neither booted nor refused: the bootloader did not report, or no kernel spoke after it \
-             (the machine ended by {:?})",
-            result.ended
-        ),
+        (Status::Neither, _) => {
+            let last = match report {
+                Some(_) => "the bootloader started a kernel that never spoke",
+                None => "the bootloader came to no end",
+            };
+            format!("neither booted nor refused: {last}; {}", end(result.ended, timeout))
+        }
+    }
+}
+
+/// How the machine ended, with the word that `--json` has for it.
+fn end(ended: Ended, timeout: u64) -> String {
+    match ended {
+        Ended::Poweroff => "the machine switched itself off (poweroff)".to_owned(),
+        Ended::Reboot => "the machine reset itself (reboot)".to_owned(),
+        Ended::Panic => "a kernel panicked (panic)".to_owned(),
+        Ended::Timeout => {
+            format!("the time ({timeout} s) was up (timeout); --timeout gives it more")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+    use xtask::harness::BootResult;
+    use xtask::harness::Ended;
+    use xtask::harness::Status;
+
+    use super::Args;
+    use super::check_inputs;
+    use super::verdict;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn check(policy: &Path, more: &[&str]) -> Result<(), String> {
+        let policy = policy.to_str().unwrap();
+        let words = ["boot", "--trust-policy", policy];
+        let line = Line::try_parse_from(words.iter().chain(more)).unwrap();
+        check_inputs(&line.args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn inputs_that_are_missing_are_errors_and_an_empty_directory_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("host.json");
+        std::fs::write(&file, "{}").unwrap();
+        assert!(check(dir.path(), &[]).is_ok());
+        assert!(check(dir.path(), &["--host-config", file.to_str().unwrap()]).is_ok());
+        assert!(check(&dir.path().join("none"), &[]).unwrap_err().contains("does not exist"));
+        assert!(check(&file, &[]).unwrap_err().contains("is no directory"));
+        let missing = check(dir.path(), &["--host-config", "/none"]).unwrap_err();
+        assert_eq!(missing, "--host-config: /none does not exist");
+    }
+
+    #[test]
+    fn the_verdict_says_how_the_machine_ended() {
+        let result = |status, ended| BootResult {
+            status,
+            ended,
+            report: None,
+            serial: String::new(),
+            events: Vec::new(),
+            marks: Vec::new(),
+        };
+        let text = verdict(&result(Status::Neither, Ended::Timeout), 4);
+        assert!(text.contains("the time (4 s) was up") && text.contains("--timeout"), "{text}");
+        let text = verdict(&result(Status::Booted, Ended::Poweroff), 4);
+        assert_eq!(text, "booted; the machine switched itself off (poweroff)");
     }
 }

@@ -7,7 +7,9 @@ use anyhow::Result;
 use xtask::demo;
 use xtask::kernels::Choice;
 
-/// Shows the whole chain: makes throw-away keys and an OS package, serves it over HTTPS, boots a
+/// Show the whole chain with throw-away keys
+///
+/// Makes throw-away keys and an OS package, serves it over HTTPS, boots a
 /// machine that fetches, verifies and starts it, and draws the time line of the boot. What it makes
 /// is in target/demo.
 #[derive(Debug, clap::Args)]

@@ -8,6 +8,10 @@ use anyhow::Context;
 use anyhow::Result;
 use xtask::minimal;
 
+/// Write the minimal OS as an initramfs
+///
+/// It is what `cargo xtask demo` boots: one static executable that prints the boot report and
+/// powers off. `ramstrap ospkg create --initramfs FILE` makes an OS package of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Where to write the initramfs (cpio, zstd)

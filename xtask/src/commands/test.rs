@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use xtask::check;
 
+/// Check and test everything
+///
 /// Checks formatting and lints, runs the tests and boots machines in QEMU. What every change must
 /// pass; with --all, everything.
 #[derive(Debug, clap::Args)]

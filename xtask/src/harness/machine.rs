@@ -60,7 +60,9 @@ pub(super) fn nic_id(index: usize) -> String {
 /// The harness's own parameters, then those of the caller, which win; what stands behind `--` stays
 /// behind it.
 fn kernel_command_line(append: &str) -> String {
-    let own = "console=ttyS0 panic=-1 ramstrap.report=ttyS1";
+    // An emulated timer may be late on a busy host, which some kernels take for a broken one and
+    // panic.
+    let own = "no_timer_check console=ttyS0 panic=-1 ramstrap.report=ttyS1";
     format!("{own} {append}").trim_end().to_owned()
 }
 

@@ -48,7 +48,7 @@ pub struct TimedEvent {
 /// A moment that the harness saw from outside.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mark {
-    /// `kernel`, `init`, `kexec`, `os-kernel`, `os-up` or `end`.
+    /// `kernel`, `init`, `kexec` (`report` if nothing was booted), `os-kernel`, `os-up` or `end`.
     pub name: String,
     /// Since the start of QEMU.
     pub at: Duration,

@@ -51,7 +51,8 @@ pub(super) struct Watch {
     /// When the boot kernel said that it jumps, and the first output after it.
     jump_at: Option<Duration>,
     after_jump: Option<Duration>,
-    os_up_at: Option<Duration>,
+    /// When the minimal OS said that it runs, and for how long its kernel had been running then.
+    os_up: Option<(Duration, Option<Duration>)>,
     panic_at: Option<Duration>,
     shutdown: Option<(Shutdown, Duration)>,
 }
@@ -79,8 +80,10 @@ impl Watch {
         if line.contains("Linux version ") {
             self.kernels.push(at);
         }
-        if line.contains(OS_UP) {
-            self.os_up_at.get_or_insert(at);
+        if let Some((_, rest)) = line.split_once(OS_UP) {
+            let uptime = rest.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
+            let uptime = uptime.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            self.os_up.get_or_insert((at, uptime));
         }
         if line.contains("Kernel panic - not syncing") {
             self.panic_at.get_or_insert(at);
@@ -157,12 +160,35 @@ impl Watch {
     /// Only asked once `/init` has reported kexec. A reset proves nothing: a failed jump ends so.
     fn new_kernel_spoke(&self) -> bool {
         let switched_off = matches!(self.shutdown, Some((Shutdown::Poweroff, _)));
-        self.after_jump.is_some() || self.os_kernel_at().is_some() || switched_off
+        self.after_jump.is_some()
+            || self.os_kernel_at().is_some()
+            || self.os_up_at().is_some()
+            || switched_off
     }
 
+    /// With `quiet` the kernel of the OS does not introduce itself; then its uptime tells.
     fn os_kernel_at(&self) -> Option<Duration> {
         let end = self.end_at?;
-        self.kernels.iter().copied().find(|&at| at > end)
+        let spoke = self.kernels.iter().copied().find(|&at| at > end);
+        spoke.or_else(|| {
+            let (at, uptime) = self.os_up.filter(|&(at, _)| at > end)?;
+            Some(at.saturating_sub(uptime?).max(end))
+        })
+    }
+
+    /// Before the end mark it was no OS that `/init` has started.
+    fn os_up_at(&self) -> Option<Duration> {
+        let (at, _) = self.os_up?;
+        self.end_at.is_none_or(|end| at > end).then_some(at)
+    }
+
+    /// With `quiet` the boot kernel does not introduce itself; then the report's figure tells.
+    fn kernel_at(&self, init: Option<Duration>) -> Option<Duration> {
+        let spoke = self.kernels.first().copied();
+        spoke.filter(|&at| self.end_at.is_none_or(|end| at < end)).or_else(|| {
+            let running = Duration::from_micros(self.report.as_ref()?.kernel_us);
+            init?.checked_sub(running)
+        })
     }
 
     const fn ended(&self) -> Ended {
@@ -175,16 +201,15 @@ impl Watch {
     }
 
     fn marks(&self, end: Duration) -> Vec<Mark> {
-        let init = self.events.iter().find(|timed| matches!(timed.event, Event::Start { .. }));
+        let start = self.events.iter().find(|timed| matches!(timed.event, Event::Start { .. }));
+        let init = start.map(|timed| timed.at);
         let kexec = matches!(&self.report, Some(report) if report.outcome == Outcome::Kexec);
-        let first_kernel =
-            self.kernels.first().copied().filter(|&at| self.end_at.is_none_or(|end| at < end));
         let marks = [
-            ("kernel", first_kernel),
-            ("init", init.map(|timed| timed.at)),
+            ("kernel", self.kernel_at(init)),
+            ("init", init),
             (if kexec { "kexec" } else { "report" }, self.end_at),
             ("os-kernel", self.os_kernel_at()),
-            ("os-up", self.os_up_at),
+            ("os-up", self.os_up_at()),
             ("end", Some(self.shutdown.map_or(end, |(_, at)| at))),
         ];
         let mut marks: Vec<Mark> = marks

@@ -2,6 +2,7 @@
 //! signers have signed. Kept between runs while nothing that goes in has changed.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use ramstrap_cli::keys::KeyFormat;
 use ramstrap_cli::keys::PrivateKey;
 use ramstrap_cli::package;
 use ramstrap_cli::package::Contents;
+use ramstrap_cli::package::InDoubt;
 use ramstrap_cli::package::Names;
 use serde::Deserialize;
 use serde_json::json;
@@ -164,12 +166,19 @@ fn make(dir: &Path, kernel: &Kernel, recipe: &Recipe, length: u64) -> Result<()>
         label: Some(recipe.label.clone()),
         url: format!("{NAME}.zip"),
         any_kernel: false,
+        replace: false,
     };
     let names = names(dir);
+    // New keys sign it, so signatures of former ones must not stay.
+    if let Err(error) = fs::remove_file(&names.descriptor)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(error).context("cannot remove the former descriptor");
+    }
     package::create(&contents, &names)?;
     for (index, (key, certificate)) in make_keys(&keys)?.into_iter().enumerate() {
         if index < THRESHOLD {
-            package::sign(&names, &key, &certificate)?;
+            package::sign(&names, &key, &certificate, InDoubt::Refuse)?;
         }
     }
     Ok(())

@@ -127,9 +127,6 @@ pub(super) fn cases() -> Vec<Case> {
             ensure!((2..=20).contains(&asked), "asked {asked} times in 20 s");
             Ok(())
         }),
-        Case::refused("server_speaks_no_tls", Code::TlsFailed, |bench| {
-            one(bench, |mirror| mirror.tls(Tls::NotSpoken))
-        }),
         Case::refused("tls_foreign_ca", Code::TlsUntrusted, |bench| {
             one(bench, |mirror| mirror.tls(Tls::Foreign))
         }),

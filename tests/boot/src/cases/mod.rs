@@ -25,9 +25,10 @@ mod tests {
     use crate::case::Expected;
 
     /// Codes that no boot here can bring about, and where they are tested.
-    const WITHOUT_A_BOOT: [(Code, &str); 11] = [
+    const WITHOUT_A_BOOT: [(Code, &str); 12] = [
         (Code::AddressSetup, "netup: the kernel takes every address that hostcfg lets through"),
-        (Code::NetworkUnsupported, "netup: bonds of the plan"),
+        (Code::NetworkUnsupported, "no setting of this version leads to it"),
+        (Code::TlsFailed, "fetch: mirrors::tls"),
         (Code::MemberTooLarge, "ospkg: 2 GiB are too much for a guest here"),
         (Code::MemoryFile, "kexec-rs"),
         (Code::KexecForbidden, "kexec-rs: wants a kernel without kexec_file_load"),

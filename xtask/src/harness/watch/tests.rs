@@ -91,6 +91,22 @@ fn a_silent_os_is_booted_if_it_switches_off() {
 }
 
 #[test]
+fn a_quiet_kernel_is_known_by_its_uptime() {
+    let up = Console("MINIMAL-OS-UP 0.75 s\r\n");
+    let result = watch([Start, End(Outcome::Kexec), up, Reset]);
+    assert_eq!((result.status, result.ended), (Status::Booted, Ended::Reboot));
+    assert_eq!(result.mark("os-kernel"), Some(Duration::from_millis(2250)));
+    assert_eq!(result.mark("kernel"), Some(Duration::from_secs(1)));
+}
+
+#[test]
+fn an_os_that_init_has_not_started_does_not_count() {
+    let up = Console("MINIMAL-OS-UP 0.75 s\r\n");
+    let steps = [Start, up, End(Outcome::Kexec), Reset];
+    assert_eq!(verdict(steps), (Status::Neither, Ended::Reboot, 4));
+}
+
+#[test]
 fn a_jump_into_nothing_is_not_a_boot() {
     let steps = [KERNEL, Start, End(Outcome::Kexec), JUMP, Reset];
     assert_eq!(verdict(steps), (Status::Neither, Ended::Reboot, 4));

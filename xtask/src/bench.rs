@@ -1,0 +1,171 @@
+//! `cargo xtask bench`: size, time, memory and throughput, each beside its aim and beside what the
+//! peer needs for the same.
+//!
+//! Nothing here passes or fails. Figures that a busy host would spoil are avoided: time is counted
+//! in instructions, and throughput is a ratio of runs that alternate.
+
+mod aim;
+mod fit;
+mod memory;
+mod peer;
+mod size;
+mod table;
+mod throughput;
+mod time;
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Context;
+use anyhow::Result;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::build;
+use crate::kernels;
+use crate::kernels::Choice;
+use crate::kernels::Flavour;
+use crate::kernels::Kernel;
+use crate::lab::Lab;
+use crate::setup;
+
+/// Version of the JSON's format. Readers ignore keys that they do not know.
+const VERSION: u32 = 1;
+
+/// What packages are measured in.
+const MEGABYTE: u64 = 1_000_000;
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Part {
+    /// Bytes of `/init` and of the initramfs.
+    Size,
+    /// Virtual time of the guest from `/init` to kexec.
+    Time,
+    /// The smallest memory that boots a package.
+    Memory,
+    /// Download and hash against `curl | sha256sum`.
+    Throughput,
+}
+
+impl Part {
+    /// All of them, in the order in which they are measured.
+    pub const ALL: [Self; 4] = [Self::Size, Self::Time, Self::Memory, Self::Throughput];
+
+    /// Lower-case name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Time => "time",
+            Self::Memory => "memory",
+            Self::Throughput => "throughput",
+        }
+    }
+}
+
+/// Where the results go unless told otherwise: `target/bench/bench.json`.
+#[must_use]
+pub fn default_file() -> PathBuf {
+    dir().join("bench.json")
+}
+
+/// Measures, prints tables (Markdown) and writes JSON. Parts are written as they come, so that
+/// nothing is lost if a later one fails.
+///
+/// # Errors
+///
+/// A tool is missing, something does not build, or a machine that must boot does not.
+pub fn run(parts: &[Part], file: &Path) -> Result<()> {
+    let started = Instant::now();
+    setup::ensure(&setup::for_bench())?;
+    let kernel = kernels::select(&Choice::Distribution(Flavour::Cloud), &[])?;
+    let mut results = header(&kernel);
+    println!(
+        "ramstrap {} ({}), {}, kernel {}",
+        env!("CARGO_PKG_VERSION"),
+        revision(),
+        today(),
+        kernel.release
+    );
+    let mut parts = parts.to_vec();
+    parts.sort_unstable();
+    parts.dedup();
+    for part in parts {
+        let (text, json) = match part {
+            Part::Size => size::measure(&kernel)?,
+            Part::Time => time::measure(&kernel)?,
+            Part::Memory => memory::measure(&kernel)?,
+            Part::Throughput => throughput::measure()?,
+        };
+        println!("\n## {}\n\n{}", part.name(), text.trim_end());
+        results.insert(part.name().to_owned(), json);
+        write(file, &results)?;
+    }
+    eprintln!("\nWritten: {} ({:.0} s)", file.display(), started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn header(kernel: &Kernel) -> Map<String, Value> {
+    let mut header = Map::new();
+    for (key, value) in [
+        ("version", json!(VERSION)),
+        ("ramstrap", json!(env!("CARGO_PKG_VERSION"))),
+        ("revision", json!(revision())),
+        ("date", json!(today())),
+        ("kernel", json!(kernel.release)),
+        ("qemu", json!(first_line(setup::command("qemu-system-x86_64").arg("--version")))),
+    ] {
+        header.insert(key.to_owned(), value);
+    }
+    header
+}
+
+fn write(file: &Path, results: &Map<String, Value>) -> Result<()> {
+    if let Some(parent) = file.parent() {
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot create {}", parent.display()))?;
+    }
+    let text = serde_json::to_string_pretty(results)?;
+    fs::write(file, format!("{text}\n")).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Where packages and results are kept.
+fn dir() -> PathBuf {
+    build::target_dir().join("bench")
+}
+
+/// A lab whose package has this many MB, or the smallest that there is if that is more. It is kept
+/// between runs.
+fn lab(kernel: &Kernel, megabytes: u64) -> Result<Lab> {
+    let name = format!("package-{megabytes}");
+    Lab::open(&dir().join(name), kernel, megabytes * MEGABYTE)
+}
+
+/// Length of a lab's package in MB.
+#[expect(clippy::cast_precision_loss, reason = "megabytes")]
+fn megabytes(lab: &Lab) -> f64 {
+    lab.site().archive_length() as f64 / MEGABYTE as f64
+}
+
+/// What is measured, as git names it; `unknown` outside of a checkout.
+fn revision() -> String {
+    let mut git = Command::new("git");
+    first_line(git.current_dir(build::root()).args(["describe", "--always", "--dirty"]))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn today() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
+}
+
+/// First line of a command's output; `None` if it failed.
+fn first_line(command: &mut Command) -> Option<String> {
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    let text = String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned();
+    Some(text).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,49 @@
+//! `cargo xtask bench`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use xtask::bench;
+
+/// Measure sizes, virtual time, memory and throughput
+///
+/// Prints tables in Markdown, each figure beside its aim and its reference. Takes about a quarter of an hour. docs/benchmarks.md explains them.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Measure only these, separated by commas
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<Part>,
+
+    /// Write the figures to this file in place of target/bench/bench.json
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// [`bench::Part`] on the command line.
+#[derive(Clone, Copy, Debug)]
+struct Part(bench::Part);
+
+impl ValueEnum for Part {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: [Part; bench::Part::ALL.len()] = {
+            let [a, b, c, d] = bench::Part::ALL;
+            [Part(a), Part(b), Part(c), Part(d)]
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()))
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let parts: Vec<bench::Part> = args.only.iter().map(|part| part.0).collect();
+    let parts = if parts.is_empty() { &bench::Part::ALL[..] } else { &parts };
+    let file = args.json.clone().unwrap_or_else(bench::default_file);
+    bench::run(parts, &file)?;
+    Ok(ExitCode::SUCCESS)
+}
