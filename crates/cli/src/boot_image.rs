@@ -152,9 +152,13 @@ impl Config {
         for entry in std::fs::read_dir(directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with('.') && entry.path().is_file() {
-                found.insert(name, files::read(&entry.path())?);
+            if name.starts_with('.') {
+                continue;
             }
+            // What is no file has no content, but its name may ask for something (Sigsum, age).
+            let is_file = entry.path().is_file();
+            let content = if is_file { files::read(&entry.path())? } else { Vec::new() };
+            found.insert(name, content);
         }
         Ok(found)
     }

@@ -96,6 +96,11 @@ impl Names {
     /// # Errors
     /// If it is missing or cannot be read.
     pub fn open_archive(&self) -> Result<File> {
+        // Asked before it is opened: a pipe would keep us waiting, a device never ends.
+        if std::fs::metadata(&self.archive).is_ok_and(|archive| !archive.is_file()) {
+            return Err(Error::new(format!("{} is not a regular file", self.archive.display()))
+                .remedy("the archive must be the NAME.zip file that was made with NAME.json"));
+        }
         File::open(&self.archive).map_err(|error| {
             Error::io("read", &self.archive, &error).remedy(format!(
                 "the archive of {} must be beside it under this name",

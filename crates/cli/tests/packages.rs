@@ -99,6 +99,8 @@ fn what_was_changed_after_signing_is_refused() {
     lab.refused(VERIFY, "error[E0405]");
     std::fs::remove_file(lab.path("os.zip")).unwrap();
     lab.refused(VERIFY, "cannot read os.zip: no such file");
+    std::os::unix::fs::symlink("/dev/zero", lab.path("os.zip")).unwrap();
+    lab.refused(VERIFY, "os.zip is not a regular file");
 }
 
 #[test]
