@@ -113,10 +113,9 @@ fn static_binary(package: &str, binary: &str, label: &str) -> Result<PathBuf> {
     command
         .args(["build", "--locked", "--package", package, "--bin", binary])
         .args(["--profile", PROFILE, "--target", TARGET])
-        // Flags for this target only: RUSTFLAGS would reach further, and would win over them.
-        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        // Because the target is named, these reach neither build scripts nor macros.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags().join("\x1f"))
+        .env_remove("RUSTFLAGS");
     progress::run(label, &mut command).with_context(|| format!("cannot build {package}"))?;
     let path = target_dir().join(TARGET).join(PROFILE).join(binary);
     if !path.is_file() {
@@ -137,4 +136,18 @@ mod tests {
         assert!(is("CARGO_MANIFEST_DIR") && is("CARGO_PKG_NAME") && is("OUT_DIR"));
         assert!(!is("CARGO_TARGET_DIR") && !is("CARGO_HOME") && !is("CARGO_BUILD_JOBS"));
     }
+}
+
+/// Compiler flags of what runs in guests: static, and the same bytes whoever builds it, because
+/// panic messages name source files.
+fn flags() -> Vec<String> {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
+    if let Some(home) = cargo_home {
+        flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    }
+    flags.push(format!("--remap-path-prefix={}=ramstrap", root().display()));
+    flags
 }

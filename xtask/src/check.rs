@@ -40,6 +40,8 @@ struct Line {
 /// The tests could not be started: a tool is missing and cannot be installed.
 pub fn run(all: bool) -> Result<bool> {
     let started = Instant::now();
+    // Before anything else: a test whose tool is missing is left out.
+    setup::ensure(&setup::for_tests())?;
     let mut lines = vec![timed("formatting", cargo(&["fmt", "--all", "--check"]))?];
     lines.push(timed(
         "clippy",
@@ -71,7 +73,6 @@ pub fn run(all: bool) -> Result<bool> {
 
 /// What the boot tests need is made here, with progress, and not in the first of them.
 fn prepare_boot_tests() -> Result<()> {
-    setup::ensure(&setup::for_tests())?;
     let kernel = kernels::select(&Choice::Fitting, &["virtio-net-pci".to_owned()])?;
     build::init()?;
     build::minimal_os()?;

@@ -45,6 +45,27 @@ const DNSMASQ: Tool = Tool {
     ubuntu: "dnsmasq-base",
 };
 
+const OPENSSL: Tool = Tool {
+    probe: "openssl",
+    why: "a second opinion on keys and certificates",
+    debian: "openssl",
+    ubuntu: "openssl",
+};
+
+const XZ: Tool = Tool {
+    probe: "xz",
+    why: "compressed kernel modules in tests",
+    debian: "xz-utils",
+    ubuntu: "xz-utils",
+};
+
+const CPIO: Tool = Tool {
+    probe: "cpio",
+    why: "a second opinion on the hand-over's format",
+    debian: "cpio",
+    ubuntu: "cpio",
+};
+
 const IP: Tool = Tool {
     probe: "ip",
     why: "sets up links for the network tests",
@@ -79,8 +100,8 @@ pub fn for_boot(efi: bool) -> Vec<Tool> {
 /// What the tests need.
 #[must_use]
 pub fn for_tests() -> Vec<Tool> {
-    let mut tools = for_boot(false);
-    tools.extend([DNSMASQ, IP]);
+    let mut tools = for_boot(true);
+    tools.extend([DNSMASQ, IP, OPENSSL, XZ, CPIO]);
     tools
 }
 

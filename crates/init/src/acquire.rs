@@ -67,7 +67,10 @@ pub(crate) async fn package(
         let tried = over_link(inputs, &mut connected, &ledger);
         match tokio::time::timeout_at(deadline, tried).await {
             Ok(Ok(package)) => return Ok((connected, package)),
-            Ok(Err(failure)) if failure.class != Class::Transient => return Err(failure),
+            // A rogue or stale network must not keep the machine from those beside it.
+            Ok(Err(failure)) if failure.class != Class::Transient && connected.nics.len() < 2 => {
+                return Err(failure);
+            }
             Ok(Err(failure)) => {
                 warn!("looking at all interfaces again: {}", journal::headline(&failure));
             }
@@ -93,6 +96,10 @@ async fn connect(
     let result = loop {
         match tokio::time::timeout(SIGN_OF_LIFE, &mut connect).await {
             Ok(result) => break result,
+            Err(_) if Instant::now() > deadline + SIGN_OF_LIFE => {
+                let detail = "setting up the network did not come to its end";
+                return Err(Failure::new(Code::DeadlineReached, detail));
+            }
             Err(_) => still_trying(ledger, deadline),
         }
     };

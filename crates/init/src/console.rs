@@ -25,8 +25,11 @@ use report::channel::Event;
 
 use crate::cmdline::KernelSettings;
 
-/// How long one line may wait for a terminal to take it.
+/// How long a write may wait for a terminal that takes nothing at all.
 const WRITE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long one write may take in all: 60 kB at 115,200 baud.
+const WRITE_TIME: Duration = Duration::from_secs(5);
 
 /// How long the last lines may take to leave the machine before it jumps or reboots.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
@@ -65,12 +68,14 @@ fn open_terminal(name: &str) -> Option<File> {
 /// can steer an operator's terminal.
 pub(crate) fn line(text: &str) {
     let Some(console) = CONSOLE.get() else { return };
-    let mut clean: String =
-        text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();
-    clean.push('\n');
+    let clean = printable(text) + "\n";
     for terminal in &console.terminals {
         write_patiently(terminal, clean.as_bytes());
     }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Tells the harness; without a report channel, nobody.
@@ -101,13 +106,17 @@ pub(crate) fn drain() {
 
 fn write_patiently(mut file: &File, mut bytes: &[u8]) {
     let started = Instant::now();
-    while !bytes.is_empty() {
+    let mut progress = started;
+    while !bytes.is_empty() && started.elapsed() < WRITE_TIME {
         match file.write(bytes) {
             Ok(0) => return,
-            Ok(written) => bytes = &bytes[written..],
+            Ok(written) => {
+                bytes = bytes.get(written..).unwrap_or_default();
+                progress = Instant::now();
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let left = WRITE_PATIENCE.saturating_sub(started.elapsed());
+                let left = WRITE_PATIENCE.saturating_sub(progress.elapsed());
                 if left.is_zero() {
                     return;
                 }
@@ -119,5 +128,17 @@ fn write_patiently(mut file: &File, mut bytes: &[u8]) {
             }
             Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn nobody_steers_an_operators_terminal() {
+        let name = "CN=\u{1b}[2Jalice\r\u{7}\u{9b}31m";
+        assert_eq!(printable(name), "CN=\u{fffd}[2Jalice\u{fffd}\u{fffd}\u{fffd}31m");
+        assert_eq!(printable("two\nlines of text"), "two\nlines of text");
     }
 }

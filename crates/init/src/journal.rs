@@ -127,6 +127,14 @@ pub(crate) fn headline(failure: &Failure) -> String {
 }
 
 /// Notes what came of one try at a mirror.
+///
+/// Of a boot that tries for hours, the first and the last tries are kept.
 pub(crate) fn mirror(entry: MirrorReport) {
-    update(|report| report.mirrors.push(entry));
+    const MOST: usize = 48;
+    update(|report| {
+        if report.mirrors.len() >= MOST {
+            report.mirrors.remove(MOST / 2);
+        }
+        report.mirrors.push(entry);
+    });
 }

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
+use std::time::Duration;
 
 use kexec_rs::KexecError;
 use netup::Connected;
@@ -26,6 +27,9 @@ use crate::handover::HandOver;
 use crate::journal;
 use crate::memory;
 use crate::mirror::Verified;
+
+/// How long the NIC may take to go down before the jump.
+const QUIESCE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Bytes of the kernel that its header is in.
 const HEADER_LEN: usize = 4096;
@@ -52,7 +56,13 @@ pub(crate) async fn into(
     if dry_run {
         finish::dry_run();
     }
-    netup::quiesce(&connected.link.interface).await;
+    let quiescing = netup::quiesce(&connected.link.interface);
+    if tokio::time::timeout(QUIESCE_PATIENCE, quiescing).await.is_err() {
+        warn!(
+            "{} does not go down; starting the new kernel all the same",
+            connected.link.interface
+        );
+    }
     if let Some(report) = journal::snapshot(Outcome::Kexec) {
         console::line(&announcement(&report));
         console::event(&Event::End { report });

@@ -40,6 +40,7 @@ fn main() {
         std::process::exit(2);
     }
     let mounted = system::mount_all();
+    system::restart_after_kernel_panic();
     let settings = KernelSettings::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
     console::Console::open(&settings);
     let delay = settings.reboot_delay;
@@ -86,7 +87,6 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
 }
 
 /// What the machine knows before it asks the network.
-#[derive(Debug)]
 struct Inputs {
     policy: sources::Policy,
     host: sources::Host,

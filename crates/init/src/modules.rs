@@ -11,6 +11,9 @@ use std::fs;
 use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::kmod::ModuleInitFlags;
@@ -22,6 +25,9 @@ use crate::glob;
 
 /// Bus drivers make devices, whose drivers make devices: more rounds than any machine has layers.
 const MAX_ROUNDS: usize = 8;
+
+/// How long to wait for the first network interface, with the module files still there.
+const DEVICE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Modules to load whatever the hardware says, one name a line.
 const ALWAYS: &str = "/etc/ramstrap/modules";
@@ -39,17 +45,12 @@ pub(crate) fn load_all() {
             modules.load(name);
         }
     }
-    let mut seen = BTreeSet::new();
-    for _ in 0..MAX_ROUNDS {
-        let present = device_aliases();
-        let before = modules.loaded.len();
-        for alias in present.difference(&seen) {
-            modules.load_for(alias);
-        }
-        if modules.loaded.len() == before {
-            break;
-        }
-        seen = present;
+    let started = Instant::now();
+    modules.load_for_devices();
+    // Some buses take their time to find what is on them.
+    while !has_interface() && started.elapsed() < DEVICE_PATIENCE {
+        thread::sleep(Duration::from_millis(100));
+        modules.load_for_devices();
     }
     if !modules.loaded.is_empty() {
         let names: Vec<&str> = modules.loaded.iter().map(String::as_str).collect();
@@ -89,6 +90,19 @@ impl Modules {
             loaded: BTreeSet::new(),
             failed: BTreeSet::new(),
         })
+    }
+
+    /// Loads what the devices that are there ask for, and what the devices ask for that then appear.
+    fn load_for_devices(&mut self) {
+        for _ in 0..MAX_ROUNDS {
+            let before = self.loaded.len();
+            for alias in device_aliases() {
+                self.load_for(&alias);
+            }
+            if self.loaded.len() == before {
+                return;
+            }
+        }
     }
 
     /// Loads every module that drives a device with this alias.
@@ -175,6 +189,11 @@ fn device_aliases() -> BTreeSet<String> {
         .map(|alias| alias.trim().to_owned())
         .filter(|alias| !alias.is_empty())
         .collect()
+}
+
+/// Whether there is a network interface beside the loopback.
+fn has_interface() -> bool {
+    entries(Path::new("/sys/class/net")).iter().any(|interface| !interface.ends_with("lo"))
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {

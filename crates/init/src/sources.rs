@@ -79,7 +79,6 @@ pub(crate) fn trust_policy() -> Result<Policy, Failure> {
 }
 
 /// The host configuration, where it came from, and its raw form, which is handed to the OS.
-#[derive(Debug)]
 pub(crate) struct Host {
     /// What it says.
     pub(crate) config: HostConfig,

@@ -65,6 +65,18 @@ pub(crate) fn mount_all() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Sees to it that a kernel panic restarts the machine even where the command line has no `panic=`:
+/// the kernel's own default is to halt for ever. Covers what no hook of ours can see, such as the
+/// kernel running out of memory.
+pub(crate) fn restart_after_kernel_panic() {
+    const SETTING: &str = "/proc/sys/kernel/panic";
+    const SECONDS: &str = "30";
+    if fs::read_to_string(SETTING).is_ok_and(|value| value.trim() == "0") {
+        // Where that is not allowed, nothing else can be done about it.
+        let _ = fs::write(SETTING, SECONDS);
+    }
+}
+
 /// Makes EFI variables visible on machines that have them; after the modules are loaded.
 pub(crate) fn mount_efi_variables() {
     const EFIVARS: &str = "/sys/firmware/efi/efivars";
