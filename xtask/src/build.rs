@@ -124,20 +124,6 @@ fn static_binary(package: &str, binary: &str, label: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-#[cfg(test)]
-mod tests {
-    use std::ffi::OsStr;
-
-    use super::is_about_this_package;
-
-    #[test]
-    fn settings_are_passed_on() {
-        let is = |name| is_about_this_package(OsStr::new(name));
-        assert!(is("CARGO_MANIFEST_DIR") && is("CARGO_PKG_NAME") && is("OUT_DIR"));
-        assert!(!is("CARGO_TARGET_DIR") && !is("CARGO_HOME") && !is("CARGO_BUILD_JOBS"));
-    }
-}
-
 /// Compiler flags of what runs in guests: static, and the same bytes whoever builds it, because
 /// panic messages name source files.
 fn flags() -> Vec<String> {
@@ -150,4 +136,18 @@ fn flags() -> Vec<String> {
     }
     flags.push(format!("--remap-path-prefix={}=ramstrap", root().display()));
     flags
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::is_about_this_package;
+
+    #[test]
+    fn settings_are_passed_on() {
+        let is = |name| is_about_this_package(OsStr::new(name));
+        assert!(is("CARGO_MANIFEST_DIR") && is("CARGO_PKG_NAME") && is("OUT_DIR"));
+        assert!(!is("CARGO_TARGET_DIR") && !is("CARGO_HOME") && !is("CARGO_BUILD_JOBS"));
+    }
 }

@@ -123,12 +123,25 @@ fn wrong_usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
     }
     if args.iter().any(|arg| arg == "--json") {
         // clap's own words are on stderr already.
-        let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        let first = first.strip_prefix("error: ").unwrap_or(first);
-        Output::new(true).failed(&Error::usage(first));
+        Output::new(true).failed(&usage_error(&error.to_string()));
     }
     ExitCode::from(2)
+}
+
+/// What clap says in several lines: the first is the message; those up to the usage line name
+/// missing arguments, possible values and what was probably meant.
+fn usage_error(text: &str) -> Error {
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    lines
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let list = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            list.filter(|list| list.contains(": ")).unwrap_or(line)
+        })
+        .fold(Error::usage(first.trim_end_matches(':')), Error::detail)
 }
 
 /// A sentence about a number of things: `1 key`, `3 keys`.

@@ -69,7 +69,15 @@ fn a_host_configuration_is_judged_and_explained() {
     lab.refused("host-config check h.json", "error[E0112]");
     lab.refused("host-config check none", "cannot read none");
     assert_eq!(lab.run("host-config check").status, 2);
+    // Enough for a package in the initramfs, but not for the network.
+    lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "os.json"}"#);
+    let refused = "a machine that boots from the network refuses this: E0114 the host";
+    let ran = lab.ok("host-config check h.json");
+    assert_eq!(ran.stderr.matches(refused).count(), 1, "{}", ran.stderr);
+    let warnings = &json(&lab.ok("host-config check h.json --json"))["warnings"];
+    assert!(warnings.to_string().contains(refused), "{warnings}");
     let help = lab.ok("host-config check --help").stdout;
+    assert!(help.contains("E0114") && !help.contains("exactly"), "{help}");
     assert!(help.contains("STHostConfig-") && help.contains(r"printf '\7\0\0\0'"), "{help}");
 }
 
@@ -102,6 +110,32 @@ fn every_command_has_help_with_examples() {
         assert!(!help.contains("allow-invalid"), "{words}");
     }
     assert!(lab.ok("--version").stdout.starts_with("ramstrap "));
+}
+
+#[test]
+fn wrong_usage_is_told_in_full_to_scripts() {
+    let lab = Lab::new();
+    let told = |words: &str| {
+        let ran = lab.run(&format!("{words} --json"));
+        assert_eq!(ran.status, 2, "{words}");
+        let error = json(&ran);
+        assert_eq!(error["ok"], false);
+        (error["error"].as_str().unwrap().to_owned(), error["details"].clone())
+    };
+    let (error, details) = told("keygen certificate");
+    assert_eq!(error, "the following required arguments were not provided");
+    assert_eq!(details, serde_json::json!(["--root-cert <FILE>", "--root-key <FILE>"]));
+    let (error, details) = told("completions tcsh");
+    assert_eq!(error, "invalid value 'tcsh' for '<SHELL>'");
+    assert_eq!(details[0], "possible values: bash, elvish, fish, powershell, zsh");
+    let (_, details) = told("ospkg verify");
+    let either = "<--trust-policy <DIR>|--signing-root <FILE>>";
+    assert_eq!(details, serde_json::json!([either, "<NAME.json>"]));
+    let (_, details) = told("keygen");
+    assert!(details.to_string().contains("certificate"), "{details}");
+    let (error, details) = told("ospkg create --nope");
+    assert_eq!(error, "unexpected argument '--nope' found");
+    assert!(details.is_null(), "{details}");
 }
 
 #[test]

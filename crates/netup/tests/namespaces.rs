@@ -1,6 +1,6 @@
 //! The real thing against the kernel and a real DHCP server, in network namespaces.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, too, fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "support of tests, too, fail by panicking")]
 
 mod support;
 

@@ -1,5 +1,7 @@
 //! `cargo xtask boot`.
 
+mod inputs;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
-use anyhow::bail;
 use xtask::harness;
 use xtask::harness::BootOptions;
 use xtask::harness::BootResult;
@@ -63,8 +64,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     qemu_arg: Vec<String>,
 
-    /// Date that the machine's clock starts with, in UTC: 2001-01-01 or 2001-01-01T12:00:00
-    #[arg(long, value_name = "DATE")]
+    /// What the machine's clock starts with: a date in UTC, 2001-01-01 or 2001-01-01T12:00:00, or
+    /// the time of now, utc or localtime
+    #[arg(long, value_name = "DATE", value_parser = inputs::rtc)]
     rtc: Option<String>,
 
     /// End the machine after this time
@@ -82,8 +84,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<ExitCode> {
     let choice = Choice::from_args(args.kernel.as_deref(), args.modules.as_deref())?;
-    check_inputs(&args)?;
+    inputs::check(&args)?;
     setup::ensure(&setup::for_boot(args.efi))?;
+    if let Err(reason) = inputs::check_nics(&args.nic) {
+        eprintln!("error: {reason}");
+        return Ok(ExitCode::from(2));
+    }
     let kernel = kernels::select(&choice, &args.nic)?;
     let options = BootOptions {
         host_config: args.host_config,
@@ -104,26 +110,6 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
         fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(ExitCode::from(result.exit_code()))
-}
-
-/// Finds typing errors before anything is built: the machine would take minutes to say so.
-fn check_inputs(args: &Args) -> Result<()> {
-    let policy = &args.trust_policy;
-    if !policy.is_dir() {
-        let what = if policy.exists() { "is no directory" } else { "does not exist" };
-        bail!("--trust-policy: {} {what}", policy.display());
-    }
-    if !policy.join("trust_policy.json").exists() {
-        eprintln!(
-            "warning: there is no trust_policy.json in {}: the machine will boot nothing",
-            policy.display()
-        );
-    }
-    if let Some(file) = args.host_config.as_ref().filter(|file| !file.is_file()) {
-        let what = if file.exists() { "is no file" } else { "does not exist" };
-        bail!("--host-config: {} {what}", file.display());
-    }
-    Ok(())
 }
 
 /// One line on what came of it.
@@ -161,42 +147,11 @@ fn end(ended: Ended, timeout: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use clap::Parser;
     use xtask::harness::BootResult;
     use xtask::harness::Ended;
     use xtask::harness::Status;
 
-    use super::Args;
-    use super::check_inputs;
     use super::verdict;
-
-    #[derive(Debug, Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
-
-    fn check(policy: &Path, more: &[&str]) -> Result<(), String> {
-        let policy = policy.to_str().unwrap();
-        let words = ["boot", "--trust-policy", policy];
-        let line = Line::try_parse_from(words.iter().chain(more)).unwrap();
-        check_inputs(&line.args).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn inputs_that_are_missing_are_errors_and_an_empty_directory_is_none() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("host.json");
-        std::fs::write(&file, "{}").unwrap();
-        assert!(check(dir.path(), &[]).is_ok());
-        assert!(check(dir.path(), &["--host-config", file.to_str().unwrap()]).is_ok());
-        assert!(check(&dir.path().join("none"), &[]).unwrap_err().contains("does not exist"));
-        assert!(check(&file, &[]).unwrap_err().contains("is no directory"));
-        let missing = check(dir.path(), &["--host-config", "/none"]).unwrap_err();
-        assert_eq!(missing, "--host-config: /none does not exist");
-    }
 
     #[test]
     fn the_verdict_says_how_the_machine_ended() {

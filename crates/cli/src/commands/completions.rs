@@ -17,8 +17,10 @@ const EXAMPLES: &str = "\
 Examples:
   ramstrap completions bash > ~/.local/share/bash-completion/completions/ramstrap";
 
-// The same shape as the other subcommands', though nothing can go wrong here.
-#[allow(clippy::unnecessary_wraps)]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the same shape as the other subcommands', though nothing can go wrong here"
+)]
 pub(super) fn run(args: &Args) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::command(), "ramstrap", &mut script);

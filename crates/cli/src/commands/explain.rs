@@ -28,8 +28,10 @@ fn codes() -> impl TypedValueParser<Value = Code> {
         .try_map(|text| Code::from_id(&text.to_uppercase()).ok_or("there is no such code"))
 }
 
-// The same shape as the other subcommands', though nothing can go wrong here.
-#[allow(clippy::unnecessary_wraps)]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the same shape as the other subcommands', though nothing can go wrong here"
+)]
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     match args.code {
         Some(code) => {

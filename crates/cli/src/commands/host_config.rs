@@ -6,6 +6,7 @@ use clap::Subcommand;
 use hostcfg::Addressing;
 use hostcfg::HostConfig;
 use hostcfg::InterfaceSelector;
+use report::Coded;
 use serde_json::Value;
 use serde_json::json;
 
@@ -40,8 +41,11 @@ enum What {
     Check(Check),
 }
 
-/// Judge a host configuration exactly as a machine will. The normal form goes to stdout, with
-/// passwords replaced by `***`.
+/// Judge a host configuration. The normal form goes to stdout, with passwords replaced by `***`.
+///
+/// What a machine refuses is refused here, but for one thing: `ospkg_pointer` may be without a
+/// usable URL, as an OS package in the initramfs needs none. A warning says so then, because a
+/// machine that boots from the network refuses it, and so does `boot-image build` (E0114).
 #[derive(Debug, clap::Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 struct Check {
@@ -56,6 +60,13 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         .map_err(|error| Error::coded(&error).on(file.display()).in_check())?;
     for warning in &config.warnings {
         output.warning(warning);
+    }
+    if let Err(error) = config.provisioning_urls() {
+        let code = error.code();
+        output.warning(format!(
+            "a machine that boots from the network refuses this: {code} {}",
+            code.title()
+        ));
     }
     let meaning = meaning(&config);
     let normal = config.redacted_json();
