@@ -149,6 +149,8 @@ pub struct Run {
     pub requests: Vec<Requests>,
     /// What went over each cable.
     pub cables: Vec<Record>,
+    /// What the second console says, if the scenario has one.
+    pub second_console: Option<String>,
     /// Where console and result were written.
     pub directory: PathBuf,
 }
@@ -204,6 +206,7 @@ impl Run {
         let events = self.result.events.iter().map(|event| event.event.to_line());
         vec![
             ("console", self.result.serial.clone()),
+            ("second console", self.second_console.clone().unwrap_or_default()),
             ("report channel", events.collect()),
             ("result JSON", self.result.to_json().to_string()),
         ]
@@ -282,6 +285,9 @@ impl Run {
     pub(crate) fn save(&self) -> Result<()> {
         fs::create_dir_all(&self.directory)?;
         fs::write(self.directory.join("console.log"), &self.result.serial)?;
+        if let Some(said) = &self.second_console {
+            fs::write(self.directory.join("second-console.log"), said)?;
+        }
         let json = serde_json::to_vec_pretty(&self.result.to_json())?;
         fs::write(self.directory.join("result.json"), json)?;
         Ok(())

@@ -8,6 +8,7 @@ pub mod bench;
 pub mod canary;
 pub mod case;
 pub mod cases;
+pub mod efi_vars;
 pub mod keys;
 pub mod package;
 pub mod results;

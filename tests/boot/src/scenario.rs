@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use anyhow::Context;
 use anyhow::Result;
 use serde_json::Value;
 use serde_json::json;
@@ -18,6 +19,7 @@ use xtask::harness::Nic;
 
 use crate::bench::Bench;
 use crate::case::Run;
+use crate::efi_vars;
 use crate::site::Mirror;
 use crate::site::Site;
 use crate::wire::Cable;
@@ -34,11 +36,23 @@ pub struct Scenario {
     policy: BTreeMap<String, Vec<u8>>,
     host_config: BTreeMap<String, Value>,
     raw_host_config: Option<Vec<u8>>,
-    without_host_config: bool,
+    place: Place,
+    efi_variable: Option<Vec<u8>>,
+    second_console: bool,
     nics: Vec<End>,
     memory_mib: Option<u32>,
     rtc: Option<&'static str>,
     arguments: Vec<String>,
+}
+
+/// Where the machine finds its host configuration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// In a file of the boot image.
+    Image,
+    /// In the EFI variable.
+    EfiVariable,
+    Nowhere,
 }
 
 /// What is at the far end of a NIC's cable.
@@ -69,7 +83,9 @@ impl Scenario {
             policy,
             host_config: BTreeMap::from([("network_mode".to_owned(), json!("dhcp"))]),
             raw_host_config: None,
-            without_host_config: false,
+            place: Place::Image,
+            efi_variable: None,
+            second_console: false,
             nics: vec![End::Network],
             memory_mib: None,
             rtc: None,
@@ -110,7 +126,28 @@ impl Scenario {
     /// Without a host configuration.
     #[must_use]
     pub const fn no_host_config(mut self) -> Self {
-        self.without_host_config = true;
+        self.place = Place::Nowhere;
+        self
+    }
+
+    /// With the host configuration in the EFI variable in place of the boot image.
+    #[must_use]
+    pub const fn host_config_in_efi_variable(mut self) -> Self {
+        self.place = Place::EfiVariable;
+        self
+    }
+
+    /// With these bytes in the EFI variable, whatever is in the boot image.
+    #[must_use]
+    pub fn efi_variable(mut self, content: &[u8]) -> Self {
+        self.efi_variable = Some(content.to_vec());
+        self
+    }
+
+    /// With a second console, on the third serial port: see [`Run::second_console`].
+    #[must_use]
+    pub const fn second_console(mut self) -> Self {
+        self.second_console = true;
         self
     }
 
@@ -183,18 +220,21 @@ impl Scenario {
         }
 
         let mut options = BootOptions::new(bench.kernel.clone(), &policy);
-        if !self.without_host_config {
-            let host_config = scratch.path().join("host_configuration.json");
-            fs::write(&host_config, self.host_configuration(&sites)?)?;
-            options.host_config = Some(host_config);
-        }
+        self.place_host_configuration(&sites, scratch.path(), &mut options)?;
         options.rtc = self.rtc.map(str::to_owned);
         options.timeout = TIMEOUT;
         if let Some(memory_mib) = self.memory_mib {
             options.memory_mib = memory_mib;
         }
         // A failed boot is over soon: the delay before the reboot is not what is tested here.
-        options.append = format!("panic=1 -- {}", self.arguments.join(" "));
+        options.append = "panic=1".to_owned();
+        let second_console = scratch.path().join("second-console");
+        if self.second_console {
+            options.append += " console=ttyS2";
+            let file = format!("file:{}", second_console.display());
+            options.qemu_args.extend(["-serial".to_owned(), file]);
+        }
+        options.append += &format!(" -- {}", self.arguments.join(" "));
         let cables = self.lay_cables(scratch.path(), &mut options)?;
 
         let over = AtomicBool::new(false);
@@ -210,10 +250,42 @@ impl Scenario {
             result,
             requests: sites.iter().map(Site::requests).collect(),
             cables: cables.iter().map(Cable::record).collect(),
+            second_console: self
+                .second_console
+                .then(|| fs::read(&second_console))
+                .transpose()?
+                .map(|said| String::from_utf8_lossy(&said).into_owned()),
             directory: bench.output.join(name),
         };
         run.save()?;
         Ok(run)
+    }
+
+    fn place_host_configuration(
+        &self,
+        sites: &[Site],
+        directory: &Path,
+        options: &mut BootOptions,
+    ) -> Result<()> {
+        let mut variable = self.efi_variable.clone();
+        match self.place {
+            Place::Image => {
+                let file = directory.join("host_configuration.json");
+                fs::write(&file, self.host_configuration(sites)?)?;
+                options.host_config = Some(file);
+            }
+            Place::EfiVariable => variable = Some(self.host_configuration(sites)?),
+            Place::Nowhere => {}
+        }
+        if let Some(content) = variable {
+            let store = fs::read(BootOptions::UEFI_VARS)
+                .with_context(|| format!("cannot read {}", BootOptions::UEFI_VARS))?;
+            let file = directory.join("uefi-variables");
+            fs::write(&file, efi_vars::with_host_config(&store, &content)?)?;
+            options.efi = true;
+            options.uefi_vars = Some(file);
+        }
+        Ok(())
     }
 
     fn host_configuration(&self, sites: &[Site]) -> Result<Vec<u8>> {

@@ -43,7 +43,12 @@ pub(super) fn arguments(options: &BootOptions, resources: Resources) -> Vec<Stri
     }
     if let Some(vars) = resources.uefi_vars_fd {
         args.option("-drive", format!("if=pflash,format=raw,readonly=on,file={OVMF_CODE}"));
-        args.option("-drive", format!("if=pflash,format=raw,file={}", path_of(vars)));
+        let vars = match &options.uefi_vars {
+            // A comma in a value is written twice.
+            Some(file) => format!("{},snapshot=on", file.display().to_string().replace(',', ",,")),
+            None => path_of(vars),
+        };
+        args.option("-drive", format!("if=pflash,format=raw,file={vars}"));
     }
     args.option("-kernel", options.kernel.image.display());
     args.option("-initrd", path_of(resources.initramfs_fd));
@@ -135,7 +140,7 @@ mod tests {
         let resources = Resources {
             accel: Accel::Tcg,
             initramfs_fd: 6,
-            uefi_vars_fd: None,
+            uefi_vars_fd: options.efi.then_some(7),
             console_fd: 3,
             report_fd: 4,
             qmp_fd: 5,
@@ -163,6 +168,18 @@ mod tests {
         assert!(line.contains("-netdev hubport,hubid=1,id=net0 -device e1000e,netdev=net0"));
         assert!(line.contains("id=nic1,mac=52:54:00:00:00:01"), "{line}");
         assert!(line.contains("-netdev socket,connect=127.0.0.1:4000,id=net2"));
+    }
+
+    #[test]
+    fn uefi_variables_are_copied_or_given() {
+        let line = lines(|options| options.efi = true);
+        assert!(line.contains("if=pflash,format=raw,file=/proc/self/fd/7"), "{line}");
+        let line = lines(|options| {
+            options.efi = true;
+            options.uefi_vars = Some("a,b.fd".into());
+        });
+        assert!(line.contains("if=pflash,format=raw,file=a,,b.fd,snapshot=on"), "{line}");
+        assert!(!line.contains("fd/7"), "{line}");
     }
 
     #[test]

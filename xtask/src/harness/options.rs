@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::machine;
 use crate::kernels::Kernel;
 
 /// How long a boot may take unless told otherwise.
@@ -45,6 +46,9 @@ pub struct BootOptions {
     pub icount: Option<u8>,
     /// Boot through UEFI (OVMF) in place of a BIOS.
     pub efi: bool,
+    /// With [`BootOptions::efi`]: the file of UEFI variables that the machine starts with; what it
+    /// writes to them is lost. None: those of [`BootOptions::UEFI_VARS`].
+    pub uefi_vars: Option<PathBuf>,
     /// Build time written into the image, Unix seconds. None: `SOURCE_DATE_EPOCH`, else now.
     pub build_time: Option<i64>,
     /// Cables pulled and plugged while the machine runs.
@@ -52,6 +56,10 @@ pub struct BootOptions {
 }
 
 impl BootOptions {
+    /// The UEFI variables of a machine that was never switched on, as the firmware's package has
+    /// them.
+    pub const UEFI_VARS: &'static str = machine::OVMF_VARS;
+
     /// A machine with 1 GiB of memory and one virtio NIC on QEMU's user network.
     #[must_use]
     pub fn new(kernel: Kernel, trust_policy: impl Into<PathBuf>) -> Self {
@@ -69,6 +77,7 @@ impl BootOptions {
             allow_invalid: true,
             icount: None,
             efi: false,
+            uefi_vars: None,
             build_time: None,
             link_changes: Vec::new(),
         }

@@ -2,11 +2,13 @@
 //! crates `trust` and `hostcfg`, have every field and every form.
 
 use anyhow::Result;
+use anyhow::ensure;
 use report::Code;
 use serde_json::json;
 
 use crate::bench::Bench;
 use crate::case::Case;
+use crate::case::Run;
 use crate::scenario::Scenario;
 use crate::site::Mirror;
 
@@ -57,7 +59,35 @@ pub(super) fn cases() -> Vec<Case> {
         Case::refused("host_config_missing", Code::HostConfigMissing, |bench| {
             Ok(good(bench)?.no_host_config())
         }),
+        Case::boots("host_config_in_efi_variable", |bench| {
+            Ok(good(bench)?.host_config_in_efi_variable())
+        })
+        .checked(|run| taken_from(run, "efi-variable")),
+        Case::refused("efi_variable_malformed", Code::HostConfigMalformed, |bench| {
+            Ok(good(bench)?.host_config_in_efi_variable().raw_host_config(b"network_mode: dhcp"))
+        })
+        .slow()
+        .checked(|run| {
+            let failure = run.report()?.failure.as_ref();
+            let detail = failure.map_or("", |failure| &failure.detail);
+            ensure!(detail.starts_with("EFI variable STHostConfig: "), "the source: {detail}");
+            Ok(())
+        }),
+        Case::boots("file_wins_over_efi_variable", |bench| {
+            Ok(good(bench)?.efi_variable(b"network_mode: dhcp"))
+        })
+        .slow()
+        .checked(|run| taken_from(run, "initramfs")),
     ]
+}
+
+/// `/init` had UEFI firmware under it and took the host configuration from this source.
+fn taken_from(run: &Run, source: &str) -> Result<()> {
+    run.says("efi: EFI v")?;
+    let reported = run.report()?.host_configuration.as_ref();
+    let taken = reported.map(|report| report.source.as_str());
+    ensure!(taken == Some(source), "expected it from {source}, it came from {taken:?}");
+    Ok(())
 }
 
 fn good(bench: &Bench) -> Result<Scenario> {

@@ -74,6 +74,17 @@ pub(super) fn cases() -> Vec<Case> {
             Ok(Scenario::new(bench, [mirror]).argument("--loglevel=debug"))
         })
         .checked(no_canary),
+        Case::refused("failure_on_every_console", Code::NotFound, |bench| {
+            let mirror = good_mirror(bench)?.archive(|file| file.always(Fault::Status(404)));
+            Ok(Scenario::new(bench, [mirror]).second_console())
+        })
+        .checked(|run| {
+            let second = run.second_console.as_deref().unwrap_or_default();
+            let summary = format!("BOOT FAILED  {}", Code::NotFound);
+            ensure!(second.contains(&summary), "the second console never says {summary:?}");
+            ensure!(second.contains(Code::NotFound.remedy()), "the second console: no remedy");
+            Ok(())
+        }),
         Case::boots("package_by_another_writer", |bench| {
             let archive = bench.minimal_deflated()?;
             let descriptor = archive.descriptor(&bench.keys.two())?;
