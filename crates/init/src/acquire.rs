@@ -95,26 +95,22 @@ async fn connect(
     let mut connect = pin!(netup::connect(plan, deadline, |link| probe(inputs, ledger, link)));
     let result = loop {
         match tokio::time::timeout(SIGN_OF_LIFE, &mut connect).await {
-            Ok(result) => break result,
+            Ok(Ok(connected)) => {
+                journal::update(|report| report.nics.clone_from(&connected.nics));
+                break Ok(connected);
+            }
+            Ok(Err(error)) => {
+                journal::update(|report| report.nics = error.nics);
+                break Err(error.failure);
+            }
             Err(_) if Instant::now() > deadline + SIGN_OF_LIFE => {
                 let detail = "setting up the network did not come to its end";
-                return Err(Failure::new(Code::DeadlineReached, detail));
+                break Err(Failure::new(Code::DeadlineReached, detail));
             }
             Err(_) => still_trying(ledger, deadline),
         }
     };
-    match result {
-        Ok(connected) => {
-            journal::update(|report| report.nics.clone_from(&connected.nics));
-            connecting.done(&describe(&connected.link));
-            Ok(connected)
-        }
-        Err(error) => {
-            journal::update(|report| report.nics.clone_from(&error.nics));
-            connecting.failed(&error.failure);
-            Err(error.failure)
-        }
-    }
+    connecting.close(result, |connected| describe(&connected.link))
 }
 
 /// Tells somebody who watches that the machine is not hung, and what it waits for.

@@ -142,11 +142,9 @@ mod tests {
 
     use report::BootReport;
     use report::Class;
-    use report::ClockReport;
     use report::Code;
     use report::Failure;
     use report::MirrorReport;
-    use report::Outcome;
 
     use super::reboot_delay;
     use super::summary;
@@ -190,26 +188,7 @@ mod tests {
     }
 
     fn report() -> BootReport {
-        BootReport {
-            version: report::VERSION,
-            ramstrap: String::new(),
-            outcome: Outcome::Failed,
-            kernel_us: 0,
-            total_us: 0,
-            clock: ClockReport {
-                state: "trusted".to_owned(),
-                rtc: String::new(),
-                floor: String::new(),
-            },
-            stages: Vec::new(),
-            trust_policy: None,
-            host_configuration: None,
-            nics: Vec::new(),
-            mirrors: Vec::new(),
-            package: None,
-            memory: None,
-            failure: None,
-        }
+        BootReport::new("")
     }
 
     #[test]

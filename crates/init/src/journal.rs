@@ -7,7 +7,6 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use report::BootReport;
-use report::ClockReport;
 use report::Failure;
 use report::MirrorReport;
 use report::Outcome;
@@ -22,29 +21,13 @@ static REPORT: OnceLock<Mutex<BootReport>> = OnceLock::new();
 
 /// Starts the report.
 pub(crate) fn start() {
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let _ = REPORT.set(Mutex::new(BootReport {
-        version: report::VERSION,
-        ramstrap: version.clone(),
-        outcome: Outcome::Failed,
-        kernel_us: system::since_kernel_start_us(),
-        total_us: 0,
-        clock: ClockReport {
-            state: "unknown".to_owned(),
-            rtc: String::new(),
-            floor: String::new(),
-        },
-        stages: Vec::new(),
-        trust_policy: None,
-        host_configuration: None,
-        nics: Vec::new(),
-        mirrors: Vec::new(),
-        package: None,
-        memory: None,
-        failure: None,
-    }));
+    let version = env!("CARGO_PKG_VERSION");
+    let mut report = BootReport::new(version);
+    report.kernel_us = system::since_kernel_start_us();
+    // Called once, before anything else could have set it.
+    let _ = REPORT.set(Mutex::new(report));
     console::line(&format!("\nramstrap {version}: network boot, verified before it runs"));
-    console::event(&Event::Start { ramstrap: version });
+    console::event(&Event::Start { ramstrap: version.to_owned() });
 }
 
 /// Changes the report.
@@ -88,15 +71,19 @@ pub(crate) fn begin(stage: Stage) -> Running {
 }
 
 impl Running {
-    /// Ends the stage well; `summary` says in one line what came of it.
-    pub(crate) fn done(self, summary: &str) {
-        self.end(true, summary);
-    }
-
-    /// Ends the stage badly. What exactly failed is for a warning or the failure summary to say: it
-    /// may be long.
-    pub(crate) fn failed(self, failure: &Failure) {
-        self.end(false, &headline(failure));
+    /// Ends the stage with what came of it; `summary` says in one line what is good about it.
+    ///
+    /// What exactly failed is for a warning or the failure summary to say: it may be long.
+    pub(crate) fn close<T>(
+        self,
+        result: Result<T, Failure>,
+        summary: impl FnOnce(&T) -> String,
+    ) -> Result<T, Failure> {
+        match &result {
+            Ok(value) => self.end(true, &summary(value)),
+            Err(failure) => self.end(false, &headline(failure)),
+        }
+        result
     }
 
     fn end(self, ok: bool, summary: &str) {

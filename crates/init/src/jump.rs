@@ -10,6 +10,7 @@ use std::time::Duration;
 use kexec_rs::KexecError;
 use netup::Connected;
 use ospkg::bzimage::BzImage;
+use ospkg::bzimage::HEADER_LEN;
 use report::BootReport;
 use report::Code;
 use report::Failure;
@@ -31,9 +32,6 @@ use crate::mirror::Verified;
 /// How long the NIC may take to go down before the jump.
 const QUIESCE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Bytes of the kernel that its header is in.
-const HEADER_LEN: usize = 4096;
-
 /// Loads the package and starts it. Returns only when that failed.
 ///
 /// # Errors
@@ -45,14 +43,8 @@ pub(crate) async fn into(
     dry_run: bool,
 ) -> Result<Infallible, Failure> {
     let loading = journal::begin(Stage::Kexec);
-    let loaded = match load(inputs, package) {
-        Ok(loaded) => loaded,
-        Err(failure) => {
-            loading.failed(&failure);
-            return Err(failure);
-        }
-    };
-    loading.done("kernel and initramfs are loaded");
+    let loaded =
+        loading.close(load(inputs, package), |_| "kernel and initramfs are loaded".to_owned())?;
     if dry_run {
         finish::dry_run();
     }
@@ -68,7 +60,7 @@ pub(crate) async fn into(
         console::event(&Event::End { report });
     }
     console::drain();
-    Err(kexec_failure(&loaded.execute()))
+    Err(kexec_failure(loaded.execute()))
 }
 
 fn load(inputs: &Inputs, package: Verified) -> Result<kexec_rs::Loaded, Failure> {
@@ -84,8 +76,8 @@ fn load(inputs: &Inputs, package: Verified) -> Result<kexec_rs::Loaded, Failure>
     kernel.by_ref().take(HEADER_LEN as u64).read_to_end(&mut header).map_err(io_failure)?;
     let image = BzImage::parse(&header).map_err(|error| Failure::from_error(&error))?;
 
-    let initramfs_len = initramfs.len().map_err(|error| kexec_failure(&error))?;
-    let kernel_len = kernel.len().map_err(|error| kexec_failure(&error))?;
+    let initramfs_len = initramfs.len().map_err(kexec_failure)?;
+    let kernel_len = kernel.len().map_err(kexec_failure)?;
     memory::admit_kexec(kernel_len, u64::from(image.init_size), initramfs_len)?;
 
     let report = journal::snapshot(Outcome::Kexec);
@@ -98,10 +90,9 @@ fn load(inputs: &Inputs, package: Verified) -> Result<kexec_rs::Loaded, Failure>
     };
     handover::append(&mut initramfs, initramfs_len, &content).map_err(io_failure)?;
 
-    let kernel = kernel.seal().map_err(|error| kexec_failure(&error))?;
-    let initramfs = initramfs.seal().map_err(|error| kexec_failure(&error))?;
-    let loaded = kexec_rs::load(&kernel, &initramfs, &command_line)
-        .map_err(|error| kexec_failure(&error))?;
+    let kernel = kernel.seal().map_err(kexec_failure)?;
+    let initramfs = initramfs.seal().map_err(kexec_failure)?;
+    let loaded = kexec_rs::load(&kernel, &initramfs, &command_line).map_err(kexec_failure)?;
     if let Err(error) = kexec_rs::disable_further_loading() {
         warn!("{error}");
     }
@@ -122,8 +113,8 @@ fn announcement(report: &BootReport) -> String {
 }
 
 /// What an error of memory files or kexec means to an operator.
-pub(crate) fn kexec_failure(error: &KexecError) -> Failure {
-    let code = match error {
+pub(crate) fn kexec_failure(error: KexecError) -> Failure {
+    let code = match &error {
         KexecError::MemoryFile { .. } => Code::MemoryFile,
         KexecError::Unsupported | KexecError::Forbidden => Code::KexecForbidden,
         KexecError::Signature(_) => Code::KexecSignature,

@@ -66,14 +66,7 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
     modules::load_all();
     modules::remove_files();
     system::mount_efi_variables();
-    let inputs = match Inputs::read() {
-        Ok(inputs) => inputs,
-        Err(failure) => {
-            reading.failed(&failure);
-            return Err(failure);
-        }
-    };
-    reading.done(&inputs.summary());
+    let inputs = reading.close(Inputs::read(), Inputs::summary)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()

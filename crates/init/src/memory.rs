@@ -105,9 +105,10 @@ fn check(needed: u64, what: &str) -> Result<(), Failure> {
 }
 
 fn judge(total: u64, available: u64, needed: u64, what: &str) -> Result<(), Failure> {
-    let Some(missing) = needed.checked_sub(available).filter(|missing| *missing > 0) else {
+    let missing = needed.saturating_sub(available);
+    if missing == 0 {
         return Ok(());
-    };
+    }
     let detail = format!(
         "{what} needs {} MiB of free memory, {} MiB are free: {} MiB are missing; the machine \
          needs at least {} MiB",

@@ -72,34 +72,12 @@ pub(crate) async fn serve(
     attempt: &mut Try,
 ) -> Result<Verified, Failure> {
     let fetching = journal::begin(Stage::Fetch);
-    let fetched = match fetch(client, url, descriptor, attempt).await {
-        Ok(fetched) => fetched,
-        Err(failure) => {
-            fetching.failed(&failure);
-            return Err(failure);
-        }
-    };
-    fetching.done(&format!(
-        "{} from {}{}",
-        megabytes(fetched.download.len),
-        fetched.archive_url,
-        match fetched.download.resumed {
-            0 => String::new(),
-            times => format!(", resumed {times} time(s)"),
-        }
-    ));
+    let fetched = fetch(client, url, descriptor, attempt).await;
+    let fetched = fetching.close(fetched, Fetched::summary)?;
 
     let verifying = journal::begin(Stage::Verify);
-    match verify(inputs, url, fetched) {
-        Ok((package, summary)) => {
-            verifying.done(&summary);
-            Ok(package)
-        }
-        Err(failure) => {
-            verifying.failed(&failure);
-            Err(failure)
-        }
-    }
+    let verified = verify(inputs, url, fetched);
+    verifying.close(verified, |(_, summary)| summary.clone()).map(|(package, _)| package)
 }
 
 /// A descriptor and an archive, neither of them trusted.
@@ -108,6 +86,16 @@ struct Fetched {
     archive_url: ProvisioningUrl,
     archive: MemFile,
     download: fetch::Download,
+}
+
+impl Fetched {
+    fn summary(&self) -> String {
+        let resumed = match self.download.resumed {
+            0 => String::new(),
+            times => format!(", resumed {times} time(s)"),
+        };
+        format!("{} from {}{resumed}", megabytes(self.download.len), self.archive_url)
+    }
 }
 
 async fn fetch(
@@ -123,8 +111,7 @@ async fn fetch(
     let descriptor = Descriptor::parse(&bytes).map_err(|error| Failure::from_error(&error))?;
     let archive_url =
         client.archive_url(url, descriptor.os_pkg_url()).map_err(|error| error.failure())?;
-    let mut archive =
-        ArchiveFile(MemFile::create("archive").map_err(|error| kexec_failure(&error))?);
+    let mut archive = ArchiveFile(MemFile::create("archive").map_err(kexec_failure)?);
     let mut meter = Meter::new();
     let download = client
         .archive(
@@ -178,8 +165,8 @@ fn verify(
     package_report.label.clone_from(&package.manifest().label);
     package_report.kernel_size = package.kernel_len();
     package_report.initramfs_size = package.initramfs_len();
-    let kernel = MemFile::create("kernel").map_err(|error| kexec_failure(&error))?;
-    let initramfs = MemFile::create("initramfs").map_err(|error| kexec_failure(&error))?;
+    let kernel = MemFile::create("kernel").map_err(kexec_failure)?;
+    let initramfs = MemFile::create("initramfs").map_err(kexec_failure)?;
     let package = package
         .extract(kernel, initramfs, |archive: &mut MemFile, offset| {
             if let Err(error) = archive.release_before(offset) {

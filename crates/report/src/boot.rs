@@ -287,3 +287,30 @@ pub struct BootReport {
     /// Why nothing was booted.
     pub failure: Option<Failure>,
 }
+
+impl BootReport {
+    /// The report of a boot that has just begun and has come to nothing yet.
+    #[must_use]
+    pub fn new(ramstrap: &str) -> Self {
+        Self {
+            version: VERSION,
+            ramstrap: ramstrap.to_owned(),
+            outcome: Outcome::Failed,
+            kernel_us: 0,
+            total_us: 0,
+            clock: ClockReport {
+                state: "unknown".to_owned(),
+                rtc: String::new(),
+                floor: String::new(),
+            },
+            stages: Vec::new(),
+            trust_policy: None,
+            host_configuration: None,
+            nics: Vec::new(),
+            mirrors: Vec::new(),
+            package: None,
+            memory: None,
+            failure: None,
+        }
+    }
+}

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use report::BootReport;
-use report::ClockReport;
 use report::Code;
 use report::Failure;
 use report::Outcome;
@@ -32,22 +31,9 @@ const KERNEL: Step = Console("[    0.0] Linux version 6.1.0\r\n");
 const JUMP: Step = Console("[    9.0] kexec_core: Starting new kernel\r\n");
 
 fn end(outcome: Outcome) -> String {
-    let report = BootReport {
-        version: report::VERSION,
-        ramstrap: "0".into(),
-        outcome,
-        kernel_us: 0,
-        total_us: 0,
-        clock: ClockReport { state: "trusted".into(), rtc: String::new(), floor: String::new() },
-        stages: Vec::new(),
-        trust_policy: None,
-        host_configuration: None,
-        nics: Vec::new(),
-        mirrors: Vec::new(),
-        package: None,
-        memory: None,
-        failure: (outcome == Outcome::Failed).then(|| Failure::new(Code::BelowThreshold, "x")),
-    };
+    let mut report = BootReport::new("0");
+    report.outcome = outcome;
+    report.failure = (outcome == Outcome::Failed).then(|| Failure::new(Code::BelowThreshold, "x"));
     Event::End { report }.to_line()
 }
 
