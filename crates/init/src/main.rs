@@ -7,7 +7,6 @@ mod acquire;
 mod cmdline;
 mod console;
 mod finish;
-mod glob;
 mod handover;
 mod journal;
 mod jump;
@@ -19,6 +18,7 @@ mod mirror;
 mod modules;
 mod sources;
 mod system;
+mod watchdog;
 
 use std::fs;
 use std::panic;
@@ -65,6 +65,7 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
     let reading = journal::begin(Stage::Read);
     modules::load_all();
     modules::remove_files();
+    watchdog::arm();
     system::mount_efi_variables();
     let inputs = reading.close(Inputs::read(), Inputs::summary)?;
 
@@ -74,8 +75,11 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
         .build()
         .map_err(|error| Failure::new(Code::Internal, format!("tokio: {error}")))?;
     runtime.block_on(async {
-        let (link, package) = acquire::package(&inputs, arguments.deadline).await?;
-        jump::into(&inputs, &link, package, arguments.dryrun).await
+        // On this thread, between the steps of the boot: what hangs the one hangs the other.
+        tokio::spawn(watchdog::keep_petting(arguments.deadline));
+        // The lease is held until the jump.
+        let (_connected, package) = acquire::package(&inputs, arguments.deadline).await?;
+        jump::into(&inputs, package, arguments.dryrun)
     })
 }
 
