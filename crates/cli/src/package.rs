@@ -143,6 +143,9 @@ pub struct Contents {
     pub initramfs: PathBuf,
     /// Kernel command line.
     pub cmdline: Option<String>,
+    /// With what time-out, in seconds, a hardware watchdog runs on for the OS to take over; it is
+    /// disarmed if there is none.
+    pub watchdog_seconds: Option<u32>,
     /// A name for people.
     pub label: Option<String>,
     /// Where machines find the archive: absolute, or relative to the descriptor.
@@ -210,6 +213,7 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
         cmdline: contents.cmdline.clone().unwrap_or_default(),
         kernel_name: base_name(&contents.kernel)?,
         initramfs_name: base_name(&contents.initramfs)?,
+        watchdog_seconds: contents.watchdog_seconds,
     };
     files::create_directory_of(&names.archive)?;
     let mut archive = NewFile::create(&names.archive)?;

@@ -30,6 +30,9 @@ pub struct CreateOptions {
     pub kernel_name: String,
     /// Name of the initramfs; of a path the last part counts. Made different if it is the kernel's.
     pub initramfs_name: String,
+    /// With what time-out, in seconds, a hardware watchdog runs on for the OS to take over; it is
+    /// disarmed if there is none. Within [`crate::WATCHDOG_SECONDS`].
+    pub watchdog_seconds: Option<u32>,
 }
 
 /// A file that goes into an archive.
@@ -73,7 +76,7 @@ pub enum CreateError {
         /// Its length in bytes.
         len: u64,
     },
-    /// The command line cannot be used.
+    /// The command line or the watchdog's time-out cannot be used.
     #[error("{0}")]
     Manifest(ManifestError),
     /// A file has not the length that was given.
@@ -132,6 +135,7 @@ pub fn create<W: Write + Seek, K: Read, I: Read>(
         kernel: format!("{DIRECTORY}{kernel_name}"),
         initramfs: format!("{DIRECTORY}{initramfs_name}"),
         cmdline: Some(options.cmdline.clone()).filter(|cmdline| !cmdline.is_empty()),
+        watchdog_seconds: options.watchdog_seconds,
     };
     manifest.check().map_err(CreateError::Manifest)?;
     if kernel.len == 0 {

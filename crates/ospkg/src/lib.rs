@@ -34,6 +34,7 @@ pub use descriptor::MAX_DESCRIPTOR_LEN;
 pub use manifest::MAX_MANIFEST_LEN;
 pub use manifest::Manifest;
 pub use manifest::ManifestError;
+pub use manifest::WATCHDOG_SECONDS;
 pub use package::MAX_MEMBER_LEN;
 pub use package::Package;
 pub use package::PackageError;

@@ -13,6 +13,9 @@ pub const MAX_MANIFEST_LEN: u64 = 1024 * 1024;
 
 const VERSION: u64 = 1;
 
+/// What `watchdog_seconds` may be. Below the least, a kernel has hardly started before it is reset.
+pub const WATCHDOG_SECONDS: core::ops::RangeInclusive<u32> = 10..=86_400;
+
 /// Why a manifest cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("manifest.json: {0}")]
@@ -29,6 +32,9 @@ pub struct Manifest {
     pub initramfs: String,
     /// Command line for the kernel. Never empty, no NUL in it.
     pub cmdline: Option<String>,
+    /// With what time-out a hardware watchdog runs on when the OS starts, which must take it over;
+    /// without it, the watchdog is disarmed. Within [`WATCHDOG_SECONDS`].
+    pub watchdog_seconds: Option<u32>,
 }
 
 impl Manifest {
@@ -54,6 +60,7 @@ impl Manifest {
             initramfs: take_string(&mut object, "initramfs")?
                 .ok_or_else(|| wrong("initramfs", "missing or empty", "a file name"))?,
             cmdline: take_string(&mut object, "cmdline")?,
+            watchdog_seconds: take_seconds(&mut object, "watchdog_seconds")?,
         };
         manifest.check()?;
         Ok(manifest)
@@ -63,6 +70,11 @@ impl Manifest {
     pub(crate) fn check(&self) -> Result<(), ManifestError> {
         if self.cmdline.as_ref().is_some_and(|cmdline| cmdline.contains('\0')) {
             return Err(wrong("cmdline", "a NUL character", "text without it"));
+        }
+        if let Some(seconds) = self.watchdog_seconds
+            && !WATCHDOG_SECONDS.contains(&seconds)
+        {
+            return Err(wrong("watchdog_seconds", &seconds.to_string(), &expected_seconds()));
         }
         Ok(())
     }
@@ -76,6 +88,7 @@ impl Manifest {
             kernel: &self.kernel,
             initramfs: &self.initramfs,
             cmdline: self.cmdline.as_deref().unwrap_or_default(),
+            watchdog_seconds: self.watchdog_seconds,
         })
     }
 }
@@ -88,6 +101,8 @@ struct Document<'a> {
     kernel: &'a str,
     initramfs: &'a str,
     cmdline: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watchdog_seconds: Option<u32>,
 }
 
 fn wrong(key: &str, found: &str, expected: &str) -> ManifestError {
@@ -103,6 +118,23 @@ fn take_string(object: &mut Object, key: &str) -> Result<Option<String>, Manifes
     }
 }
 
+/// A whole number, or `null` or nothing for none. That it is in the range is for
+/// [`Manifest::check`] to see.
+fn take_seconds(object: &mut Object, key: &str) -> Result<Option<u32>, ManifestError> {
+    match object.take_set(key) {
+        None => Ok(None),
+        Some(Value::Number(number)) => match number.as_u64().map(u32::try_from) {
+            Some(Ok(seconds)) => Ok(Some(seconds)),
+            _ => Err(wrong(key, &number.to_string(), &expected_seconds())),
+        },
+        Some(other) => Err(wrong(key, kind(&other), &expected_seconds())),
+    }
+}
+
+fn expected_seconds() -> String {
+    format!("a whole number from {} to {}", WATCHDOG_SECONDS.start(), WATCHDOG_SECONDS.end())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -116,12 +148,46 @@ mod tests {
             kernel: "boot/vmlinuz".into(),
             initramfs: "boot/initramfs".into(),
             cmdline: None,
+            watchdog_seconds: None,
         };
         let text = "{\n  \"version\": 1,\n  \"label\": \"a \\u003cb\\u003e\",\n  \
                     \"kernel\": \"boot/vmlinuz\",\n  \"initramfs\": \"boot/initramfs\",\n  \
                     \"cmdline\": \"\"\n}";
         assert_eq!(manifest.to_json(), text);
         assert_eq!(Manifest::parse(text.as_bytes()), Ok(manifest));
+    }
+
+    #[test]
+    fn a_watchdog_is_a_whole_number_of_seconds() {
+        let manifest = Manifest {
+            label: None,
+            kernel: "k".into(),
+            initramfs: "i".into(),
+            cmdline: None,
+            watchdog_seconds: Some(120),
+        };
+        let text = manifest.to_json();
+        assert!(text.ends_with("\"cmdline\": \"\",\n  \"watchdog_seconds\": 120\n}"), "{text}");
+        assert_eq!(Manifest::parse(text.as_bytes()), Ok(manifest));
+        let read = |value: &str| {
+            let text = format!(
+                r#"{{"version": 1, "kernel": "k", "initramfs": "i", "watchdog_seconds": {value}}}"#
+            );
+            Manifest::parse(text.as_bytes()).map(|manifest| manifest.watchdog_seconds)
+        };
+        assert_eq!(read("null"), Ok(None));
+        assert_eq!(read("10"), Ok(Some(10)));
+        assert_eq!(read("86400"), Ok(Some(86_400)));
+        for value in ["0", "9", "86401", "-1", "60.0", "1e2", "99999999999999999999"] {
+            let error = read(value).unwrap_err().to_string();
+            assert!(error.starts_with("manifest.json: watchdog_seconds: "), "{error}");
+            assert!(error.ends_with(", expected a whole number from 10 to 86400"), "{error}");
+        }
+        for (value, found) in [(r#""60""#, "a string"), ("true", "a boolean"), ("[60]", "an array")]
+        {
+            let error = read(value).unwrap_err().to_string();
+            assert!(error.contains(&format!("watchdog_seconds: {found}")), "{error}");
+        }
     }
 
     #[test]
@@ -166,8 +232,9 @@ mod tests {
             kernel in "[^\0]{1,20}",
             initramfs in "[^\0]{1,20}",
             cmdline in prop::option::of("[^\0]{1,20}"),
+            watchdog_seconds in prop::option::of(10_u32..=86_400),
         ) {
-            let manifest = Manifest { label, kernel, initramfs, cmdline };
+            let manifest = Manifest { label, kernel, initramfs, cmdline, watchdog_seconds };
             prop_assert_eq!(Manifest::parse(manifest.to_json().as_bytes()), Ok(manifest));
         }
     }

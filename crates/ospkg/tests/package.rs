@@ -31,6 +31,7 @@ fn options() -> CreateOptions {
         cmdline: "console=ttyS0 a<b".into(),
         kernel_name: "/boot/vmlinuz".into(),
         initramfs_name: "initramfs.cpio.zst".into(),
+        watchdog_seconds: None,
     }
 }
 
@@ -113,6 +114,10 @@ fn what_cannot_be_packed_is_refused() {
     }
     assert_eq!(create(&options(), b"", b"i").unwrap_err().code(), Code::KernelMissing);
     assert_eq!(create(&options(), b"k", b"").unwrap_err().code(), Code::InitramfsMissing);
+    let hasty = CreateOptions { watchdog_seconds: Some(9), ..options() };
+    let error = create(&hasty, b"k", b"i").unwrap_err();
+    assert_eq!(error.code(), Code::ManifestInvalid);
+    assert!(error.to_string().contains("watchdog_seconds: 9, expected a whole number from 10"));
     let nul = CreateOptions { cmdline: "a\0b".into(), ..options() };
     assert_eq!(create(&nul, b"k", b"i").unwrap_err().code(), Code::ManifestInvalid);
 

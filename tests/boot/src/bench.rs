@@ -92,6 +92,7 @@ fn pack(kernel: &[u8], initramfs: &[u8]) -> Result<Archive> {
         cmdline: CMDLINE.to_owned(),
         kernel_name: "vmlinuz".to_owned(),
         initramfs_name: "initramfs".to_owned(),
+        watchdog_seconds: None,
     };
     let mut archive = Cursor::new(Vec::new());
     let input = |data| -> Result<Input<&[u8]>> { Ok(Input { len: len(data)?, data }) };

@@ -163,6 +163,7 @@ fn make(dir: &Path, kernel: &Kernel, recipe: &Recipe, length: u64) -> Result<()>
         kernel: kernel.image.clone(),
         initramfs,
         cmdline: Some(recipe.cmdline.clone()),
+        watchdog_seconds: None,
         label: Some(recipe.label.clone()),
         url: format!("{NAME}.zip"),
         any_kernel: false,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ospkg::WATCHDOG_SECONDS;
 use serde_json::json;
 
 use crate::Result;
@@ -31,6 +32,10 @@ pub(super) struct Args {
     /// Kernel command line of the OS.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     cmdline: Option<String>,
+    /// Leave a hardware watchdog running with this time-out, 10 to 86400 seconds: the OS must open
+    /// and pet it before that. Without it, the bootloader disarms its watchdog before the OS starts.
+    #[arg(long, value_name = "N", value_parser = watchdog_seconds())]
+    watchdog_seconds: Option<u32>,
     /// A name for people; consoles and boot reports show it.
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
@@ -54,7 +59,12 @@ Examples:
   ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst --url os.zip --out os
   ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst \\
       --cmdline 'console=ttyS0 panic=30' --label 'web servers 2026-11' \\
-      --url https://images.example.org/web/os.zip --out packages/os";
+      --watchdog-seconds 300 --url https://images.example.org/web/os.zip --out packages/os";
+
+fn watchdog_seconds() -> clap::builder::RangedI64ValueParser<u32> {
+    let (least, most) = WATCHDOG_SECONDS.into_inner();
+    clap::value_parser!(u32).range(i64::from(least)..=i64::from(most))
+}
 
 pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
     if args.url.as_deref().unwrap_or_default().is_empty() {
@@ -69,6 +79,7 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         initramfs: args.initramfs,
         cmdline: args.cmdline,
         label: args.label,
+        watchdog_seconds: args.watchdog_seconds,
         url: args.url.unwrap_or_default(),
         any_kernel: args.any_kernel,
         replace: args.replace,

@@ -59,6 +59,7 @@ struct Contents {
     size: u64,
     label: Option<String>,
     cmdline: Option<String>,
+    watchdog_seconds: Option<u32>,
     members: Vec<Member>,
 }
 
@@ -166,8 +167,8 @@ fn contents(file: File, digest: Sha256Digest, size: u64) -> Result<Contents> {
             });
         }
     }
-    let Manifest { label, cmdline, .. } = manifest;
-    Ok(Contents { sha256: digest.to_string(), size, label, cmdline, members })
+    let Manifest { label, cmdline, watchdog_seconds, .. } = manifest;
+    Ok(Contents { sha256: digest.to_string(), size, label, cmdline, watchdog_seconds, members })
 }
 
 fn show_descriptor(names: &Names, descriptor: &Descriptor, entries: &[Entry], output: &Output) {
@@ -204,6 +205,9 @@ fn show_contents(names: &Names, contents: &Contents, output: &Output) {
     }
     if let Some(cmdline) = &contents.cmdline {
         output.field("cmdline", cmdline);
+    }
+    if let Some(seconds) = contents.watchdog_seconds {
+        output.field("watchdog", format!("left running with {seconds} s for the OS to take over"));
     }
     for member in &contents.members {
         output.field(

@@ -120,6 +120,9 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
     }
     output.field("SHA-256", authorized.archive_digest());
     output.field("size", size(length));
+    if let Some(seconds) = manifest.watchdog_seconds {
+        output.field("watchdog", format!("left running with {seconds} s for the OS to take over"));
+    }
     output.field("judged as of", dates::format(at));
     output.field(
         "signatures",
@@ -146,6 +149,7 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
         "skipped": skipped,
         "label": manifest.label,
         "cmdline": manifest.cmdline,
+        "watchdog_seconds": manifest.watchdog_seconds,
         "kernel_size": package.kernel().length,
         "initramfs_size": package.initramfs().length,
     }));
