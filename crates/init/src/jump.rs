@@ -5,10 +5,11 @@ use std::ffi::CString;
 use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use kexec_rs::KexecError;
-use netup::Connected;
 use ospkg::bzimage::BzImage;
 use ospkg::bzimage::HEADER_LEN;
 use report::BootReport;
@@ -17,10 +18,10 @@ use report::Failure;
 use report::Outcome;
 use report::Stage;
 use report::channel::Event;
+use tracing::debug;
 use tracing::warn;
 
 use crate::Inputs;
-use crate::acquire::Answer;
 use crate::console;
 use crate::finish;
 use crate::handover;
@@ -28,17 +29,17 @@ use crate::handover::HandOver;
 use crate::journal;
 use crate::memory;
 use crate::mirror::Verified;
+use crate::watchdog;
 
-/// How long the NIC may take to go down before the jump.
+/// How long the links may take to go down before the jump.
 const QUIESCE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Loads the package and starts it. Returns only when that failed.
 ///
 /// # Errors
 /// E0507 and E06xx.
-pub(crate) async fn into(
+pub(crate) fn into(
     inputs: &Inputs,
-    connected: &Connected<Answer>,
     package: Verified,
     dry_run: bool,
 ) -> Result<Infallible, Failure> {
@@ -48,19 +49,40 @@ pub(crate) async fn into(
     if dry_run {
         finish::dry_run();
     }
-    let quiescing = netup::quiesce(&connected.link.interface);
-    if tokio::time::timeout(QUIESCE_PATIENCE, quiescing).await.is_err() {
-        warn!(
-            "{} does not go down; starting the new kernel all the same",
-            connected.link.interface
-        );
-    }
+    quiesce();
+    let watchdog = watchdog::hand_over();
     if let Some(report) = journal::snapshot(Outcome::Kexec) {
-        console::line(&announcement(&report));
+        console::line(&announcement(&report, watchdog.as_deref()));
         console::event(&Event::End { report });
     }
     console::drain();
-    Err(kexec_failure(loaded.execute()))
+    let error = loaded.execute();
+    // Still here: what follows is to be watched again.
+    watchdog::arm();
+    Err(kexec_failure(error))
+}
+
+/// Switches all links off, so that no packet is written any more into memory that is not ours then.
+///
+/// In a thread: the kernel switches off while the request is being sent, and a driver may hang.
+fn quiesce() {
+    let (done, wait) = mpsc::channel();
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        if let Ok(runtime) = runtime {
+            let _ = done.send(runtime.block_on(netup::quiesce()));
+        }
+    };
+    let started = thread::Builder::new().spawn(work);
+    match started.map(|_| wait.recv_timeout(QUIESCE_PATIENCE)) {
+        Ok(Ok(quiesced)) => {
+            for failure in quiesced.failures {
+                warn!("{failure}; starting the new kernel all the same");
+            }
+            debug!("links switched off: {}", quiesced.down.join(", "));
+        }
+        _ => warn!("the links do not go down; starting the new kernel all the same"),
+    }
 }
 
 fn load(inputs: &Inputs, package: Verified) -> Result<kexec_rs::Loaded, Failure> {
@@ -68,6 +90,7 @@ fn load(inputs: &Inputs, package: Verified) -> Result<kexec_rs::Loaded, Failure>
     let command_line = CString::new(command_line).map_err(|_| {
         Failure::new(Code::ManifestInvalid, "the command line in manifest.json holds a NUL")
     })?;
+    let watchdog_seconds = package.manifest().watchdog_seconds;
     let (_, _, mut kernel, mut initramfs) = package.into_parts();
 
     let mut header = Vec::with_capacity(HEADER_LEN);
@@ -80,6 +103,7 @@ fn load(inputs: &Inputs, package: Verified) -> Result<kexec_rs::Loaded, Failure>
     let kernel_len = kernel.len().map_err(kexec_failure)?;
     memory::admit_kexec(kernel_len, u64::from(image.init_size), initramfs_len)?;
 
+    watchdog::before_loading(kernel_len.saturating_add(initramfs_len), watchdog_seconds);
     let report = journal::snapshot(Outcome::Kexec);
     let report = report.and_then(|report| serde_json::to_vec(&report).ok()).unwrap_or_default();
     initramfs.seek(SeekFrom::End(0)).map_err(io_failure)?;
@@ -100,7 +124,7 @@ fn load(inputs: &Inputs, package: Verified) -> Result<kexec_rs::Loaded, Failure>
 }
 
 /// The last words: what is started, and who vouches for it.
-fn announcement(report: &BootReport) -> String {
+fn announcement(report: &BootReport, watchdog: Option<&str>) -> String {
     let Some(package) = &report.package else { return String::new() };
     let label = package.label.as_deref().unwrap_or("(no label)");
     let mut lines = vec![format!("booting {label}"), format!("  sha256  {}", package.sha256)];
@@ -108,6 +132,7 @@ fn announcement(report: &BootReport) -> String {
         lines.push(format!("  signer  {} until {}", signer.subject, signer.not_after));
     }
     lines.push(format!("  from    {}", package.archive_url));
+    lines.extend(watchdog.map(|fate| format!("  watch   watchdog {fate}")));
     lines.push(format!("  after   {:.3} s", report.total_us as f64 / 1e6));
     lines.join("\n")
 }

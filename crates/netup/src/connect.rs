@@ -106,28 +106,6 @@ where
     }
 }
 
-/// Switches a link off, with the members if it is a bond, so that nothing arrives any more that
-/// would be written into memory. Best effort.
-pub async fn quiesce(interface: &str) {
-    if let Err(error) = try_quiesce(interface).await {
-        tracing::warn!("{interface}: {error}");
-    }
-}
-
-async fn try_quiesce(interface: &str) -> Result<(), Box<dyn core::error::Error + Send + Sync>> {
-    let (netlink, _connection) = Netlink::open()?;
-    let links = netlink.links().await?;
-    let Some(nic) = links.iter().find(|nic| nic.name == interface) else {
-        return Err("there is no such interface".into());
-    };
-    netlink.down(nic.index).await?;
-    for member in links.iter().filter(|member| member.controller == Some(nic.index)) {
-        netlink.down(member.index).await?;
-    }
-    tracing::debug!("{interface}: link switched off");
-    Ok(())
-}
-
 fn unusable(error: &io::Error) -> ConnectError {
     let failure = Failure::new(Code::Internal, format!("route netlink: {error}"));
     ConnectError { failure, nics: Vec::new() }

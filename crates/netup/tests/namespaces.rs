@@ -110,7 +110,9 @@ fn a_lease_becomes_address_and_routes() {
         let [nic] = &connected.nics[..] else { panic!("{:?}", connected.nics) };
         assert!(nic.used && nic.carrier && nic.failure.is_none(), "{nic:?}");
 
-        quiesce("v0").await;
+        let quiesced = quiesce().await;
+        assert!(quiesced.down.contains(&"v0".to_owned()), "{quiesced:?}");
+        assert!(quiesced.failures.is_empty(), "{quiesced:?}");
         assert!(sh("ip link show dev v0").contains("state DOWN"));
     });
 }
@@ -458,7 +460,8 @@ fn a_bond_is_used_as_one_nic() {
             Ok(connected) => {
                 assert_eq!(connected.link.interface, "bond7");
                 assert_eq!(sh("ip link").matches("master bond7").count(), 2);
-                quiesce("bond7").await;
+                let quiesced = quiesce().await;
+                assert_eq!(quiesced.down[0], "bond7", "{quiesced:?}");
                 assert!(!sh("ip link show master bond7").contains("UP,"));
             }
             // A kernel without bonding says so at once.

@@ -1,0 +1,78 @@
+//! Silence before the machine is handed on.
+
+use crate::link::Kind;
+use crate::link::Netlink;
+use crate::link::Nic;
+
+/// What came of [`quiesce()`].
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Quiesced {
+    /// Interfaces that were switched off, in this order.
+    pub down: Vec<String>,
+    /// What did not go down, and why.
+    pub failures: Vec<String>,
+}
+
+/// Switches off every link that is up but the loopback, whoever switched it on: bonds first, then
+/// their members and all others. Nothing that arrives is written into memory any more. Best effort.
+///
+/// The kernel does the work while a request is being sent: a driver that hangs hangs the caller's
+/// thread, so that a time limit must be kept by another one.
+pub async fn quiesce() -> Quiesced {
+    let mut quiesced = Quiesced::default();
+    if let Err(error) = switch_off(&mut quiesced).await {
+        quiesced.failures.push(error.to_string());
+    }
+    quiesced
+}
+
+async fn switch_off(
+    quiesced: &mut Quiesced,
+) -> Result<(), Box<dyn core::error::Error + Send + Sync>> {
+    let (netlink, _connection) = Netlink::open()?;
+    for nic in order(netlink.links().await?) {
+        match netlink.down(nic.index).await {
+            Ok(()) => quiesced.down.push(nic.name),
+            Err(error) => quiesced.failures.push(format!("{}: {error}", nic.name)),
+        }
+    }
+    Ok(())
+}
+
+/// What is to be switched off. A bond first, so that it does not notice its members failing.
+fn order(links: Vec<Nic>) -> Vec<Nic> {
+    let mut links: Vec<Nic> = links.into_iter().filter(|nic| nic.up && !nic.loopback).collect();
+    links.sort_by_key(|nic| (nic.kind == Kind::Device, nic.index));
+    links
+}
+
+#[cfg(test)]
+mod tests {
+    use super::order;
+    use crate::link::Kind;
+    use crate::link::Nic;
+
+    #[test]
+    fn bonds_go_first_and_what_is_down_stays_so() {
+        let nic = |index: u32, kind: Kind, up: bool, loopback: bool| Nic {
+            index,
+            name: format!("if{index}"),
+            mac: None,
+            permanent_mac: None,
+            loopback,
+            kind,
+            controller: None,
+            up,
+            carrier: false,
+        };
+        let links = vec![
+            nic(1, Kind::Device, true, true),
+            nic(3, Kind::Device, true, false),
+            nic(2, Kind::Device, true, false),
+            nic(4, Kind::Device, false, false),
+            nic(9, Kind::Bond, true, false),
+        ];
+        let names: Vec<String> = order(links).into_iter().map(|nic| nic.name).collect();
+        assert_eq!(names, ["if9", "if2", "if3"]);
+    }
+}
