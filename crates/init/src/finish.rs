@@ -1,7 +1,6 @@
 //! The end of a boot that did not reach a new kernel: say why, on every console, then reboot.
 
 use std::panic::PanicHookInfo;
-use std::thread;
 use std::time::Duration;
 
 use report::BootReport;
@@ -16,6 +15,7 @@ use crate::console;
 use crate::journal;
 use crate::system;
 use crate::system::Leave;
+use crate::watchdog;
 
 /// Says what failed and reboots after a while. The only way out of a boot that failed.
 pub(crate) fn fail(failure: &Failure, delay: RebootDelay) -> ! {
@@ -28,13 +28,14 @@ pub(crate) fn fail(failure: &Failure, delay: RebootDelay) -> ! {
         console::event(&Event::End { report });
     }
     console::drain();
-    thread::sleep(delay);
+    watchdog::sleep(delay);
     system::leave(Leave::Reboot)
 }
 
 /// Ends `--dryrun`.
 pub(crate) fn dry_run() -> ! {
     console::line("dry run: everything is ready, nothing is started; powering off");
+    watchdog::disarm();
     if let Some(report) = journal::snapshot(Outcome::Dryrun) {
         console::event(&Event::End { report });
     }

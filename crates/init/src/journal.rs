@@ -16,6 +16,7 @@ use report::channel::Event;
 
 use crate::console;
 use crate::system;
+use crate::watchdog;
 
 static REPORT: OnceLock<Mutex<BootReport>> = OnceLock::new();
 
@@ -66,6 +67,7 @@ pub(crate) struct Running {
 /// Begins a stage.
 pub(crate) fn begin(stage: Stage) -> Running {
     let start = system::since_start();
+    watchdog::pet();
     console::event(&Event::Stage { stage, at_us: system::micros(start) });
     Running { stage, start }
 }
@@ -88,6 +90,7 @@ impl Running {
 
     fn end(self, ok: bool, summary: &str) {
         let duration = system::since_start().saturating_sub(self.start);
+        watchdog::pet();
         let position = Stage::ALL.iter().position(|stage| *stage == self.stage).unwrap_or(0) + 1;
         console::line(&format!(
             "[{position}/{}] {:<8}{:<7}{:>8.3} s  {summary}",

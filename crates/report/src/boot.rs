@@ -255,6 +255,37 @@ pub struct MemoryReport {
     pub needed_kib: u64,
 }
 
+/// What the OS finds the hardware watchdog in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WatchdogState {
+    /// It watches over `/init`. Nothing was booted.
+    Armed,
+    /// It was stopped before the jump.
+    Disarmed,
+    /// It was left running: the OS must take it over within the time-out.
+    Running,
+}
+
+/// The hardware watchdog.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct WatchdogReport {
+    /// Device, such as `/dev/watchdog0`.
+    pub device: String,
+    /// What its driver calls it.
+    pub identity: String,
+    /// What became of it.
+    pub state: WatchdogState,
+    /// The time-out in seconds: the OS's if it was left running, else that of `/init`.
+    pub timeout_seconds: u32,
+    /// `watchdog_seconds` of the package's signed manifest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub asked_seconds: Option<u32>,
+    /// What is not as it was asked for, or as an OS would expect it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub note: Option<String>,
+}
+
 /// Everything that happened between the start of `/init` and its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BootReport {
@@ -284,6 +315,9 @@ pub struct BootReport {
     pub package: Option<PackageReport>,
     /// Memory, once the need was computed.
     pub memory: Option<MemoryReport>,
+    /// The hardware watchdog, if the machine has one that the kernel knows.
+    #[serde(default)]
+    pub watchdog: Option<WatchdogReport>,
     /// Why nothing was booted.
     pub failure: Option<Failure>,
 }
@@ -310,6 +344,7 @@ impl BootReport {
             mirrors: Vec::new(),
             package: None,
             memory: None,
+            watchdog: None,
             failure: None,
         }
     }

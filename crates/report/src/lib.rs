@@ -27,6 +27,8 @@ pub use boot::SkippedReport;
 pub use boot::Stage;
 pub use boot::StageTiming;
 pub use boot::VERSION;
+pub use boot::WatchdogReport;
+pub use boot::WatchdogState;
 pub use code::Class;
 pub use code::Code;
 pub use code::Coded;

@@ -191,6 +191,7 @@ mod tests {
             mirrors: Vec::new(),
             package: Some(package),
             memory: None,
+            watchdog: None,
             failure: None,
         };
         let text = lines(&view(Some(report))).join("\n");
