@@ -3,11 +3,14 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::Context;
 use anyhow::Result;
 use cpio::newc;
 use ramstrap_cli::boot_image::Base;
+use ramstrap_cli::modules::Modules;
+use ramstrap_cli::modules::Tree;
 
 use crate::build;
 
@@ -18,13 +21,27 @@ use crate::build;
 ///
 /// The build or the packing failed.
 pub fn initramfs(ballast: Option<u64>) -> Result<Vec<u8>> {
-    let binary = build::minimal_os()?;
-    let init = fs::read(&binary).with_context(|| format!("cannot read {}", binary.display()))?;
-    let mut bytes = Base { init, modules: None }.pack()?.as_bytes().to_vec();
+    let mut bytes = pack(None)?;
     if let Some(size) = ballast {
         append_ballast(&mut bytes, size)?;
     }
     Ok(bytes)
+}
+
+/// The same root file system for a kernel whose drivers are modules in this directory: with those
+/// for the NICs and disks of a virtual machine, which it loads for what it finds.
+///
+/// # Errors
+///
+/// The build or the packing failed, or a module cannot be read.
+pub fn initramfs_with_drivers(modules: &Path) -> Result<Vec<u8>> {
+    pack(Some(Tree::open(modules)?.select_for_os()?))
+}
+
+fn pack(modules: Option<Modules>) -> Result<Vec<u8>> {
+    let binary = build::minimal_os()?;
+    let init = fs::read(&binary).with_context(|| format!("cannot read {}", binary.display()))?;
+    Ok(Base { init, modules }.pack()?.as_bytes().to_vec())
 }
 
 /// Puts a cpio archive with one file behind an archive that ends at a multiple of four.

@@ -122,6 +122,21 @@ impl Tree {
         Ok(self.pack(&read, wanted.always, wanted.warnings))
     }
 
+    /// Chooses modules for an operating system that is to see all of a virtual machine, its disks
+    /// too: what a boot image must never be able to.
+    ///
+    /// # Errors
+    /// If a module cannot be read or unpacked.
+    pub fn select_for_os(&self) -> Result<Modules> {
+        let mut read = BTreeMap::new();
+        let mut chosen = BTreeSet::new();
+        for name in self.those_for_os() {
+            chosen.extend(self.needed(&name, &mut read)?);
+        }
+        read.retain(|name, _| chosen.contains(name));
+        Ok(self.pack(&read, Vec::new(), Vec::new()))
+    }
+
     /// The module and everything that it needs, all of them read.
     fn needed(&self, name: &str, read: &mut BTreeMap<String, Module>) -> Result<BTreeSet<String>> {
         let mut needed = BTreeSet::new();

@@ -6,6 +6,8 @@ use std::time::Duration;
 use nix::sys::reboot::RebootMode;
 use nix::sys::reboot::reboot;
 
+use crate::settings;
+
 /// The end of the machine.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum After {
@@ -24,8 +26,7 @@ impl After {
     /// The last `minimal.after=` on the command line; switching off if there is none or it says
     /// something else.
     pub(crate) fn from_cmdline(cmdline: &str) -> Self {
-        let words = cmdline.split_ascii_whitespace();
-        match words.filter_map(|word| word.strip_prefix("minimal.after=")).next_back() {
+        match settings::value(cmdline, "after") {
             Some("hang") => Self::Hang,
             Some("panic") => Self::Panic,
             Some("reboot") => Self::Reboot,

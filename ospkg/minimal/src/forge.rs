@@ -12,10 +12,11 @@ use report::Failure;
 use report::Outcome;
 use report::channel::Event;
 
+use crate::settings;
+
 /// The terminal to lie on, if the command line names one. A name, never a path.
 pub(crate) fn terminal(cmdline: &str) -> Option<&str> {
-    let words = cmdline.split_ascii_whitespace();
-    let name = words.filter_map(|word| word.strip_prefix("minimal.forge=")).next_back()?;
+    let name = settings::value(cmdline, "forge")?;
     (name.starts_with("tty") && name.bytes().all(|it| it.is_ascii_alphanumeric())).then_some(name)
 }
 

@@ -1,13 +1,18 @@
-//! A RAM-only OS that prints the boot report it was handed and powers off.
+//! A RAM-only OS that prints the boot report it was handed and what it sees of the machine, and
+//! powers off.
 //!
 //! It is one static executable, PID 1 of an initramfs that holds nothing else. It is what the demo
 //! and the boot tests boot, and a small example of what an OS can do with the hand-over.
 
 mod after;
 mod console;
+mod devices;
+mod facts;
 mod forge;
 mod handover;
 mod render;
+mod settings;
+mod watchdog;
 
 use std::fs;
 use std::process::ExitCode;
@@ -17,6 +22,8 @@ use nix::mount::mount;
 
 use crate::after::After;
 use crate::console::Console;
+use crate::facts::Facts;
+use crate::facts::Known;
 
 /// Said first of all, so that whoever watches the console knows that the OS runs; followed by the
 /// seconds since the kernel's start.
@@ -26,10 +33,13 @@ fn main() -> ExitCode {
     let mut problems = mount_all();
     let mut console = Console::open();
     let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let uptime = uptime.split_ascii_whitespace().next().unwrap_or_default();
+    let uptime = uptime.split_ascii_whitespace().next().unwrap_or_default().to_owned();
     console.line(&format!("{UP} {uptime} s"));
     let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let after = After::from_cmdline(&cmdline);
+    let has_modules = devices::have_modules();
+    let modules = devices::load_drivers(settings::settle(&cmdline, has_modules));
+    mount_efi_variables();
     let handover = handover::read("/ramstrap");
     problems.extend(handover.problems.iter().cloned());
     let view = render::View {
@@ -43,14 +53,25 @@ fn main() -> ExitCode {
         interfaces: names_in("/sys/class/net"),
         handover,
         problems,
-        after,
     };
     if let (Some(terminal), Some(truth)) = (forge::terminal(&cmdline), &view.handover.report) {
         console.line(&forge::lie(terminal, truth));
     }
-    for line in render::lines(&view) {
+    if let Some(wish) = settings::value(&cmdline, "watchdog") {
+        console.line(&format!("watchdog: {}", watchdog::take_over(wish)));
+    }
+    let facts = Facts::gather(Known {
+        kernel: view.kernel.clone(),
+        uptime,
+        memory_kib: view.memory_kib,
+        modules,
+        network_patience: settings::network_patience(&cmdline),
+    });
+    for line in render::lines(&view, &facts.fields()) {
         console.line(&line);
     }
+    console.line(&facts.line());
+    console.line(&render::last_line(after));
     console.drain();
     after.carry_out();
     // Reached with `minimal.after=panic`: a kernel panics when PID 1 ends.
@@ -70,6 +91,14 @@ fn mount_all() -> Vec<String> {
             (error != nix::errno::Errno::EBUSY).then(|| format!("cannot mount {target}: {error}"))
         })
         .collect()
+}
+
+/// Makes EFI variables visible, where the kernel has a file system for them.
+fn mount_efi_variables() {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY;
+    let target = "/sys/firmware/efi/efivars";
+    // Not having them is a fact like any other.
+    let _ = mount(Some("efivarfs"), target, Some("efivarfs"), flags, None::<&str>);
 }
 
 fn read_trimmed(path: &str) -> String {

@@ -17,11 +17,10 @@ pub(crate) struct View {
     pub(crate) interfaces: Vec<String>,
     pub(crate) handover: HandOver,
     pub(crate) problems: Vec<String>,
-    pub(crate) after: After,
 }
 
-/// Everything as lines of plain text.
-pub(crate) fn lines(view: &View) -> Vec<String> {
+/// Everything as lines of plain text, but the last; `facts` are names and values.
+pub(crate) fn lines(view: &View, facts: &[(String, String)]) -> Vec<String> {
     let mut out = Lines::default();
     out.rule("ramstrap minimal OS");
     out.field("kernel", &view.kernel);
@@ -31,6 +30,9 @@ pub(crate) fn lines(view: &View) -> Vec<String> {
     }
     out.field("block devices", &list(&view.block_devices));
     out.field("interfaces", &list(&view.interfaces));
+    for (name, value) in facts {
+        out.field(name, value);
+    }
     match (&view.handover.report, view.handover.present) {
         (Some(report), _) => boot_report(&mut out, report),
         (None, true) => out.field("boot report", "cannot be read"),
@@ -45,8 +47,12 @@ pub(crate) fn lines(view: &View) -> Vec<String> {
     for problem in &view.problems {
         out.field("PROBLEM", problem);
     }
-    out.rule(&format!("minimal OS: {}", view.after.name()));
     out.0
+}
+
+/// What comes at the very end.
+pub(crate) fn last_line(after: After) -> String {
+    rule(&format!("minimal OS: {}", after.name()))
 }
 
 fn boot_report(out: &mut Lines, report: &BootReport) {
@@ -126,8 +132,12 @@ impl Lines {
     }
 
     fn rule(&mut self, title: &str) {
-        self.0.push(format!("---- {title} {}", "-".repeat(66_usize.saturating_sub(title.len()))));
+        self.0.push(rule(title));
     }
+}
+
+fn rule(title: &str) -> String {
+    format!("---- {title} {}", "-".repeat(66_usize.saturating_sub(title.len())))
 }
 
 #[cfg(test)]
@@ -142,7 +152,6 @@ mod tests {
 
     use super::View;
     use super::lines;
-    use crate::after::After;
     use crate::handover::HandOver;
 
     fn view(report: Option<BootReport>) -> View {
@@ -154,7 +163,6 @@ mod tests {
             interfaces: vec!["lo".into()],
             handover: HandOver { present: report.is_some(), report, ..HandOver::default() },
             problems: Vec::new(),
-            after: After::Poweroff,
         }
     }
 
@@ -194,10 +202,16 @@ mod tests {
             watchdog: None,
             failure: None,
         };
-        let text = lines(&view(Some(report))).join("\n");
-        for part in
-            ["CN=alice", "sha256 cd", "0.045 s  2 of 2", "1.234 s from", "checks         ok"]
-        {
+        let facts = [("ACPI".to_owned(), "5 tables".to_owned())];
+        let text = lines(&view(Some(report)), &facts).join("\n");
+        for part in [
+            "CN=alice",
+            "  ACPI           5 tables",
+            "sha256 cd",
+            "0.045 s  2 of 2",
+            "1.234 s from",
+            "checks         ok",
+        ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
     }
@@ -206,7 +220,7 @@ mod tests {
     fn without_a_hand_over_it_says_so() {
         let mut view = view(None);
         view.problems.push("cannot mount /sys: no".into());
-        let text = lines(&view).join("\n");
+        let text = lines(&view, &[]).join("\n");
         assert!(text.contains("none was handed over") && text.contains("PROBLEM"), "{text}");
         assert!(text.contains("block devices  none"), "{text}");
     }

@@ -20,10 +20,18 @@ pub(super) struct Args {
     /// Add a file of this many bytes that does not compress
     #[arg(long, value_name = "BYTES")]
     ballast: Option<u64>,
+
+    /// Take drivers of this kernel's modules along, of NICs and disks: a directory such as
+    /// /lib/modules/6.1.0-25-amd64
+    #[arg(long, value_name = "DIR", conflicts_with = "ballast")]
+    modules: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let initramfs = minimal::initramfs(args.ballast)?;
+    let initramfs = match &args.modules {
+        Some(modules) => minimal::initramfs_with_drivers(modules)?,
+        None => minimal::initramfs(args.ballast)?,
+    };
     fs::write(&args.file, &initramfs)
         .with_context(|| format!("cannot write {}", args.file.display()))?;
     eprintln!("{}: {} bytes", args.file.display(), initramfs.len());

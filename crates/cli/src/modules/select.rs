@@ -44,7 +44,27 @@ const ALWAYS_TAKEN: &[&str] = &[
     "af_packet",
 ];
 
-/// Of those, what is loaded at every boot. The rest is asked for by hardware, or by `/init` itself
+/// What else an operating system has to see all of a virtual machine: more of its NICs, its disks
+/// and the buses that they are on.
+const FOR_AN_OS: &[&str] = &[
+    "8139cp",
+    "8139too",
+    "igb",
+    "ahci",
+    "ata_piix",
+    "nvme",
+    "virtio_blk",
+    "virtio_scsi",
+    "ehci_pci",
+    "uhci_hcd",
+    "xhci_pci",
+    "usb_storage",
+    "uas",
+    "sd_mod",
+    "sr_mod",
+];
+
+/// Of [`ALWAYS_TAKEN`], what is loaded at every boot. The rest is asked for by hardware, or by `/init` itself
 /// when a host configuration needs it.
 const ALWAYS_LOADED: &[&str] = &["efivarfs", "sha256_ssse3"];
 
@@ -118,6 +138,11 @@ impl Tree {
             wanted.by_name.insert(name);
         }
         Ok(wanted)
+    }
+
+    /// Everything for a virtual machine, with its disks.
+    pub(super) fn those_for_os(&self) -> impl Iterator<Item = String> {
+        [ALWAYS_TAKEN, VIRTUAL_NICS, FOR_AN_OS].into_iter().flat_map(|names| self.those_of(names))
     }
 
     /// Whether it drives a disk or a radio, or lets a program do so.
