@@ -101,10 +101,10 @@ fn check(needed: u64, what: &str) -> Result<(), Failure> {
             needed_kib: needed / 1024,
         });
     });
-    judge(total, available, needed, what)
+    judge(system::installed_memory().unwrap_or(total).max(total), available, needed, what)
 }
 
-fn judge(total: u64, available: u64, needed: u64, what: &str) -> Result<(), Failure> {
+fn judge(installed: u64, available: u64, needed: u64, what: &str) -> Result<(), Failure> {
     let missing = needed.saturating_sub(available);
     if missing == 0 {
         return Ok(());
@@ -115,7 +115,7 @@ fn judge(total: u64, available: u64, needed: u64, what: &str) -> Result<(), Fail
         needed.div_ceil(MIB),
         available / MIB,
         missing.div_ceil(MIB),
-        (total + missing).div_ceil(MIB),
+        (installed + missing).div_ceil(MIB),
     );
     Err(Failure::new(Code::MemoryTooSmall, detail))
 }

@@ -15,6 +15,7 @@ mod settings;
 mod watchdog;
 
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use nix::mount::MsFlags;
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
             "MemTotal",
         ),
         block_devices: names_in("/sys/block"),
-        interfaces: names_in("/sys/class/net"),
+        interfaces: interfaces(),
         handover,
         problems,
     };
@@ -103,6 +104,13 @@ fn mount_efi_variables() {
 
 fn read_trimmed(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+/// All network interfaces; what else is in their directory (`bonding_masters`) is a file.
+fn interfaces() -> Vec<String> {
+    let directory = Path::new("/sys/class/net");
+    let names = names_in("/sys/class/net").into_iter();
+    names.filter(|name| directory.join(name).is_dir()).collect()
 }
 
 /// Names in a directory, sorted; none if it cannot be read.
