@@ -5,11 +5,14 @@
 //! what may be started (db).
 
 use core::fmt;
+use core::str::FromStr;
 use core::time::Duration;
 
+use thiserror::Error;
 use x509_cert::der::DateTime;
 use x509_cert::der::Encode;
 
+use crate::bytes;
 use crate::pkcs7;
 use crate::signer::SignError;
 use crate::signer::Signer;
@@ -40,8 +43,13 @@ const IMAGE_SECURITY: Guid = Guid([
 const LIST_HEADER_LEN: usize = 28;
 /// Revision 2.0, and a signature whose type a GUID says.
 const UPDATE_KIND: [u8; 4] = [0x00, 0x02, 0xf1, 0x0e];
+/// Length of `EFI_TIME`.
+const TIME_LEN: usize = 16;
 /// Length, revision, type and GUID before the signature of an update.
 const UPDATE_HEADER_LEN: usize = 24;
+
+/// Which byte of a GUID is written first, second and so on.
+const TEXT_ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// A GUID as UEFI stores it: the first three fields little-endian.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,8 +57,7 @@ pub struct Guid(pub [u8; 16]);
 
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-        for (count, index) in ORDER.into_iter().enumerate() {
+        for (count, index) in TEXT_ORDER.into_iter().enumerate() {
             if matches!(count, 4 | 6 | 8 | 10) {
                 f.write_str("-")?;
             }
@@ -59,6 +66,29 @@ impl fmt::Display for Guid {
         Ok(())
     }
 }
+
+impl FromStr for Guid {
+    type Err = NotGuid;
+
+    fn from_str(text: &str) -> Result<Self, NotGuid> {
+        let lengths = text.split('-').map(str::len);
+        if !lengths.eq([8, 4, 4, 4, 12]) {
+            return Err(NotGuid);
+        }
+        let digits = text.replace('-', "");
+        let number = u128::from_str_radix(&digits, 16).map_err(|_| NotGuid)?;
+        let mut guid = [0; 16];
+        for (index, byte) in TEXT_ORDER.into_iter().zip(number.to_be_bytes()) {
+            guid.get_mut(index).into_iter().for_each(|place| *place = byte);
+        }
+        Ok(Self(guid))
+    }
+}
+
+/// A text that is no GUID.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("write it as 8be4df61-93ca-11d2-aa0d-00e098032b8c")]
+pub struct NotGuid;
 
 /// One of the variables with keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -154,4 +184,16 @@ pub fn update(
     update.extend(signature);
     update.extend(content);
     Ok(update)
+}
+
+/// The content that a signed update gives to its variable, or nothing, if it is no signed update.
+/// The signature is not verified: firmware does that.
+#[must_use]
+pub fn update_content(update: &[u8]) -> Option<&[u8]> {
+    let header = update.get(TIME_LEN..)?;
+    let len = usize::try_from(bytes::u32(header, 0)?).ok()?;
+    let is_signed = bytes::array(header, 4) == Some(UPDATE_KIND)
+        && bytes::array(header, 8) == Some(PKCS7.0)
+        && len > UPDATE_HEADER_LEN;
+    header.get(len..).filter(|_| is_signed)
 }

@@ -7,6 +7,7 @@ mod host_config;
 mod keygen;
 mod man;
 mod ospkg;
+mod secure_boot;
 mod serve;
 mod trust_policy;
 
@@ -63,6 +64,7 @@ enum Command {
     TrustPolicy(trust_policy::Args),
     HostConfig(host_config::Args),
     BootImage(boot_image::Args),
+    SecureBoot(secure_boot::Args),
     Serve(serve::Args),
     Explain(explain::Args),
     Completions(completions::Args),
@@ -104,6 +106,7 @@ fn dispatch(command: Command, output: &mut Output, init: FindInit<'_>) -> Result
         Command::TrustPolicy(args) => trust_policy::run(&args, output),
         Command::HostConfig(args) => host_config::run(&args, output),
         Command::BootImage(args) => boot_image::run(args, output, init),
+        Command::SecureBoot(args) => secure_boot::run(&args, output),
         Command::Serve(args) => serve::run(args, output),
         Command::Explain(args) => explain::run(&args, output),
         Command::Completions(args) => completions::run(&args),

@@ -18,6 +18,7 @@ pub mod modules;
 mod output;
 pub mod package;
 mod progress;
+pub mod secure_boot;
 pub mod serve;
 
 pub use commands::FindInit;

@@ -1,0 +1,54 @@
+//! Secure Boot with own keys: making them, entering them into a machine, signing with them.
+
+mod enroll;
+mod keys;
+
+use std::path::Path;
+
+use bootmedia::authenticode::SignError;
+use bootmedia::authenticode::Signer;
+
+pub use enroll::Enrolled;
+pub use enroll::SetupMode;
+pub use enroll::enroll;
+pub use enroll::mount;
+pub use keys::DEFAULT_BITS;
+pub use keys::KeySet;
+pub use keys::Request;
+pub(crate) use keys::refuse_used;
+pub use keys::vm_variables;
+
+use crate::Error;
+use crate::Result;
+use crate::files;
+
+/// Reads an RSA key and its certificate, and sees that they belong together.
+///
+/// # Errors
+/// Which file cannot be used, and why; or that one is not for the other.
+pub fn read_signer(key: &Path, certificate: &Path) -> Result<Signer> {
+    let (key_bytes, certificate_bytes) = (files::read(key)?, files::read(certificate)?);
+    Signer::from_pem(&key_bytes, &certificate_bytes).map_err(|error| {
+        let words = Error::new(error.to_string());
+        match error {
+            SignError::Encrypted => words
+                .on(key.display())
+                .remedy("decrypt a copy of it with `openssl rsa`, or sign with a tool that asks"),
+            SignError::NotRsa | SignError::BadRsa(_) => words
+                .on(key.display())
+                .remedy("`ramstrap secure-boot keygen` makes keys that firmware can verify"),
+            SignError::NotKey(_) => words
+                .on(key.display())
+                .remedy("give a private key in PEM: PRIVATE KEY or RSA PRIVATE KEY"),
+            SignError::NotCertificate(_) => words
+                .on(certificate.display())
+                .remedy("give a file with one certificate, in PEM or DER"),
+            SignError::Mismatch(_) => {
+                words.on(format!("{} and {}", key.display(), certificate.display())).remedy(
+                    "give the certificate that was made with this key, such as db.key and db.crt",
+                )
+            }
+            _ => words,
+        }
+    })
+}
