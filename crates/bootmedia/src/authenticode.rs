@@ -111,7 +111,7 @@ impl Signer {
         // The digest of an image does not depend on where its certificate table is.
         let mut unsigned = file.clone();
         if !bytes::put(&mut unsigned, entry_at, &[0; 8]) {
-            return Err(PeError::Damaged("it ends within its headers").into());
+            return Err(pe::CUT.into());
         }
         table.extend(entry(&self.signature_over(&digest(&unsigned)?)?)?);
         let number = |len: usize| u32::try_from(len).map_err(|_| PeError::TooLarge);
@@ -119,7 +119,7 @@ impl Signer {
         let mut done = bytes::put(&mut file, entry_at, &place);
         file.extend(table);
         done &= pe::set_checksum(&mut file, checksum_at);
-        if done { Ok(file) } else { Err(PeError::Damaged("it ends within its headers").into()) }
+        if done { Ok(file) } else { Err(pe::CUT.into()) }
     }
 
     fn signature_over(&self, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
@@ -165,7 +165,7 @@ fn digest_of(image: &Image<'_>) -> Result<[u8; 32], PeError> {
     let mut hash = Sha256::new();
     for range in [0..checksum, checksum + 4..entry, entry + 8..end] {
         let part = file.get(range);
-        hash.update(part.ok_or(PeError::Damaged("it ends within its headers"))?);
+        hash.update(part.ok_or(pe::CUT)?);
     }
     let mut sections: Vec<_> = image.sections().iter().filter_map(pe::Section::raw).collect();
     sections.sort_by_key(|range| range.start);

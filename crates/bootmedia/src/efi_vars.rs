@@ -48,6 +48,9 @@ pub enum StoreError {
     NoRoom(String),
 }
 
+/// There is less than its headers say.
+const CUT: StoreError = StoreError::NotStore("it ends in the middle of a header");
+
 /// A variable to write.
 #[derive(Clone, Copy, Debug)]
 pub struct NewVariable<'a> {
@@ -114,16 +117,15 @@ fn free_space(
     wanted: &NewVariable<'_>,
     wanted_name: &[u8],
 ) -> Result<(usize, usize), StoreError> {
-    let cut = StoreError::NotStore("it ends in the middle of a header");
     let len_at = |at| {
         let len = bytes::u32(store, at).and_then(|len| usize::try_from(len).ok());
-        len.ok_or(cut.clone())
+        len.ok_or(CUT)
     };
     let signature = store.get(VOLUME_SIGNATURE_AT..).unwrap_or_default();
     if !signature.starts_with(VOLUME_SIGNATURE) {
         return Err(StoreError::NotStore("it is no firmware volume"));
     }
-    let start = usize::from(bytes::u16(store, VOLUME_HEADER_LEN_AT).ok_or(cut.clone())?);
+    let start = usize::from(bytes::u16(store, VOLUME_HEADER_LEN_AT).ok_or(CUT)?);
     if !store.get(start..).unwrap_or_default().starts_with(&STORE_TYPE) {
         return Err(StoreError::NotStore("it has no authenticated variables"));
     }
@@ -135,7 +137,7 @@ fn free_space(
     while at < end && bytes::u16(store, at) == Some(VARIABLE_START) {
         let name_len = len_at(at + NAME_LEN_AT)?;
         let name_at = at + VARIABLE_HEADER_LEN;
-        let name = store.get(name_at..name_at.saturating_add(name_len)).ok_or(cut.clone())?;
+        let name = store.get(name_at..name_at.saturating_add(name_len)).ok_or(CUT)?;
         if name == wanted_name
             && bytes::array(store, at + VENDOR_AT) == Some(wanted.vendor.0)
             && store.get(at + STATE_AT) == Some(&ADDED)
@@ -143,7 +145,7 @@ fn free_space(
             return Err(StoreError::Exists(wanted.name.to_owned()));
         }
         let next = name_at.saturating_add(name_len).saturating_add(len_at(at + DATA_LEN_AT)?);
-        at = next.checked_next_multiple_of(ALIGNMENT).ok_or(cut.clone())?;
+        at = next.checked_next_multiple_of(ALIGNMENT).ok_or(CUT)?;
     }
     if at > end {
         return Err(StoreError::NotStore("a variable reaches beyond its end"));

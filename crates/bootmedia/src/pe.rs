@@ -55,6 +55,9 @@ pub enum PeError {
     TooLarge,
 }
 
+/// There is less than the headers say.
+pub(crate) const CUT: PeError = PeError::Damaged("it ends within its headers");
+
 /// A section header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Section {
@@ -142,15 +145,14 @@ impl<'a> Image<'a> {
         let coff = coff.ok_or(PeError::NotPe("it does not say where its header is"))?;
         let header = bytes.get(coff..).filter(|header| header.starts_with(b"PE\0\0"));
         let header = header.ok_or(PeError::NotPe("there is no PE signature"))?;
-        let cut = PeError::Damaged("it ends within its headers");
-        let section_count = bytes::u16(header, 6).ok_or(cut.clone())?;
-        let optional_len = usize::from(bytes::u16(header, 20).ok_or(cut.clone())?);
+        let section_count = bytes::u16(header, 6).ok_or(CUT)?;
+        let optional_len = usize::from(bytes::u16(header, 20).ok_or(CUT)?);
         let optional = header.get(COFF_LEN..).and_then(|rest| rest.get(..optional_len));
-        let optional = optional.ok_or(cut.clone())?;
+        let optional = optional.ok_or(CUT)?;
         if bytes::u16(optional, 0) != Some(PE32_PLUS) {
             return Err(PeError::NotPe("it is not of the 64-bit kind (PE32+)"));
         }
-        let field = |offset: usize| bytes::u32(optional, offset).ok_or(cut.clone());
+        let field = |offset: usize| bytes::u32(optional, offset).ok_or(CUT);
         let directories = field(DIRECTORIES - 4)?;
         if directories <= CERTIFICATES || directories > 16 {
             return Err(PeError::Damaged("the number of data directories is out of range"));
@@ -168,7 +170,7 @@ impl<'a> Image<'a> {
             file_alignment: field(36)?,
             headers_len: usize::try_from(field(60)?).unwrap_or(usize::MAX),
             certificates: 0..0,
-            sections: read_sections(bytes, table, usize::from(section_count)).ok_or(cut.clone())?,
+            sections: read_sections(bytes, table, usize::from(section_count)).ok_or(CUT)?,
         };
         let table_end = table + usize::from(section_count) * SECTION_LEN;
         if image.headers_len < table_end || image.headers_len > bytes.len() {
@@ -318,14 +320,13 @@ impl<'a> Image<'a> {
         image_len: u32,
         added_len: u32,
     ) -> Result<Vec<u8>, PeError> {
-        let damaged = PeError::Damaged("it ends within its headers");
         let table = self.coff + COFF_LEN + self.optional_len;
         let optional = self.coff + COFF_LEN;
-        let mut file = self.bytes.get(..table).ok_or(damaged.clone())?.to_vec();
+        let mut file = self.bytes.get(..table).ok_or(CUT)?.to_vec();
         file.extend(layout.headers.iter().flat_map(|header| header.to_bytes()));
         file.resize(usize::try_from(headers_len).map_err(|_| PeError::TooLarge)?, 0);
         file.extend(&layout.body);
-        let data_len = bytes::u32(&file, optional + 8).ok_or(damaged.clone())?;
+        let data_len = bytes::u32(&file, optional + 8).ok_or(CUT)?;
         let count = u16::try_from(layout.headers.len()).map_err(|_| PeError::TooLarge)?;
         let mut done = bytes::put(&mut file, self.coff + 6, &count.to_le_bytes());
         // Place and number of symbols.
@@ -340,7 +341,7 @@ impl<'a> Image<'a> {
             }
         }
         done &= set_checksum(&mut file, self.checksum_at());
-        if done { Ok(file) } else { Err(damaged) }
+        if done { Ok(file) } else { Err(CUT) }
     }
 
     fn directory_at(&self, index: u32) -> usize {
@@ -351,7 +352,7 @@ impl<'a> Image<'a> {
         let at = self.certificate_entry_at();
         let field = |at| bytes::u32(self.bytes, at).and_then(|it| usize::try_from(it).ok());
         let (Some(start), Some(len)) = (field(at), field(at + 4)) else {
-            return Err(PeError::Damaged("it ends within its headers"));
+            return Err(CUT);
         };
         if len == 0 {
             return Ok(0..0);

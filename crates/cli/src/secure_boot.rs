@@ -12,6 +12,7 @@ pub use enroll::Enrolled;
 pub use enroll::SetupMode;
 pub use enroll::enroll;
 pub use enroll::mount;
+pub use enroll::restart;
 pub use keys::DEFAULT_BITS;
 pub use keys::KeySet;
 pub use keys::Request;

@@ -100,6 +100,9 @@ struct Enroll {
     /// Mount efivarfs there first, if it is not: for an initramfs with nothing but this tool.
     #[arg(long)]
     mount: bool,
+    /// Restart the machine afterwards, at once.
+    #[arg(long)]
+    restart: bool,
 }
 
 const ENROLL_EXAMPLES: &str = "\
@@ -107,7 +110,7 @@ Examples:
   ramstrap secure-boot enroll --dir secure-boot-keys
 
 As the only program of an initramfs, on the kernel's command line:
-  rdinit=/ramstrap panic=-1 -- secure-boot enroll --dir /keys --efivars /efivars --mount";
+  rdinit=/ramstrap panic=-1 -- secure-boot enroll --dir /keys --efivars /efivars --mount --restart";
 
 /// Sign an image for Secure Boot: a unified kernel image, a kernel, a bootloader.
 ///
@@ -259,7 +262,7 @@ fn enroll(args: &Enroll, output: &mut Output) -> Result<()> {
         "written": enrolled.written,
         "setup_mode": enrolled.setup_mode == SetupMode::On,
     }));
-    Ok(())
+    if args.restart { secure_boot::restart() } else { Ok(()) }
 }
 
 fn sign(args: &Sign, output: &Output) -> Result<()> {

@@ -17,6 +17,7 @@ use bootmedia::secure_boot::Variable;
 use rustix::fs::IFlags;
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
+use rustix::system::RebootCommand;
 
 use crate::Error;
 use crate::Result;
@@ -88,6 +89,16 @@ pub fn enroll(directory: &Path, efivars: &Path) -> Result<Enrolled> {
         written.push(variable.name());
     }
     Ok(Enrolled { written, setup_mode: setup_mode(efivars)? })
+}
+
+/// Starts the machine again, without asking anybody: for an initramfs with nothing but this tool.
+///
+/// # Errors
+/// If this is not root. Otherwise it does not come back.
+pub fn restart() -> Result<()> {
+    rustix::system::reboot(RebootCommand::Restart).map_err(|error| {
+        Error::new(format!("cannot restart the machine: {error}")).remedy("restart it by hand")
+    })
 }
 
 fn setup_mode(efivars: &Path) -> Result<SetupMode> {

@@ -1,6 +1,7 @@
 //! A set of keys for Secure Boot: PK, KEK and db, in every form that firmware and tools ask for.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -92,7 +93,10 @@ impl KeySet {
             _ => Path::new("."),
         };
         let failed = |error: std::io::Error| Error::io("write", directory, &error);
-        let new = tempfile::Builder::new().prefix(".ramstrap-").tempdir_in(parent);
+        let new = tempfile::Builder::new()
+            .prefix(".ramstrap-")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(parent);
         let new = new.map_err(failed)?;
         for (name, bytes, mode) in &self.files {
             files::write(&new.path().join(name), bytes, *mode, false)?;
