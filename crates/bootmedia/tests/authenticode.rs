@@ -38,6 +38,11 @@ fn the_digest_leaves_out_checksum_and_signatures() {
         .chain_update(&image[ENTRY + 8..]);
     let digest = authenticode::digest(&image).unwrap();
     assert_eq!(digest.as_slice(), by_hand.finalize().as_slice());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(
+        hex, "896876d22eb1c845ecc83a22c0104debb9987176d196b3758692830d3258ad86",
+        "as osslsigncode computes it"
+    );
     let mut other = image.clone();
     put(&mut other, CHECKSUM, &[1, 2, 3, 4]);
     assert_eq!(authenticode::digest(&other), Ok(digest));

@@ -1,14 +1,14 @@
 //! `ramstrap secure-boot`: keys of one's own, entering them, signing with them.
 
+mod keygen;
+mod verify;
+
 use std::path::Path;
 use std::path::PathBuf;
 
 use bootmedia::authenticode;
 use bootmedia::authenticode::SignError;
-use bootmedia::authenticode::Signature;
-use bootmedia::secure_boot::Guid;
 use clap::Subcommand;
-use serde_json::Value;
 use serde_json::json;
 
 use crate::Error;
@@ -17,12 +17,7 @@ use crate::dates;
 use crate::files;
 use crate::output::Output;
 use crate::secure_boot;
-use crate::secure_boot::KeySet;
-use crate::secure_boot::Request;
 use crate::secure_boot::SetupMode;
-
-/// Days in a year, with its share of leap days rounded away.
-const YEAR: i64 = 365 * dates::DAY;
 
 /// Where an OS has the firmware's variables.
 const EFIVARS: &str = "/sys/firmware/efi/efivars";
@@ -45,44 +40,12 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum What {
-    Keygen(Keygen),
+    Keygen(keygen::Args),
     Enroll(Enroll),
     Sign(Sign),
-    Verify(Verify),
+    Verify(verify::Args),
     VmVars(VmVars),
 }
-
-/// Make PK, KEK and db: the keys of a machine's owner, of those who may change what it starts, and
-/// of what it starts.
-///
-/// For each of them there is the private key (.key), the certificate as PEM (.crt) and as DER (.cer,
-/// for firmware menus), the signature list (.esl), and the signed update that enters it (.auth).
-#[derive(Debug, clap::Args)]
-#[command(after_help = KEYGEN_EXAMPLES)]
-struct Keygen {
-    /// New directory for the files.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// What the names in the certificates start with.
-    #[arg(long, value_name = "NAME", default_value = "ramstrap")]
-    name: String,
-    /// Lifetime of the certificates. Firmware does not look at it.
-    #[arg(
-        long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100)
-    )]
-    valid_years: u8,
-    /// Length of the RSA keys. Not all firmware verifies more than 2048 bits.
-    #[arg(long, value_name = "BITS", default_value_t = secure_boot::DEFAULT_BITS, value_parser = bits)]
-    bits: u16,
-    /// GUID of whoever enters the keys. Without it: a new one.
-    #[arg(long, value_name = "GUID")]
-    owner: Option<Guid>,
-}
-
-const KEYGEN_EXAMPLES: &str = "\
-Examples:
-  ramstrap secure-boot keygen --out secure-boot-keys
-  ramstrap secure-boot keygen --out keys-2026 --name 'Example Hosting 2026' --bits 3072";
 
 /// Enter the keys into the firmware of this machine, which must be in setup mode.
 ///
@@ -140,26 +103,6 @@ const SIGN_EXAMPLES: &str = "\
 Examples:
   ramstrap secure-boot sign boot.efi --key db.key --cert db.crt --out boot.signed.efi";
 
-/// Judge the signatures of an image as firmware does that trusts this certificate.
-///
-/// Exit status: 0 accepted, 1 refused, 2 wrong usage. Without a certificate it says only whether the
-/// image is what somebody signed.
-#[derive(Debug, clap::Args)]
-#[command(after_help = VERIFY_EXAMPLES)]
-struct Verify {
-    /// The image, a PE file (.efi).
-    #[arg(value_name = "IMAGE")]
-    image: PathBuf,
-    /// The certificate in the machine's db, in PEM or DER.
-    #[arg(long, value_name = "FILE")]
-    cert: Option<PathBuf>,
-}
-
-const VERIFY_EXAMPLES: &str = "\
-Examples:
-  ramstrap secure-boot verify boot.signed.efi --cert secure-boot-keys/db.crt
-  ramstrap secure-boot verify /boot/vmlinuz --json";
-
 /// Make the variables of a virtual machine's firmware with the keys entered already.
 #[derive(Debug, clap::Args)]
 #[command(after_help = VM_EXAMPLES)]
@@ -188,62 +131,12 @@ Examples:
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     match &args.what {
-        What::Keygen(args) => keygen(args, output),
+        What::Keygen(args) => keygen::run(args, output),
         What::Enroll(args) => enroll(args, output),
         What::Sign(args) => sign(args, output),
-        What::Verify(args) => verify(args, output),
+        What::Verify(args) => verify::run(args, output),
         What::VmVars(args) => vm_vars(args, output),
     }
-}
-
-fn bits(text: &str) -> Result<u16, String> {
-    match text {
-        "2048" => Ok(2048),
-        "3072" => Ok(3072),
-        "4096" => Ok(4096),
-        _ => Err("it must be 2048, 3072 or 4096".to_owned()),
-    }
-}
-
-fn keygen(args: &Keygen, output: &Output) -> Result<()> {
-    secure_boot::refuse_used(&args.out)?;
-    let now = dates::now();
-    // Whoever does look at the dates may have a clock that is slow.
-    let validity = (now - dates::DAY, now.saturating_add(i64::from(args.valid_years) * YEAR));
-    let keys = KeySet::generate(&Request {
-        name: args.name.clone(),
-        bits: args.bits,
-        validity,
-        owner: args.owner,
-        time: unix(now),
-    })?;
-    keys.write(&args.out)?;
-    output.field("directory", args.out.display());
-    output.field("owner", keys.owner);
-    output.field("valid until", dates::format(validity.1));
-    output.line(next_steps(&args.out));
-    output.result(json!({
-        "directory": args.out,
-        "owner": keys.owner.to_string(),
-        "files": keys.names().collect::<Vec<_>>(),
-        "not_after": dates::format(validity.1),
-    }));
-    Ok(())
-}
-
-fn next_steps(directory: &Path) -> String {
-    let directory = directory.display();
-    format!(
-        "
-Next:
-  1. Put PK.key and KEK.key away, offline: they are needed only to change keys.
-  2. Sign boot images:
-       ramstrap secure-boot sign IMAGE --key {directory}/db.key --cert {directory}/db.crt --out FILE
-  3. In the firmware's menu of each machine, delete the platform key (\"setup mode\"). Then either
-     enter db.cer, KEK.cer and PK.cer there, in this order, or start any Linux by UEFI and run:
-       ramstrap secure-boot enroll --dir {directory}
-     Only the .auth files have to be on that machine. Never take a private key there."
-    )
 }
 
 fn enroll(args: &Enroll, output: &mut Output) -> Result<()> {
@@ -283,69 +176,6 @@ fn sign(args: &Sign, output: &Output) -> Result<()> {
         "digest": hex::encode(digest),
     }));
     Ok(())
-}
-
-fn verify(args: &Verify, output: &mut Output) -> Result<()> {
-    let image = files::read_large(&args.image)?;
-    let signatures =
-        authenticode::signatures(&image).map_err(|error| not_image(&error, &args.image))?;
-    let trusted = args.cert.as_deref().map(files::read).transpose()?;
-    let mut accepted = None;
-    let mut lines = Vec::new();
-    for signature in &signatures {
-        let verdict = judge(signature, trusted.as_deref()).map_err(|error| {
-            let file = args.cert.as_deref().unwrap_or(&args.image);
-            Error::new(error.to_string()).on(file.display())
-        })?;
-        match verdict {
-            None => accepted = accepted.or(Some(signature)),
-            Some(reason) => lines.push(format!("signed by {}: {reason}", signature.subject)),
-        }
-    }
-    let Some(accepted) = accepted else {
-        let what = if signatures.is_empty() { "is not signed" } else { "has no good signature" };
-        let error = Error::new(format!("{} {what}", args.image.display()));
-        let error = lines.into_iter().fold(error, Error::detail);
-        return Err(error
-            .remedy("sign it with the key of the certificate in db: `ramstrap secure-boot sign`"));
-    };
-    if trusted.is_none() {
-        output.warning("no --cert given: this says that the image is intact, not who may start it");
-    }
-    output.verdict(true, "accepted", format!("signed by {}", accepted.subject));
-    let digest = hex::encode(&accepted.digest);
-    output.field("digest", &digest);
-    output.result(json!({
-        "image": args.image,
-        "digest": digest,
-        "signatures": signatures.iter().map(describe).collect::<Vec<_>>(),
-    }));
-    Ok(())
-}
-
-/// Why a signature does not count, if it does not.
-fn judge(signature: &Signature, trusted: Option<&[u8]>) -> Result<Option<&'static str>, SignError> {
-    let known = match trusted {
-        Some(trusted) => signature.accepted_by(trusted)?,
-        None => true,
-    };
-    Ok(match (signature.digest_matches, signature.is_valid, known) {
-        (false, _, _) => Some("it is for another image, or this one was changed after signing"),
-        (_, false, _) => Some("the signature is wrong, or not RSA with SHA-256"),
-        (_, _, false) => Some("its certificate is not the given one, nor issued by it"),
-        (true, true, true) => None,
-    })
-}
-
-fn describe(signature: &Signature) -> Value {
-    json!({
-        "subject": signature.subject,
-        "issuer": signature.issuer,
-        "digest": hex::encode(&signature.digest),
-        "digest_matches": signature.digest_matches,
-        "signature_valid": signature.is_valid,
-        "not_after": dates::format(i64::try_from(signature.not_after).unwrap_or(i64::MAX)),
-    })
 }
 
 fn vm_vars(args: &VmVars, output: &Output) -> Result<()> {
