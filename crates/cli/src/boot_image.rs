@@ -294,7 +294,7 @@ fn check_init(init: &[u8]) -> Result<()> {
 }
 
 /// One zstd frame, padded with zeros to a multiple of 4: the kernel skips them.
-fn compress(archive: &Archive) -> Result<Vec<u8>> {
+pub(crate) fn compress(archive: &Archive) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| Error::new(format!("compressing the initramfs: {error}"));
     let plain = archive.to_bytes();
     let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL).map_err(failed)?;

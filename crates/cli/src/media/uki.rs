@@ -1,0 +1,85 @@
+//! One UEFI executable of kernel, initramfs and command line.
+
+use bootmedia::signer::Signer;
+use bootmedia::uki;
+use bootmedia::uki::Uki;
+
+use super::Loader;
+use super::Loaders;
+use super::Parts;
+use crate::Error;
+use crate::Result;
+use crate::dates;
+
+/// Makes the executable; with a `signer`, firmware with Secure Boot takes it.
+///
+/// # Errors
+/// If the stub is missing (its package is named) or cannot be used, if the kernel has no EFI stub,
+/// or if signing fails.
+pub fn uki(parts: &Parts, loaders: &Loaders, signer: Option<&Signer>) -> Result<Vec<u8>> {
+    let stub = loaders.read(Loader::Stub)?;
+    let image = Uki {
+        stub: &stub,
+        kernel: &parts.kernel,
+        initramfs: &parts.initramfs,
+        command_line: &parts.command_line,
+        os_release: &os_release(parts.build_time),
+        uname: &parts.release,
+        sbat: None,
+    };
+    let failed = |error: &dyn core::fmt::Display| {
+        Error::new(format!("making a unified kernel image: {error}")).remedy(
+            "a kernel with CONFIG_EFI_STUB and the stub of systemd-boot-efi are needed (--kernel, --stub)",
+        )
+    };
+    let image = image.build().map_err(|error| failed(&error))?;
+    match signer {
+        Some(signer) => signer
+            .sign(&image)
+            .map_err(|error| Error::new(format!("signing for Secure Boot: {error}"))),
+        None => Ok(image),
+    }
+}
+
+impl Parts {
+    /// Takes a UKI apart, so that other media hold exactly what it holds. `build_time` is the time
+    /// that they bear.
+    ///
+    /// # Errors
+    /// If it is no UKI with a kernel, an initramfs and a command line.
+    pub fn from_uki(image: &[u8], build_time: i64) -> Result<Self> {
+        const REMEDY: &str = "give what `boot-image build --format uki` made, signed or not";
+        let contents =
+            uki::read(image).map_err(|error| Error::new(error.to_string()).remedy(REMEDY))?;
+        let part = |content: Option<&[u8]>, name: &str| {
+            content.map(<[u8]>::to_vec).ok_or_else(|| {
+                Error::new(format!("this executable has no section {name}")).remedy(REMEDY)
+            })
+        };
+        let initramfs = part(contents.initrd, ".initrd")?;
+        let command_line = part(contents.command_line, ".cmdline")?;
+        let command_line = text(&command_line);
+        let parts = Self::new(contents.linux.to_vec(), initramfs, None, build_time)?;
+        Ok(Self { command_line, ..parts })
+    }
+}
+
+/// Text of a section: up to the first NUL, in one line.
+pub(crate) fn text(section: &[u8]) -> String {
+    let end = section.iter().position(|byte| *byte == 0).unwrap_or(section.len());
+    let text = String::from_utf8_lossy(section.get(..end).unwrap_or_default());
+    text.trim_end().to_owned()
+}
+
+/// What the image says of itself where boot menus and `bootctl` look.
+fn os_release(build_time: i64) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let date = dates::format(build_time);
+    format!(
+        "ID=ramstrap\n\
+         NAME=\"ramstrap\"\n\
+         PRETTY_NAME=\"ramstrap {version} ({date})\"\n\
+         VERSION_ID=\"{version}\"\n\
+         BUILD_ID=\"{date}\"\n"
+    )
+}
