@@ -32,7 +32,7 @@ pub(super) fn disk(bytes: &[u8]) -> Result<Inspection> {
 pub(super) fn iso(bytes: &[u8]) -> Result<Inspection> {
     let uki = efi_executable(bytes);
     let bios = |name: &str| iso::file(bytes, name);
-    let (kernel, initramfs) = (bios("boot/vmlinuz"), bios("boot/initramfs"));
+    let (kernel, initramfs) = (bios("boot/vmlinuz"), bios("boot/initrd.img"));
     if uki.is_none() && kernel.is_none() {
         return Err(Error::new("an ISO image without kernel and UEFI executable of ramstrap")
             .remedy("it is none of `boot-image build`, or it is cut short"));
@@ -105,22 +105,24 @@ impl Parts<'_> {
         if self.uki.is_none() {
             found.warnings.push("there is no UEFI executable in it".to_owned());
         }
-        let kernel = self.kernel.map(Kernel::of);
-        let mut differs = |what: &str, is: bool, by_uefi: bool| match is {
-            true if by_uefi => found.warnings.push(format!(
-                "the {what} that {loader} takes is another than that in the UEFI executable"
-            )),
-            _ => {}
-        };
-        let in_uki = self.uki.and_then(|uki| bootmedia::uki::read(uki).ok());
-        let in_uki = in_uki.as_ref();
-        differs("kernel", in_uki.map(|it| it.linux) != self.kernel, in_uki.is_some());
-        let initrd = in_uki.and_then(|it| it.initrd);
-        differs("initramfs", initrd != self.initramfs, in_uki.is_some());
-        let line = in_uki.and_then(|it| it.command_line).map(media::text);
-        differs("command line", line != self.command_line, in_uki.is_some());
+        if let Some(in_uki) = self.uki.and_then(|uki| bootmedia::uki::read(uki).ok()) {
+            let line = in_uki.command_line.map(media::text);
+            let line =
+                if kind == Kind::Iso { line.as_deref().map(media::for_isolinux) } else { line };
+            for (what, differs) in [
+                ("kernel", Some(in_uki.linux) != self.kernel),
+                ("initramfs", in_uki.initrd != self.initramfs),
+                ("command line", line != self.command_line),
+            ] {
+                if differs {
+                    found.warnings.push(format!(
+                        "the {what} that {loader} takes is another than that in the UEFI executable"
+                    ));
+                }
+            }
+        }
         if found.kernel.is_none() {
-            found.kernel = kernel;
+            found.kernel = self.kernel.map(Kernel::of);
             found.command_line.clone_from(&self.command_line);
             match self.initramfs.map(|bytes| Initramfs::read(bytes, &mut found.warnings)) {
                 Some(Ok(initramfs)) => found.initramfs = Some(initramfs),

@@ -48,7 +48,7 @@ pub fn iso(parts: &Parts, uki: &[u8], loaders: &Loaders, out: &Path) -> Result<(
     let tree = work.path().join("tree");
     for (name, bytes) in [
         ("boot/vmlinuz", &parts.kernel),
-        ("boot/initramfs", &parts.initramfs),
+        ("boot/initrd.img", &parts.initramfs),
         ("isolinux/isolinux.bin", &loaders.read(Loader::Isolinux)?),
         ("isolinux/ldlinux.c32", &loaders.read(Loader::Ldlinux)?),
         ("isolinux/isolinux.cfg", &configuration(&parts.command_line).into_bytes()),
@@ -86,20 +86,30 @@ fn not_run(error: &io::Error) -> Error {
     }
 }
 
-/// What ISOLINUX does: says what it does on both consoles, and asks nothing.
+/// What ISOLINUX does: says what it loads on both consoles, and asks nothing.
 fn configuration(command_line: &str) -> String {
     format!(
         "SERIAL 0 115200\n\
-         SAY ramstrap: loading kernel and initramfs from this medium (BIOS)\n\
          DEFAULT ramstrap\n\
          PROMPT 0\n\
          NOESCAPE 1\n\
          ALLOWOPTIONS 0\n\
          LABEL ramstrap\n\
          \x20 LINUX /boot/vmlinuz\n\
-         \x20 INITRD /boot/initramfs\n\
-         \x20 APPEND {command_line}\n"
+         \x20 INITRD /boot/initrd.img\n\
+         \x20 APPEND {}\n",
+        for_isolinux(command_line)
     )
+}
+
+/// The command line as ISOLINUX gets it. It takes `quiet` for itself, too, and then loads without a
+/// word; `loglevel=4` is what `quiet` means to the kernel.
+pub(crate) fn for_isolinux(command_line: &str) -> String {
+    let words = command_line.split(' ');
+    words
+        .map(|word| if word == "quiet" { "loglevel=4" } else { word })
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn run_xorriso(work: &Path, parts: &Parts, uki: &[u8]) -> Result<()> {
@@ -158,9 +168,9 @@ mod tests {
 
     #[test]
     fn the_bios_loader_asks_nothing() {
-        let text = configuration("console=ttyS0 panic=30");
+        let text = configuration("console=ttyS0 quiet panic=30");
         assert!(text.contains("\nPROMPT 0\n") && text.contains("\nNOESCAPE 1\n"), "{text}");
-        assert!(text.ends_with("\n  APPEND console=ttyS0 panic=30\n"), "{text}");
+        assert!(text.ends_with("\n  APPEND console=ttyS0 loglevel=4 panic=30\n"), "{text}");
         assert!(!text.contains("TIMEOUT") && !text.contains("MENU"), "{text}");
     }
 }

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use serde_json::Map;
+use serde_json::Value;
+
 use crate::commands::count;
 use crate::commands::size;
 use crate::dates;
@@ -108,9 +111,16 @@ fn show_initramfs(initramfs: &Initramfs, output: &Output) {
         show_policy(policy, output);
     }
     match &initramfs.host_configuration {
-        Some(config) => output.field("host config", config),
+        Some(config) => output.field("host config", without_nothing(config)),
         None => output.field("host config", "none that is embedded: the EFI variable decides"),
     }
+}
+
+/// An object without the names that have no value.
+fn without_nothing(config: &Value) -> Value {
+    let Value::Object(object) = config else { return config.clone() };
+    let kept = object.iter().filter(|(_, value)| !value.is_null());
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>().into()
 }
 
 fn show_policy(policy: &Policy, output: &Output) {
