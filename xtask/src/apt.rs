@@ -82,7 +82,16 @@ impl Apt {
         Ok(parse_candidate(&self.cache(&["policy", package])?))
     }
 
-    /// Downloads packages into a directory. APT checks their hashes against its signed lists.
+    /// The versions of a package that can be downloaded, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// `apt-cache` could not be run.
+    pub fn versions(&self, package: &str) -> Result<Vec<String>> {
+        Ok(parse_versions(&self.cache(&["madison", package])?))
+    }
+
+    /// Downloads packages into a directory; a name may be followed by `=VERSION`. APT checks their hashes against its signed lists.
     ///
     /// # Errors
     ///
@@ -171,10 +180,31 @@ fn parse_candidate(output: &str) -> Option<String> {
     (version != "(none)").then(|| version.to_owned())
 }
 
+/// Lines are `name | version | place`; the same version may come from more than one place.
+fn parse_versions(output: &str) -> Vec<String> {
+    let mut versions: Vec<String> = output
+        .lines()
+        .filter(|line| line.trim_end().ends_with("Packages"))
+        .filter_map(|line| Some(line.split('|').nth(1)?.trim().to_owned()))
+        .collect();
+    versions.dedup();
+    versions
+}
+
 #[cfg(test)]
 mod tests {
     use super::parse_candidate;
     use super::parse_depends;
+    use super::parse_versions;
+
+    #[test]
+    fn versions_are_read() {
+        let output = " linux-source-6.12 | 6.12.117-1 | http://deb.debian.org s/main amd64 Packages\n\
+                      linux-source-6.12 | 6.12.115-2 | http://deb.debian.org s/main amd64 Packages\n\
+                      linux-source-6.12 | 6.12.115-2 | http://deb.debian.org s/main Sources\n";
+        assert_eq!(parse_versions(output), ["6.12.117-1", "6.12.115-2"]);
+        assert!(parse_versions("").is_empty());
+    }
 
     #[test]
     fn dependencies_are_read() {

@@ -4,6 +4,7 @@ mod bench;
 mod boot;
 mod demo;
 mod init;
+mod kernel;
 mod minimal;
 mod test;
 
@@ -39,6 +40,7 @@ enum Command {
     Boot(boot::Args),
     Demo(demo::Args),
     Init(init::Args),
+    Kernel(kernel::Args),
     Minimal(minimal::Args),
     Test(test::Args),
 }
@@ -71,6 +73,7 @@ pub(crate) fn run(xtask: Xtask) -> Result<ExitCode> {
         Command::Boot(args) => boot::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Kernel(args) => kernel::run(&args),
         Command::Minimal(args) => minimal::run(&args),
         Command::Test(args) => test::run(&args),
     }

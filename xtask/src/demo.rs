@@ -17,7 +17,6 @@ use crate::harness::Ended;
 use crate::harness::Status;
 use crate::kernels;
 use crate::kernels::Choice;
-use crate::kernels::Flavour;
 use crate::lab::Lab;
 use crate::setup;
 use crate::timeline::Timeline;
@@ -39,11 +38,8 @@ pub fn run(choice: &Choice) -> Result<u8> {
     let init = build::init()?;
     say("/init", &format!("{} bytes, static", fs::metadata(&init)?.len()));
     let dir = build::target_dir().join("demo");
-    // The OS may have another kernel than the boot image; the recipe says which.
-    let os_kernel = match choice {
-        Choice::File { .. } => kernel.clone(),
-        _ => kernels::select(&Choice::Distribution(Flavour::Cloud), &[])?,
-    };
+    let os_kernel = kernels::select_os(choice)?;
+    say("OS kernel", &os_kernel.release);
     let lab = Lab::open(&dir, &os_kernel, 0)?;
     say("OS package", &lab.site().describe());
     say("Provisioning", &format!("{} (this machine's loopback, seen by the guest)", lab.url()));

@@ -12,6 +12,7 @@ pub mod check;
 pub mod demo;
 pub mod harness;
 pub mod image;
+pub mod kernel_build;
 pub mod kernels;
 pub mod lab;
 pub mod minimal;

@@ -134,8 +134,8 @@ fn speak_while_running(label: &str, latest: &Mutex<String>, ended: &mpsc::Receiv
     }
 }
 
-/// Runs a command with both outputs read as one, a line at a time.
-fn run_captured(
+/// Runs a command with both outputs read as one, a line at a time, and returns all of it.
+pub(crate) fn run_captured(
     command: &mut Command,
     mut on_line: impl FnMut(&str),
 ) -> Result<(ExitStatus, String)> {

@@ -54,7 +54,7 @@ const OPENSSL: Tool = Tool {
 
 const XZ: Tool = Tool {
     probe: "xz",
-    why: "compressed kernel modules in tests",
+    why: "unpacks a kernel's source and its modules",
     debian: "xz-utils",
     ubuntu: "xz-utils",
 };
@@ -87,6 +87,43 @@ const CURL: Tool = Tool {
     ubuntu: "curl",
 };
 
+const GCC: Tool = Tool { probe: "gcc", why: "compiles kernels", debian: "gcc", ubuntu: "gcc" };
+
+const C_LIBRARY: Tool = Tool {
+    probe: "/usr/include/stdio.h",
+    why: "for programs that take part in building a kernel",
+    debian: "libc6-dev",
+    ubuntu: "libc6-dev",
+};
+
+const MAKE: Tool = Tool { probe: "make", why: "builds kernels", debian: "make", ubuntu: "make" };
+
+const FLEX: Tool =
+    Tool { probe: "flex", why: "reads a kernel's options", debian: "flex", ubuntu: "flex" };
+
+const BISON: Tool =
+    Tool { probe: "bison", why: "reads a kernel's options", debian: "bison", ubuntu: "bison" };
+
+const BC: Tool =
+    Tool { probe: "bc", why: "computes a kernel's time constants", debian: "bc", ubuntu: "bc" };
+
+const LIBELF: Tool = Tool {
+    probe: "/usr/include/gelf.h",
+    why: "checks a kernel's object files",
+    debian: "libelf-dev",
+    ubuntu: "libelf-dev",
+};
+
+const ZSTD: Tool =
+    Tool { probe: "zstd", why: "compresses kernels", debian: "zstd", ubuntu: "zstd" };
+
+const PERL: Tool = Tool {
+    probe: "perl",
+    why: "runs scripts of a kernel's build",
+    debian: "perl-base",
+    ubuntu: "perl-base",
+};
+
 /// What a boot in QEMU needs, with UEFI firmware or without.
 #[must_use]
 pub fn for_boot(efi: bool) -> Vec<Tool> {
@@ -97,11 +134,18 @@ pub fn for_boot(efi: bool) -> Vec<Tool> {
     tools
 }
 
+/// What building a kernel needs.
+#[must_use]
+pub fn for_kernel() -> Vec<Tool> {
+    vec![GCC, C_LIBRARY, MAKE, FLEX, BISON, BC, LIBELF, ZSTD, XZ, PERL]
+}
+
 /// What the tests need.
 #[must_use]
 pub fn for_tests() -> Vec<Tool> {
     let mut tools = for_boot(true);
     tools.extend([DNSMASQ, IP, OPENSSL, XZ, CPIO]);
+    tools.extend(for_kernel().into_iter().filter(|tool| *tool != XZ));
     tools
 }
 

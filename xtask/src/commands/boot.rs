@@ -39,8 +39,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     host_config: Option<PathBuf>,
 
-    /// Boot kernel: cloud, generic (this distribution's, downloaded) or a bzImage. Without it, the
-    /// cloud kernel, or the generic one if a NIC needs it
+    /// Boot kernel: ours, cloud, generic (this distribution's, downloaded) or a bzImage. Without it
+    /// ours, if it is built
     #[arg(long, value_name = "FILE")]
     kernel: Option<String>,
 

@@ -14,7 +14,8 @@ use xtask::kernels::Choice;
 /// is in target/demo.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Boot kernel: cloud, generic (this distribution's, downloaded) or a bzImage
+    /// Kernel: ours, cloud, generic (this distribution's, downloaded) or a bzImage. Without it ours,
+    /// if they are built
     #[arg(long, value_name = "FILE")]
     kernel: Option<String>,
 

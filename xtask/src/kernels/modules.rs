@@ -31,6 +31,12 @@ impl ModuleIndex {
         Ok(Self::of(files.iter().map(String::as_str), &builtin))
     }
 
+    /// The index of a kernel that has no modules: what its `modules.builtin` lists.
+    #[must_use]
+    pub fn of_builtin(builtin: &str) -> Self {
+        Self::of(std::iter::empty(), builtin)
+    }
+
     fn of<'a>(files: impl Iterator<Item = &'a str>, builtin: &'a str) -> Self {
         Self { names: files.chain(builtin.lines()).filter_map(module_name).collect() }
     }

@@ -1,0 +1,319 @@
+//! Proof that a kernel is the same, bit for bit, wherever, whenever and by whomever it is built.
+//!
+//! Two builds are compared whose surroundings differ in everything that may differ between two
+//! people's machines with the same tools. The quick form makes only the objects in which a kernel
+//! says how it was made, and shows first that they would differ if nothing was done about it: a
+//! comparison that cannot fail proves nothing.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::bail;
+use sha2::Digest;
+use sha2::Sha256;
+use tempfile::TempDir;
+
+use super::Settings;
+use super::Which;
+use super::kconfig::Kconfig;
+use super::make;
+use super::make::Make;
+use super::make::Surroundings;
+use super::options::Requests;
+use super::room;
+use super::room::Lock;
+use super::source;
+use super::source::Unpacked;
+use super::verify;
+use crate::apt;
+use crate::progress;
+use crate::setup;
+
+/// Objects that say when, where and by whom, and an archive with times of files in it.
+const TELLTALES: [&str; 4] =
+    ["init/version-timestamp.o", "init/version.o", "kernel/configs.o", "usr/initramfs_data.o"];
+
+/// What is compared of a whole kernel; the first that differs is named, so what is made first comes
+/// first.
+const WHOLE: [&str; 5] =
+    [".config", "vmlinux", "System.map", "modules.builtin.modinfo", make::IMAGE];
+
+/// Steps that lead to [`TELLTALES`], for the progress.
+const QUICK_STEPS: usize = 110;
+
+/// What the second build takes on disk: a copy of the source, and the output.
+const ROOM: u64 = 2_400_000_000;
+
+/// The same without the copy.
+const ROOM_QUICK: u64 = 100_000_000;
+
+/// Nobody's number, on every system.
+const NOBODY: &str = "65534";
+
+/// The program that shows another date to those that it runs.
+const FAKETIME: &str = "faketime";
+
+/// Another day, in its notation.
+const ANOTHER_DAY: &str = "+400d";
+
+/// How much is built.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Extent {
+    /// A few objects.
+    Quick,
+    /// All.
+    Full,
+}
+
+/// What was the same, and in spite of what.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Proof {
+    which: Which,
+    version: String,
+    /// Files and their SHA-256.
+    files: Vec<(String, String)>,
+    differed: Vec<String>,
+    same: Vec<String>,
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} kernel, Linux {}: two builds are the same", self.which, self.version)?;
+        for (name, sha256) in &self.files {
+            writeln!(f, "  {sha256}  {name}")?;
+        }
+        write!(f, "  in spite of another {}", self.differed.join(", "))?;
+        if !self.same.is_empty() {
+            write!(f, "\n  not tried: {}", self.same.join("; "))?;
+        }
+        Ok(())
+    }
+}
+
+/// Builds twice and compares.
+///
+/// # Errors
+///
+/// The builds differ: the first file and byte that do are named. Or one of them failed.
+pub fn run(which: Which, extent: Extent, settings: &Settings) -> Result<Proof> {
+    setup::ensure(&setup::for_kernel())?;
+    let requests = which.requests()?;
+    let _lock = Lock::take()?;
+    let tree = source::obtain(&settings.source, &super::pins()?, extent == Extent::Full)?;
+    let here = super::work_directory()?;
+    let elsewhere = tempfile::Builder::new()
+        .prefix("ramstrap-kernel-in-quite-another-place-")
+        .tempdir()
+        .context("no temporary directory")?;
+    let room = if extent == Extent::Full { ROOM } else { ROOM_QUICK };
+    room::require(elsewhere.path(), room, "the second build")?;
+    let plain = Surroundings::plain(settings.jobs());
+    let mut other = Other::of_this_host(settings.jobs());
+    let second_tree = match extent {
+        Extent::Quick => tree.dir.clone(),
+        Extent::Full => copy_tree(&tree, &elsewhere, &mut other)?,
+    };
+    let out = elsewhere.path().join("out");
+    fs::create_dir(&out)?;
+    if let Some(owner) = other.user {
+        std::os::unix::fs::chown(&out, Some(owner), Some(owner))?;
+    }
+    let first = Make { tree: &tree.dir, out: here.path(), surroundings: &plain };
+    let second = Make { tree: &second_tree, out: &out, surroundings: &other.surroundings };
+    let files: &[&str] = match extent {
+        Extent::Quick => &TELLTALES,
+        Extent::Full => &WHOLE,
+    };
+    if extent == Extent::Quick {
+        control(which, &requests, &tree, &first)?;
+    }
+    for (make, name) in [(&first, "first"), (&second, "second")] {
+        configure(which, &requests, &tree, make)?;
+        make_all(which, extent, make, name)?;
+    }
+    let files = compare(first.out, second.out, files)?;
+    let Other { differed, same, .. } = other;
+    Ok(Proof { which, version: tree.kernel, files, differed, same })
+}
+
+fn make_all(which: Which, extent: Extent, make: &Make<'_>, name: &str) -> Result<()> {
+    let (targets, steps) = match extent {
+        Extent::Quick => (&TELLTALES[..], QUICK_STEPS),
+        Extent::Full => (&["bzImage"][..], which.usual_steps()),
+    };
+    make.target(&format!("build the {which} kernel, the {name} of two"), targets, steps).map(drop)
+}
+
+/// Shows that the objects do tell where they were made, as long as nobody keeps them from it.
+fn control(which: Which, requests: &Requests, tree: &Unpacked, make: &Make<'_>) -> Result<()> {
+    let loose = Surroundings { fixed: false, ..make.surroundings.clone() };
+    let loose = Make { surroundings: &loose, ..make.clone() };
+    configure(which, requests, tree, &loose)?;
+    make_all(which, Extent::Quick, &loose, "control")?;
+    let object = make.out.join("init/version-timestamp.o");
+    let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
+    let fixed = make::FIXED.iter().find(|(name, _)| name.ends_with("TIMESTAMP"));
+    if fixed.is_none_or(|(_, time)| contains(&bytes, time.as_bytes())) {
+        bail!("the control failed: without fixed values {} has them, too", object.display());
+    }
+    Ok(())
+}
+
+fn contains(bytes: &[u8], text: &[u8]) -> bool {
+    bytes.windows(text.len().max(1)).any(|window| window == text)
+}
+
+fn configure(which: Which, requests: &Requests, tree: &Unpacked, make: &Make<'_>) -> Result<()> {
+    let result = make.configure(requests)?;
+    verify::verify(which.name(), &tree.kernel, requests, &result, &Kconfig::read(&tree.dir)?)
+}
+
+/// Files that are the same in both directories, with their hashes.
+fn compare(first: &Path, second: &Path, names: &[&str]) -> Result<Vec<(String, String)>> {
+    let mut same = Vec::new();
+    for name in names {
+        let read = |dir: &Path| {
+            let path = dir.join(name);
+            fs::read(&path).with_context(|| format!("make made no {}", path.display()))
+        };
+        let (one, other) = (read(first)?, read(second)?);
+        if let Some(text) = difference(&one, &other) {
+            bail!("not reproducible: {name} differs between two builds: {text}");
+        }
+        same.push(((*name).to_owned(), hex::encode(Sha256::digest(&one))));
+    }
+    Ok(same)
+}
+
+/// Where two files begin to differ, with what stands there.
+fn difference(one: &[u8], other: &[u8]) -> Option<String> {
+    if one == other {
+        return None;
+    }
+    let at = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let excerpt = |bytes: &[u8]| {
+        let from = at.saturating_sub(24);
+        let piece = bytes.get(from..(at + 40).min(bytes.len())).unwrap_or_default();
+        piece.escape_ascii().to_string()
+    };
+    let count = one.iter().zip(other).filter(|(a, b)| a != b).count();
+    Some(format!(
+        "from byte {at:#x} on, {count} bytes in all, lengths {} and {}\n  first:  {}\n  second: {}",
+        one.len(),
+        other.len(),
+        excerpt(one),
+        excerpt(other)
+    ))
+}
+
+/// The surroundings of the second build.
+#[derive(Debug)]
+struct Other {
+    surroundings: Surroundings,
+    /// Who owns its files, if not the one who runs this.
+    user: Option<u32>,
+    differed: Vec<String>,
+    same: Vec<String>,
+}
+
+impl Other {
+    /// As different as this host allows.
+    fn of_this_host(jobs: usize) -> Self {
+        let mut prefix: Vec<String> = Vec::new();
+        let mut differed: Vec<String> =
+            ["output directory", "umask", "time zone", "number of jobs"].map(str::to_owned).into();
+        let mut same = Vec::new();
+        if works(&["unshare", "--uts", "true"]) {
+            let script = "hostname quite-elsewhere && exec \"$@\"";
+            prefix.extend(["unshare", "--uts", "sh", "-c", script, "sh"].map(str::to_owned));
+            differed.push("host name".to_owned());
+        } else {
+            same.push("another host name (needs root)".to_owned());
+        }
+        if works(&[FAKETIME, "-f", ANOTHER_DAY, "true"]) {
+            prefix.extend([FAKETIME, "-f", ANOTHER_DAY].map(str::to_owned));
+            differed.push("date".to_owned());
+        } else {
+            same.push("another date (needs faketime)".to_owned());
+        }
+        let surroundings = Surroundings {
+            prefix,
+            jobs: jobs + 1,
+            umask: "027",
+            timezone: "Asia/Kathmandu",
+            variables: vec![("SOURCE_DATE_EPOCH", "86400"), ("USER", "somebody")],
+            fixed: true,
+        };
+        Self { surroundings, user: None, differed, same }
+    }
+}
+
+/// Copies the source beside the second output, and lets another user build if that can be.
+fn copy_tree(tree: &Unpacked, elsewhere: &TempDir, other: &mut Other) -> Result<PathBuf> {
+    let copy = elsewhere.path().join("another-copy-of-the-source");
+    // Other times of files, and another order in directories.
+    let mut cp = Command::new("cp");
+    cp.args(["--recursive", "--no-dereference", "--preserve=mode"]).arg(&tree.dir).arg(&copy);
+    progress::run("copy the source to another place", &mut cp)?;
+    other.differed.push("source directory".to_owned());
+    let nobody = NOBODY.parse().unwrap_or(u32::MAX);
+    let run = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
+    let try_it: Vec<&str> = run.into_iter().chain(["true"]).collect();
+    if apt::as_root("true").is_some() && works(&try_it) {
+        // Behind what needs root, and before what must belong to the same user as `make`.
+        let prefix = &mut other.surroundings.prefix;
+        let at = prefix.iter().position(|word| word == FAKETIME).unwrap_or(prefix.len());
+        prefix.splice(at..at, run.map(str::to_owned));
+        other.user = Some(nobody);
+        std::os::unix::fs::chown(elsewhere.path(), Some(nobody), Some(nobody))?;
+        other.differed.push("user".to_owned());
+    } else {
+        other.same.push("another user (needs root)".to_owned());
+    }
+    Ok(copy)
+}
+
+fn works(words: &[&str]) -> bool {
+    let Some((program, arguments)) = words.split_first() else { return false };
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::compare;
+    use super::difference;
+
+    #[test]
+    fn the_first_difference_is_named_with_what_stands_there() {
+        assert_eq!(difference(b"same", b"same"), None);
+        let text = difference(b"#1 SMP Thu Jan  1", b"#1 SMP Fri Jan  2").unwrap();
+        assert!(text.contains("from byte 0x7 on, 4 bytes in all"), "{text}");
+        assert!(text.contains("first:  #1 SMP Thu Jan  1"), "{text}");
+        assert!(difference(b"ab", b"abc").unwrap().contains("lengths 2 and 3"));
+    }
+
+    #[test]
+    fn the_first_file_that_differs_is_named() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (name, text) in [("a", "x"), ("b", "y")] {
+            fs::write(one.path().join(name), text).unwrap();
+            fs::write(other.path().join(name), text).unwrap();
+        }
+        assert_eq!(compare(one.path(), other.path(), &["a", "b"]).unwrap().len(), 2);
+        fs::write(other.path().join("b"), "z").unwrap();
+        let error = compare(one.path(), other.path(), &["a", "b"]).unwrap_err().to_string();
+        assert!(error.contains("not reproducible: b differs"), "{error}");
+        let error = compare(one.path(), other.path(), &["c"]).unwrap_err().to_string();
+        assert!(error.contains("make made no"), "{error}");
+    }
+}

@@ -1,0 +1,310 @@
+//! Where a kernel's source comes from, and whether it is a known one.
+//!
+//! Tarballs are unpacked once, under the cache, and stay there for the next build: 1.7 GB that can be
+//! deleted at any time. Nobody is trusted to have left them alone: an unpacked tree is hashed before
+//! a kernel is built from it, and compared with its hash when it was unpacked.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::bail;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::pins::Pin;
+use super::pins::Pins;
+use super::room;
+use super::tree;
+use super::unpack;
+use crate::apt::Apt;
+use crate::cache;
+use crate::progress;
+
+/// The package whose source is taken by default. One long-term series, as the options are checked
+/// against it.
+const PACKAGE: &str = "linux-source-6.12";
+
+/// Digits of a hash that are enough for the name of a directory.
+const DIGITS: usize = 16;
+
+/// What a source tree and its download need on disk, in bytes.
+const ROOM: u64 = 2_200_000_000;
+
+/// Where to take the source from.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Source {
+    /// The distribution's package; a pinned version of it as long as there is one.
+    #[default]
+    Distribution,
+    /// A tarball, or a Debian package that has one.
+    Tarball {
+        /// The file.
+        file: PathBuf,
+        /// Whether it may be one that is not pinned.
+        unpinned: bool,
+    },
+    /// An unpacked tree, which is never a pinned source.
+    Tree(PathBuf),
+}
+
+/// Which source a kernel was built from.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Identity {
+    /// Its maker and its form, for people.
+    pub origin: String,
+    /// Its maker's version, such as `6.12.117-1~deb12u1`.
+    pub version: String,
+    /// SHA-256 of the tarball; of a tree, [`tree::digest`].
+    pub sha256: String,
+}
+
+/// A tree that a kernel can be built from.
+#[derive(Clone, Debug)]
+pub struct Unpacked {
+    /// The tree.
+    pub dir: PathBuf,
+    /// What it is.
+    pub identity: Identity,
+    /// [`tree::digest`] as it has to be.
+    pub tree_digest: String,
+    /// The version that the kernel calls itself.
+    pub kernel: String,
+}
+
+/// What is written beside a tree that was unpacked.
+#[derive(Debug, Deserialize, Serialize)]
+struct Mark {
+    identity: Identity,
+    tree_digest: String,
+}
+
+/// Which sources this could mean, without unpacking or downloading anything: kernels that were built
+/// from one of them need neither.
+///
+/// # Errors
+///
+/// A file cannot be read, or is not a pinned source.
+pub fn identities(source: &Source, pins: &Pins) -> Result<Vec<Identity>> {
+    match source {
+        Source::Distribution => Ok(pins.iter().map(of_pin).collect()),
+        Source::Tarball { file, unpinned } => {
+            let sha256 = unpack::hash_of_tarball(file)?;
+            Ok(vec![match pins.judge(file, &sha256, *unpinned)? {
+                Some(pin) => of_pin(pin),
+                None => Identity {
+                    origin: "a tarball that is not pinned".to_owned(),
+                    version: String::new(),
+                    sha256,
+                },
+            }])
+        }
+        Source::Tree(dir) => {
+            let kernel = tree::version(dir)?;
+            Ok(vec![of_tree(kernel, tree::digest(dir)?)])
+        }
+    }
+}
+
+/// The tree of this source: downloaded and unpacked if it is not yet. `intact` says whether what lies
+/// in the cache is to be hashed first, as it must be before a kernel is made of it.
+///
+/// # Errors
+///
+/// The source cannot be had, or is not what it should be; or the disk is too full.
+pub fn obtain(source: &Source, pins: &Pins, intact: bool) -> Result<Unpacked> {
+    match source {
+        Source::Tree(dir) => {
+            let kernel = tree::version(dir)?;
+            tree::require_clean(dir)?;
+            let dir = fs::canonicalize(dir)?;
+            let tree_digest = tree::digest(&dir)?;
+            let identity = of_tree(kernel.clone(), tree_digest.clone());
+            Ok(Unpacked { dir, identity, tree_digest, kernel })
+        }
+        Source::Tarball { file, unpinned } => {
+            let sha256 = unpack::hash_of_tarball(file)?;
+            let pin = pins.judge(file, &sha256, *unpinned)?;
+            let identity = pin.map(of_pin);
+            if let Some(tree) = cached(&sha256, intact)? {
+                return Ok(tree);
+            }
+            publish(&sha256, identity, |tarball| unpack::tarball_of(file, tarball))
+        }
+        Source::Distribution => {
+            for pin in pins.iter() {
+                if let Some(tree) = cached(&pin.sha256, intact)? {
+                    return Ok(tree);
+                }
+            }
+            download(pins, intact)
+        }
+    }
+}
+
+/// Refuses a source for a release unless it is pinned.
+///
+/// # Errors
+///
+/// It is not.
+pub fn require_pinned(identity: &Identity, pins: &Pins) -> Result<()> {
+    if pins.with_hash(&identity.sha256).is_none() {
+        bail!(
+            "a release takes pinned sources only, and this is {} ({}): its hash is not in \
+             kernel-config/pins.toml",
+            identity.origin,
+            identity.sha256
+        );
+    }
+    Ok(())
+}
+
+fn of_pin(pin: &Pin) -> Identity {
+    Identity {
+        origin: format!("{}, {}", pin.origin, pin.package),
+        version: pin.version.clone(),
+        sha256: pin.sha256.clone(),
+    }
+}
+
+fn of_tree(kernel: String, sha256: String) -> Identity {
+    Identity { origin: "a source tree".to_owned(), version: kernel, sha256 }
+}
+
+/// Gets the package from the distribution: the first pinned version that the archive still has, else
+/// the newest, on the strength of APT's signed hash.
+fn download(pins: &Pins, intact: bool) -> Result<Unpacked> {
+    let apt = Apt::open()?;
+    let mut versions = apt.versions(PACKAGE)?;
+    if versions.is_empty() {
+        versions = Apt::refreshed()?.versions(PACKAGE)?;
+    }
+    let pinned = pins.iter().find(|pin| pin.package == PACKAGE && versions.contains(&pin.version));
+    let Some(version) = pinned.map(|pin| &pin.version).or_else(|| versions.first()) else {
+        let known: Vec<_> =
+            pins.iter().map(|pin| format!("{} {}", pin.package, pin.version)).collect();
+        bail!(
+            "this distribution has no package {PACKAGE}. Get the source elsewhere ({} is pinned) and \
+             give it with --tarball FILE, or an unpacked tree with --source DIR",
+            known.join(", ")
+        );
+    };
+    room::require(&cache_dir()?, ROOM, "the kernel's source")?;
+    let downloads = tempfile::Builder::new().prefix(".new-").tempdir_in(cache_dir()?)?;
+    apt.download(&[format!("{PACKAGE}={version}")], downloads.path())?;
+    let package = fs::read_dir(downloads.path())?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|it| it == "deb"))
+        .context("APT downloaded no package")?;
+    let sha256 = unpack::hash_of_tarball(&package)?;
+    if let Some(pin) = pinned
+        && pin.sha256 != sha256
+    {
+        bail!(
+            "the archive has another source as {PACKAGE} {version} than is pinned:\n  expected {}\n  \
+             found    {sha256}\nOne version, two contents: find out why before you change \
+             kernel-config/pins.toml",
+            pin.sha256
+        );
+    }
+    let identity = match pinned {
+        Some(pin) => of_pin(pin),
+        None => {
+            eprintln!(
+                "warning: {PACKAGE} {version} is not pinned; taken on the archive's signature, and the \
+                 kernel is marked as unpinned"
+            );
+            let origin = format!("the distribution's {PACKAGE}, not pinned");
+            Identity { origin, version: version.clone(), sha256: sha256.clone() }
+        }
+    };
+    if let Some(tree) = cached(&sha256, intact)? {
+        return Ok(tree);
+    }
+    publish(&sha256, Some(identity), |tarball| unpack::tarball_of(&package, tarball))
+}
+
+/// Unpacks a tarball into the cache. `open` gives it as a file, which it may put into the directory
+/// that it is told.
+fn publish(
+    sha256: &str,
+    identity: Option<Identity>,
+    open: impl FnOnce(&Path) -> Result<PathBuf>,
+) -> Result<Unpacked> {
+    room::require(&cache_dir()?, ROOM, "the kernel's source")?;
+    let target = directory(sha256)?;
+    cache::publish_dir(&target, |new| {
+        let tarball = open(new)?;
+        let tree = unpack::unpack(&tarball, new)?;
+        if tarball.starts_with(new) {
+            fs::remove_file(&tarball)?;
+        }
+        let kernel = tree::version(&tree)?;
+        let tree_digest = tree::digest(&tree)?;
+        let identity = identity.unwrap_or_else(|| Identity {
+            origin: "a tarball that is not pinned".to_owned(),
+            version: kernel,
+            sha256: sha256.to_owned(),
+        });
+        fs::rename(&tree, tree_in(new))?;
+        if let Some(emptied) = tree.parent() {
+            fs::remove_dir(emptied)?;
+        }
+        let mark = serde_json::to_string_pretty(&Mark { identity, tree_digest })?;
+        fs::write(mark_in(new), mark)?;
+        Ok(())
+    })?;
+    cached(sha256, false)?.context("the source has gone from the cache while it was put there")
+}
+
+/// The tree of this tarball, if it has been unpacked and is still as it was.
+fn cached(sha256: &str, intact: bool) -> Result<Option<Unpacked>> {
+    let dir = directory(sha256)?;
+    let Ok(text) = fs::read_to_string(mark_in(&dir)) else { return Ok(None) };
+    let Ok(mark) = serde_json::from_str::<Mark>(&text) else { return Ok(None) };
+    let tree = tree_in(&dir);
+    if mark.identity.sha256 != sha256 || (intact && tree::digest(&tree)? != mark.tree_digest) {
+        eprintln!("warning: the source in {} has been changed: unpacking it anew", dir.display());
+        progress::step("delete the changed source", |_| Ok(fs::remove_dir_all(&dir)?))?;
+        return Ok(None);
+    }
+    let kernel = tree::version(&tree)?;
+    let Mark { identity, tree_digest } = mark;
+    Ok(Some(Unpacked { dir: tree, identity, tree_digest, kernel }))
+}
+
+fn cache_dir() -> Result<PathBuf> {
+    cache::subdir("kernels/source")
+}
+
+fn directory(sha256: &str) -> Result<PathBuf> {
+    Ok(cache_dir()?.join(sha256.get(..DIGITS).unwrap_or(sha256)))
+}
+
+fn tree_in(dir: &Path) -> PathBuf {
+    dir.join("tree")
+}
+
+fn mark_in(dir: &Path) -> PathBuf {
+    dir.join("source.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Identity;
+    use super::require_pinned;
+    use crate::kernel_build;
+
+    #[test]
+    fn a_release_takes_pinned_sources_only() {
+        let pins = kernel_build::pins().unwrap();
+        let pinned = super::of_pin(pins.iter().next().unwrap());
+        require_pinned(&pinned, &pins).unwrap();
+        let other = Identity { sha256: "0".repeat(64), ..pinned };
+        let error = require_pinned(&other, &pins).unwrap_err().to_string();
+        assert!(error.contains("pinned sources only") && error.contains("pins.toml"), "{error}");
+    }
+}
