@@ -1,5 +1,6 @@
 //! `cargo xtask test`: formatting, lints, tests, boot tests, and a table of what came of them.
 
+use std::env;
 use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
@@ -9,6 +10,7 @@ use anyhow::Result;
 
 use crate::accel;
 use crate::build;
+use crate::kernel_build;
 use crate::kernels;
 use crate::kernels::Choice;
 use crate::progress;
@@ -51,7 +53,12 @@ pub fn run(all: bool) -> Result<bool> {
         "unit, property and interop tests",
         cargo(&["test", "--locked", "--no-fail-fast", "--workspace", "--exclude", "boot-tests"]),
     )?);
-    let boot = if lines.last().is_some_and(|line| matches!(line.outcome, Outcome::Failed(_))) {
+    let failed = lines.last().is_some_and(|line| matches!(line.outcome, Outcome::Failed(_)));
+    // Beside the tests and not among them: it may have to download a kernel's source.
+    let mut reproduce = Command::new(env::current_exe()?);
+    reproduce.args(["kernel", "reproduce", "boot", "--quick"]);
+    lines.push(timed("kernel objects, built twice", reproduce)?);
+    let boot = if failed {
         Line { name: "boot tests", outcome: Outcome::NotRun("the tests before them failed") }
     } else {
         prepare_boot_tests()?;
@@ -73,6 +80,7 @@ pub fn run(all: bool) -> Result<bool> {
 
 /// What the boot tests need is made here, with progress, and not in the first of them.
 fn prepare_boot_tests() -> Result<()> {
+    kernel_build::ensure()?;
     let kernel = kernels::select(&Choice::Fitting, &["virtio-net-pci".to_owned()])?;
     build::init()?;
     build::minimal_os()?;

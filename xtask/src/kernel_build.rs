@@ -165,14 +165,16 @@ pub fn build_all(which: &[Which], settings: &Settings) -> Result<Vec<Built>> {
             continue;
         }
         if unpacked.is_none() {
-            let tree = source::obtain(&settings.source, &pins, true)?;
+            let tree = source::obtain(&settings.source, &pins)?;
             if settings.release {
                 source::require_pinned(&tree.identity, &pins)?;
             }
             unpacked = Some(tree);
         }
-        let Some(tree) = &unpacked else { continue };
-        built.push(one(which, &requests, &tools, tree, &pins, settings)?);
+        let Some(tree) = unpacked.take() else { continue };
+        let (product, tree) = one(which, &requests, &tools, tree, &pins, settings)?;
+        built.push(product);
+        unpacked = Some(tree);
     }
     Ok(built)
 }
@@ -195,7 +197,7 @@ pub fn check(which: Which, source: &Source) -> Result<String> {
     setup::ensure(&setup::for_kernel())?;
     let requests = which.requests()?;
     let _lock = Lock::take()?;
-    let tree = source::obtain(source, &pins()?, false)?;
+    let tree = source::obtain(source, &pins()?)?;
     let out = work_directory()?;
     let surroundings = Surroundings::plain(1);
     let make = Make { tree: &tree.dir, out: out.path(), surroundings: &surroundings };
@@ -234,20 +236,21 @@ fn one(
     which: Which,
     requests: &Requests,
     tools: &Tools,
-    tree: &Unpacked,
+    tree: Unpacked,
     pins: &Pins,
     settings: &Settings,
-) -> Result<Built> {
+) -> Result<(Built, Unpacked)> {
     let key = product::key(requests, tools, &tree.identity.sha256);
     // The distribution may have given another source than the first pinned one.
     if let Some(product) = product::find(which, &key)? {
-        return Ok(Built { product, cached: true });
+        return Ok((Built { product, cached: true }, tree));
     }
+    let tree = source::intact(tree, &settings.source, pins)?;
     let out = work_directory()?;
     room::require(out.path(), ROOM, "building a kernel")?;
     let surroundings = Surroundings::plain(settings.jobs());
     let make = Make { tree: &tree.dir, out: out.path(), surroundings: &surroundings };
-    configure(which, requests, tree, &make)?;
+    configure(which, requests, &tree, &make)?;
     let started = Instant::now();
     let expected = product::steps(which).unwrap_or_else(|| which.usual_steps());
     let label = format!("compile the {which} kernel, Linux {}", tree.kernel);
@@ -260,7 +263,7 @@ fn one(
     let unpinned = pins.with_hash(&tree.identity.sha256).is_none();
     let inputs = (requests, tools, &tree.identity);
     let product = product::collect(which, out.path(), inputs, unpinned, &tree.kernel, effort)?;
-    Ok(Built { product, cached: false })
+    Ok((Built { product, cached: false }, tree))
 }
 
 fn configure(which: Which, requests: &Requests, tree: &Unpacked, make: &Make<'_>) -> Result<()> {

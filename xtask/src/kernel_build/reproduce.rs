@@ -102,10 +102,14 @@ impl fmt::Display for Proof {
 ///
 /// The builds differ: the first file and byte that do are named. Or one of them failed.
 pub fn run(which: Which, extent: Extent, settings: &Settings) -> Result<Proof> {
-    setup::ensure(&setup::for_kernel())?;
+    setup::ensure(&setup::for_reproduction())?;
     let requests = which.requests()?;
     let _lock = Lock::take()?;
-    let tree = source::obtain(&settings.source, &super::pins()?, extent == Extent::Full)?;
+    let pins = super::pins()?;
+    let mut tree = source::obtain(&settings.source, &pins)?;
+    if extent == Extent::Full {
+        tree = source::intact(tree, &settings.source, &pins)?;
+    }
     let here = super::work_directory()?;
     let elsewhere = tempfile::Builder::new()
         .prefix("ramstrap-kernel-in-quite-another-place-")

@@ -27,6 +27,9 @@ use crate::progress;
 /// against it.
 const PACKAGE: &str = "linux-source-6.12";
 
+/// Origin of a version of that package that no pin knows.
+const UNLISTED: &str = "the distribution's linux-source-6.12, not pinned";
+
 /// Digits of a hash that are enough for the name of a directory.
 const DIGITS: usize = 16;
 
@@ -108,13 +111,13 @@ pub fn identities(source: &Source, pins: &Pins) -> Result<Vec<Identity>> {
     }
 }
 
-/// The tree of this source: downloaded and unpacked if it is not yet. `intact` says whether what lies
-/// in the cache is to be hashed first, as it must be before a kernel is made of it.
+/// The tree of this source: downloaded and unpacked if it is not yet. Before a kernel is made of it,
+/// [`intact`] must have seen it.
 ///
 /// # Errors
 ///
 /// The source cannot be had, or is not what it should be; or the disk is too full.
-pub fn obtain(source: &Source, pins: &Pins, intact: bool) -> Result<Unpacked> {
+pub fn obtain(source: &Source, pins: &Pins) -> Result<Unpacked> {
     match source {
         Source::Tree(dir) => {
             let kernel = tree::version(dir)?;
@@ -128,20 +131,38 @@ pub fn obtain(source: &Source, pins: &Pins, intact: bool) -> Result<Unpacked> {
             let sha256 = unpack::hash_of_tarball(file)?;
             let pin = pins.judge(file, &sha256, *unpinned)?;
             let identity = pin.map(of_pin);
-            if let Some(tree) = cached(&sha256, intact)? {
+            if let Some(tree) = cached(&sha256)? {
                 return Ok(tree);
             }
-            publish(&sha256, identity, |tarball| unpack::tarball_of(file, tarball))
+            publish(&sha256, identity, |dir| unpack::tarball_of(file, dir))
         }
         Source::Distribution => {
             for pin in pins.iter() {
-                if let Some(tree) = cached(&pin.sha256, intact)? {
+                if let Some(tree) = cached(&pin.sha256)? {
                     return Ok(tree);
                 }
             }
-            download(pins, intact)
+            download(pins)
         }
     }
+}
+
+/// The tree if all its files are what they were when they were unpacked; else a new one in its place.
+///
+/// # Errors
+///
+/// As [`obtain`], or a tree that is not ours to replace was changed meanwhile.
+pub fn intact(tree: Unpacked, source: &Source, pins: &Pins) -> Result<Unpacked> {
+    if tree::digest(&tree.dir)? == tree.tree_digest {
+        return Ok(tree);
+    }
+    if matches!(source, Source::Tree(_)) {
+        bail!("{} was changed while it was looked at: try again", tree.dir.display());
+    }
+    let dir = directory(&tree.identity.sha256)?;
+    eprintln!("warning: the source in {} has been changed: unpacking it anew", dir.display());
+    progress::step("delete the changed source", |_| Ok(fs::remove_dir_all(&dir)?))?;
+    obtain(source, pins)
 }
 
 /// Refuses a source for a release unless it is pinned.
@@ -175,13 +196,18 @@ fn of_tree(kernel: String, sha256: String) -> Identity {
 
 /// Gets the package from the distribution: the first pinned version that the archive still has, else
 /// the newest, on the strength of APT's signed hash.
-fn download(pins: &Pins, intact: bool) -> Result<Unpacked> {
-    let apt = Apt::open()?;
-    let mut versions = apt.versions(PACKAGE)?;
-    if versions.is_empty() {
-        versions = Apt::refreshed()?.versions(PACKAGE)?;
-    }
+fn download(pins: &Pins) -> Result<Unpacked> {
+    let (apt, versions) = match versions() {
+        Ok(found) => found,
+        // Without a network what was unpacked before will do.
+        Err(error) => return cached_of_the_distribution()?.ok_or(error),
+    };
     let pinned = pins.iter().find(|pin| pin.package == PACKAGE && versions.contains(&pin.version));
+    if pinned.is_none()
+        && let Some(tree) = cached_of_the_distribution()?
+    {
+        return Ok(tree);
+    }
     let Some(version) = pinned.map(|pin| &pin.version).or_else(|| versions.first()) else {
         let known: Vec<_> =
             pins.iter().map(|pin| format!("{} {}", pin.package, pin.version)).collect();
@@ -217,14 +243,43 @@ fn download(pins: &Pins, intact: bool) -> Result<Unpacked> {
                 "warning: {PACKAGE} {version} is not pinned; taken on the archive's signature, and the \
                  kernel is marked as unpinned"
             );
-            let origin = format!("the distribution's {PACKAGE}, not pinned");
-            Identity { origin, version: version.clone(), sha256: sha256.clone() }
+            Identity {
+                origin: UNLISTED.to_owned(),
+                version: version.clone(),
+                sha256: sha256.clone(),
+            }
         }
     };
-    if let Some(tree) = cached(&sha256, intact)? {
+    if let Some(tree) = cached(&sha256)? {
         return Ok(tree);
     }
-    publish(&sha256, Some(identity), |tarball| unpack::tarball_of(&package, tarball))
+    publish(&sha256, Some(identity), |dir| unpack::tarball_of(&package, dir))
+}
+
+/// The versions of the package in the archive, the newest first.
+fn versions() -> Result<(Apt, Vec<String>)> {
+    let apt = Apt::open()?;
+    let versions = apt.versions(PACKAGE)?;
+    if !versions.is_empty() {
+        return Ok((apt, versions));
+    }
+    let apt = Apt::refreshed()?;
+    let versions = apt.versions(PACKAGE)?;
+    Ok((apt, versions))
+}
+
+/// The newest source of the distribution that is not pinned and was unpacked before.
+fn cached_of_the_distribution() -> Result<Option<Unpacked>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(cache_dir()?)?.flatten() {
+        if let Some(mark) = read_mark(&entry.path()).filter(|it| it.identity.origin == UNLISTED) {
+            found.push((entry.metadata()?.modified()?, mark.identity.sha256));
+        }
+    }
+    match found.into_iter().max() {
+        Some((_, sha256)) => cached(&sha256),
+        None => Ok(None),
+    }
 }
 
 /// Unpacks a tarball into the cache. `open` gives it as a file, which it may put into the directory
@@ -257,23 +312,24 @@ fn publish(
         fs::write(mark_in(new), mark)?;
         Ok(())
     })?;
-    cached(sha256, false)?.context("the source has gone from the cache while it was put there")
+    cached(sha256)?.context("the source has gone from the cache while it was put there")
 }
 
-/// The tree of this tarball, if it has been unpacked and is still as it was.
-fn cached(sha256: &str, intact: bool) -> Result<Option<Unpacked>> {
+/// The tree of this tarball, if it has been unpacked.
+fn cached(sha256: &str) -> Result<Option<Unpacked>> {
     let dir = directory(sha256)?;
-    let Ok(text) = fs::read_to_string(mark_in(&dir)) else { return Ok(None) };
-    let Ok(mark) = serde_json::from_str::<Mark>(&text) else { return Ok(None) };
-    let tree = tree_in(&dir);
-    if mark.identity.sha256 != sha256 || (intact && tree::digest(&tree)? != mark.tree_digest) {
-        eprintln!("warning: the source in {} has been changed: unpacking it anew", dir.display());
-        progress::step("delete the changed source", |_| Ok(fs::remove_dir_all(&dir)?))?;
+    let Some(Mark { identity, tree_digest }) = read_mark(&dir) else { return Ok(None) };
+    if identity.sha256 != sha256 {
         return Ok(None);
     }
-    let kernel = tree::version(&tree)?;
-    let Mark { identity, tree_digest } = mark;
+    let tree = tree_in(&dir);
+    let kernel = tree::version(&tree)
+        .with_context(|| format!("the cache is damaged: delete {}", dir.display()))?;
     Ok(Some(Unpacked { dir: tree, identity, tree_digest, kernel }))
+}
+
+fn read_mark(dir: &Path) -> Option<Mark> {
+    serde_json::from_str(&fs::read_to_string(mark_in(dir)).ok()?).ok()
 }
 
 fn cache_dir() -> Result<PathBuf> {
