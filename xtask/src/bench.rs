@@ -6,6 +6,7 @@
 
 mod aim;
 mod fit;
+mod kernel;
 mod memory;
 mod peer;
 mod size;
@@ -44,6 +45,8 @@ const MEGABYTE: u64 = 1_000_000;
 pub enum Part {
     /// Bytes of `/init` and of the initramfs.
     Size,
+    /// Our kernels: bytes, virtual time to `/init`, smallest memory.
+    Kernel,
     /// Virtual time of the guest from `/init` to kexec.
     Time,
     /// The smallest memory that boots a package.
@@ -54,13 +57,15 @@ pub enum Part {
 
 impl Part {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 4] = [Self::Size, Self::Time, Self::Memory, Self::Throughput];
+    pub const ALL: [Self; 5] =
+        [Self::Size, Self::Kernel, Self::Time, Self::Memory, Self::Throughput];
 
     /// Lower-case name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Size => "size",
+            Self::Kernel => "kernel",
             Self::Time => "time",
             Self::Memory => "memory",
             Self::Throughput => "throughput",
@@ -83,6 +88,7 @@ pub fn default_file() -> PathBuf {
 pub fn run(parts: &[Part], file: &Path) -> Result<()> {
     let started = Instant::now();
     setup::ensure(&setup::for_bench())?;
+    // What is compared with stboot runs on the kernel that stboot was measured with.
     let kernel = kernels::select(&Choice::Distribution(Flavour::Cloud), &[])?;
     let mut results = header(&kernel);
     println!(
@@ -98,6 +104,7 @@ pub fn run(parts: &[Part], file: &Path) -> Result<()> {
     for part in parts {
         let (text, json) = match part {
             Part::Size => size::measure(&kernel)?,
+            Part::Kernel => kernel::measure()?,
             Part::Time => time::measure(&kernel)?,
             Part::Memory => memory::measure(&kernel)?,
             Part::Throughput => throughput::measure()?,

@@ -150,11 +150,12 @@ pub fn build_all(which: &[Which], settings: &Settings) -> Result<Vec<Built>> {
         .map(|&which| Ok((which, which.requests()?)))
         .collect::<Result<Vec<(Which, Requests)>>>()?;
     let tools = Tools::of_this_host()?;
-    let _lock = Lock::take()?;
+    // Before it waits for anybody: what cannot be used is said at once.
     let identities = source::identities(&settings.source, &pins)?;
     if settings.release {
         identities.iter().try_for_each(|identity| source::require_pinned(identity, &pins))?;
     }
+    let _lock = Lock::take()?;
     let mut unpacked = None;
     let mut built = Vec::new();
     for (which, requests) in wanted {

@@ -1,4 +1,4 @@
-//! What this project aims at, on Debian's cloud kernel.
+//! What this project aims at: on Debian's cloud kernel, unless it is about kernels.
 
 /// Bytes of `/init`.
 pub(super) const INIT: u64 = 4_500_000;
@@ -14,3 +14,12 @@ pub(super) const MEMORY: [(u64, u32); 1] = [(100, 400)];
 
 /// Percent of what `curl | sha256sum` manages.
 pub(super) const PERCENT_OF_CURL: f64 = 90.0;
+
+/// Bytes of a complete UKI with all NIC drivers.
+pub(super) const UKI: u64 = 8_000_000;
+
+/// Virtual time from kernel entry to `/init`, as a part of what Debian's cloud kernel takes.
+pub(super) const ENTRY_TO_INIT: f64 = 1.0 / 3.0;
+
+/// Memory in MiB in which our boot kernel gets to `/init`.
+pub(super) const BOOT_MEMORY: u32 = 64;

@@ -1,6 +1,6 @@
 //! The smallest memory with which a package boots, and what happens with less.
 
-mod search;
+pub(super) mod search;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use anyhow::bail;
 
 /// How finely it is searched for, in MiB.
-pub(super) const STEP: u32 = 8;
+pub(in crate::bench) const STEP: u32 = 8;
 
 /// The first try, in MiB: a kernel comes up in it, a package does not.
 const FIRST: u32 = 128;
@@ -17,25 +17,25 @@ const MOST: u32 = 4096;
 
 /// What came of one try.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tried<V> {
-    pub(super) boots: bool,
+pub(in crate::bench) struct Tried<V> {
+    pub(in crate::bench) boots: bool,
     /// MiB that were said to be missing.
-    pub(super) missing: Option<u64>,
-    pub(super) verdict: V,
+    pub(in crate::bench) missing: Option<u64>,
+    pub(in crate::bench) verdict: V,
 }
 
 /// What was found.
 #[derive(Clone, Debug)]
-pub(super) struct Found<V> {
+pub(in crate::bench) struct Found<V> {
     /// Least memory that boots, in MiB.
-    pub(super) least: u32,
+    pub(in crate::bench) least: u32,
     /// Everything that was tried, by memory.
-    pub(super) tried: BTreeMap<u32, V>,
+    pub(in crate::bench) tried: BTreeMap<u32, V>,
 }
 
 impl<V> Found<V> {
     /// What came of one step less.
-    pub(super) fn below(&self) -> Option<&V> {
+    pub(in crate::bench) fn below(&self) -> Option<&V> {
         self.tried.get(&(self.least - STEP))
     }
 }
@@ -45,7 +45,9 @@ impl<V> Found<V> {
 /// # Errors
 ///
 /// A try could not be made, or none boots.
-pub(super) fn least<V>(mut try_with: impl FnMut(u32) -> Result<Tried<V>>) -> Result<Found<V>> {
+pub(in crate::bench) fn least<V>(
+    mut try_with: impl FnMut(u32) -> Result<Tried<V>>,
+) -> Result<Found<V>> {
     let mut tried = BTreeMap::new();
     // In steps: what is known to be too little, and what is known to do.
     let (mut too_little, mut enough) = (0, None);
@@ -76,7 +78,7 @@ pub(super) fn least<V>(mut try_with: impl FnMut(u32) -> Result<Tried<V>>) -> Res
             }
         };
         if next > MOST / STEP {
-            bail!("the package does not boot with {} MiB", too_little * STEP);
+            bail!("it does not boot with {} MiB", too_little * STEP);
         }
     }
 }
