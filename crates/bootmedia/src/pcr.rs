@@ -10,7 +10,11 @@ use sha2::Sha256;
 use crate::authenticode;
 use crate::pe::Image;
 use crate::uki;
+use crate::uki::Contents;
 use crate::uki::UkiError;
+
+/// How the stub that is known here names itself, before the rest of its version.
+const STUB: &str = "systemd-stub 252";
 
 /// The sections that systemd-stub 252 measures, in its order. It leaves out `.pcrsig`, which signs
 /// the result, and does not know `.uname` and `.sbat`.
@@ -24,12 +28,10 @@ const FIRST_ATTEMPT: &str = "Calling EFI Application from Boot Option";
 /// content in memory.
 ///
 /// # Errors
-/// If it is no unified kernel image.
+/// If it is no unified kernel image, or has another stub: later ones measure more sections.
 pub fn uki_pcr11(image: &[u8]) -> Result<[u8; 32], UkiError> {
+    contents_with_known_stub(image)?;
     let image = Image::parse(image)?;
-    if image.section(".linux").is_none() {
-        return Err(UkiError::NotUki(".linux"));
-    }
     let mut pcr = [0; 32];
     for name in MEASURED {
         let Some(section) = image.section(name) else { continue };
@@ -50,9 +52,10 @@ pub fn uki_pcr11(image: &[u8]) -> Result<[u8; 32], UkiError> {
 /// and the firmware does not get to see it.
 ///
 /// # Errors
-/// If it is no unified kernel image, or its kernel is no PE image.
+/// If it is no unified kernel image, its kernel is no PE image, or it has another stub than that of
+/// systemd 252.
 pub fn uki_pcr4(image: &[u8], secure_boot: bool) -> Result<[u8; 32], UkiError> {
-    let kernel = uki::read(image)?.linux;
+    let kernel = contents_with_known_stub(image)?.linux;
     let mut pcr = [0; 32];
     pcr = extend(&pcr, Sha256::new().chain_update(FIRST_ATTEMPT));
     // The end of the firmware's own measurements.
@@ -78,6 +81,15 @@ pub fn uki_pcr9(image: &[u8]) -> Result<[u8; 32], UkiError> {
         command_line.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
     let pcr = extend(&[0; 32], Sha256::new().chain_update(options));
     Ok(extend(&pcr, Sha256::new().chain_update(initramfs)))
+}
+
+fn contents_with_known_stub(image: &[u8]) -> Result<Contents<'_>, UkiError> {
+    let contents = uki::read(image)?;
+    let stub = contents.stub.unwrap_or("an unknown one");
+    let is_known = stub
+        .strip_prefix(STUB)
+        .is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()));
+    if is_known { Ok(contents) } else { Err(UkiError::UnknownStub(stub.to_owned())) }
 }
 
 fn extend(pcr: &[u8; 32], event: Sha256) -> [u8; 32] {

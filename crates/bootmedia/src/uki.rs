@@ -62,6 +62,9 @@ pub enum UkiError {
     /// The image that was to be read is none.
     #[error(transparent)]
     Pe(#[from] PeError),
+    /// What this stub measures is not known.
+    #[error("what it leaves in the TPM is known for systemd-stub 252 only; its stub is {0}")]
+    UnknownStub(String),
     /// A PE image without a kernel inside.
     #[error("it is no unified kernel image: it has no section {0}")]
     NotUki(&'static str),
@@ -181,6 +184,8 @@ pub struct Contents<'a> {
     pub pcr_signature: Option<&'a [u8]>,
     /// The key that those are made with.
     pub pcr_key: Option<&'a [u8]>,
+    /// What the stub says that it is, such as `systemd-stub 252.39-1~deb12u2`.
+    pub stub: Option<&'a str>,
 }
 
 /// Finds the sections of a unified kernel image.
@@ -201,7 +206,14 @@ pub fn read(image: &[u8]) -> Result<Contents<'_>, UkiError> {
         device_tree: section(".dtb"),
         pcr_signature: section(".pcrsig"),
         pcr_key: section(".pcrpkey"),
+        stub: section(".sdmagic").and_then(stub_name),
     })
+}
+
+/// What stands in `.sdmagic` between the marks that systemd puts around it.
+fn stub_name(magic: &[u8]) -> Option<&str> {
+    let text = core::str::from_utf8(magic).ok()?.trim_end_matches('\0');
+    text.strip_prefix("#### LoaderInfo: ")?.strip_suffix(" ####")
 }
 
 /// Text up to the first NUL.

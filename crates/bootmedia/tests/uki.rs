@@ -14,6 +14,7 @@ use bootmedia::uki::UkiError;
 use proptest::prelude::*;
 use sha2::Digest;
 use sha2::Sha256;
+use support::MAGIC;
 use support::STUB;
 use support::kernel;
 use support::pe;
@@ -206,6 +207,13 @@ fn pcr_11_counts_sections_in_the_order_of_the_stub() {
     assert_ne!(pcr::uki_pcr4(&image, true), pcr::uki_pcr4(&image, false));
     assert!(pcr::uki_pcr9(&image).is_ok());
     assert_eq!(pcr::uki_pcr11(&stub()), Err(UkiError::NotUki(".linux")));
+    // Later stubs measure more; nothing is claimed about them.
+    let newer = MAGIC.iter().map(|&byte| if byte == b'2' { b'9' } else { byte });
+    let stub = pe(0x80, &[(".sdmagic", 0x4000, &newer.collect::<Vec<u8>>())]);
+    let image = parts(&stub, &kernel(), b"x").build().unwrap();
+    assert_eq!(uki::read(&image).unwrap().stub, Some("systemd-stub 959.1-test"));
+    let error = pcr::uki_pcr11(&image).unwrap_err().to_string();
+    assert!(error.contains("its stub is systemd-stub 959.1-test"), "{error}");
 }
 
 #[test]
@@ -220,6 +228,7 @@ fn systemds_stub_takes_everything() {
     let contents = uki::read(&image).unwrap();
     assert_eq!(contents.initrd.map(<[u8]>::len), Some(40 << 20));
     let sbat = String::from_utf8_lossy(contents.sbat.unwrap());
+    assert!(contents.stub.is_some_and(|name| name.starts_with("systemd-stub ")));
     assert!(sbat.contains("\nsystemd,") && sbat.contains("\nramstrap,1,"), "{sbat}");
 }
 

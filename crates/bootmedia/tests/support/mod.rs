@@ -17,6 +17,9 @@ pub const OTHER_CERTIFICATE: &[u8] = include_bytes!("../data/other.crt");
 /// Where Debian and Ubuntu keep systemd's UEFI stub.
 pub const STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
 
+/// How a stub says what it is.
+pub const MAGIC: &[u8] = b"#### LoaderInfo: systemd-stub 252.1-test ####\0";
+
 /// Section of an image: name, place in memory, content.
 pub type Part<'a> = (&'a str, u32, &'a [u8]);
 
@@ -57,7 +60,7 @@ pub fn stub() -> Vec<u8> {
     let sbat = b"sbat,1,SBAT Version,sbat,1,https://x/\nstub,3,A,b,1,https://y/\n";
     pe(
         0x80,
-        &[(".text", 0x4000, &[0x90; 700]), (".sbat", 0x9000, sbat), (".sdmagic", 0xa000, b"#")],
+        &[(".text", 0x4000, &[0x90; 700]), (".sbat", 0x9000, sbat), (".sdmagic", 0xa000, MAGIC)],
     )
 }
 
