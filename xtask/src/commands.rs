@@ -18,15 +18,23 @@ use clap::Subcommand;
 use xtask::build;
 
 /// Commands that the operator's tool has and that are reachable here as well.
-const OPERATORS: [&str; 7] =
-    ["boot-image", "explain", "host-config", "keygen", "ospkg", "serve", "trust-policy"];
+const OPERATORS: [&str; 8] = [
+    "boot-image",
+    "explain",
+    "host-config",
+    "keygen",
+    "ospkg",
+    "secure-boot",
+    "serve",
+    "trust-policy",
+];
 
 /// Builds, boots, shows, tests and measures ramstrap.
 #[derive(Debug, Parser)]
 #[command(
     bin_name = "cargo xtask",
     after_help = "The operator's commands work here, too: keygen, ospkg, trust-policy, host-config, \
-                  boot-image, serve, explain. Try `cargo xtask ospkg --help`."
+                  boot-image, secure-boot, serve, explain. Try `cargo xtask ospkg --help`."
 )]
 pub(crate) struct Xtask {
     #[command(subcommand)]

@@ -45,7 +45,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     for signature in &signatures {
         let verdict = judge(signature, trusted.as_deref()).map_err(|error| {
             let file = args.cert.as_deref().unwrap_or(&args.image);
-            Error::new(error.to_string()).on(file.display())
+            Error::new(error.to_string())
+                .on(file.display())
+                .remedy("give a file with one certificate, in PEM or DER")
         })?;
         match verdict {
             None => accepted = accepted.or(Some(signature)),
