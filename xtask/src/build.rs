@@ -41,6 +41,17 @@ pub fn minimal_os() -> Result<PathBuf> {
     once(&BUILT, || static_binary("minimal-os", "minimal-os", "build the minimal OS"))
 }
 
+/// Builds the operator's tool as a static binary, for machines that it is to run in, and returns its
+/// path. A process builds it once.
+///
+/// # Errors
+///
+/// The build failed; what cargo said has been printed.
+pub fn operators_tool() -> Result<PathBuf> {
+    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    once(&BUILT, || static_binary("ramstrap-cli", "ramstrap", "build the operator's tool"))
+}
+
 /// Builds the downloader of the throughput benchmark, with the very flags of `/init`, and returns its
 /// path.
 ///

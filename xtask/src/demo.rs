@@ -14,6 +14,7 @@ use crate::harness::BootOptions;
 use crate::harness::BootResult;
 use crate::harness::Echo;
 use crate::harness::Ended;
+use crate::harness::Firmware;
 use crate::harness::Status;
 use crate::kernels;
 use crate::kernels::Choice;
@@ -32,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 /// build, or QEMU cannot be started.
 pub fn run(choice: &Choice) -> Result<u8> {
     let started = Instant::now();
-    setup::ensure(&setup::for_boot(false))?;
+    setup::ensure(&setup::for_boot(Firmware::Bios))?;
     let kernel = kernels::select(choice, &["virtio-net-pci".to_owned()])?;
     say("Boot kernel", &kernel.release);
     let init = build::init()?;

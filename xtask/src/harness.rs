@@ -4,16 +4,20 @@
 //! reads the console, `/init`'s report channel and QEMU's own events until the machine ends or the
 //! time is up, and returns a [`BootResult`]. QEMU never outlives the call.
 
+mod hardware;
 mod machine;
 mod options;
 mod process;
 mod result;
+mod screen;
+pub mod uefi_vars;
 mod watch;
 
 use std::fs;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -22,6 +26,12 @@ use anyhow::Result;
 use anyhow::bail;
 use serde_json::json;
 
+pub use hardware::Bus;
+pub use hardware::Disk;
+pub use hardware::Display;
+pub use hardware::Firmware;
+pub use hardware::Machine;
+pub use hardware::Start;
 pub use options::BootOptions;
 pub use options::Echo;
 pub use options::LinkChange;
@@ -43,11 +53,21 @@ use process::Sockets;
 use process::Source;
 use watch::Watch;
 
+/// The UEFI variables of a machine that was never switched on, as the firmware's package has them.
+const UEFI_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
 /// How long a machine may go on after a kernel panic: enough for the rest of the panic's lines.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// How long output is waited for once QEMU has closed its control channel.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// How long firmware that has refused an image may look for another one.
+const AFTER_REFUSAL: Duration = Duration::from_secs(3);
+
+/// Kernel parameters that a boot image on a medium needs so that [`boot`] can tell what came of it:
+/// a panic ends the machine, and `/init` reports on the second serial port.
+pub const MEDIUM_PARAMETERS: &str = machine::PARAMETERS;
 
 /// Boots a machine and waits for its end.
 ///
@@ -57,7 +77,10 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 /// inside the machine is never an error, but a [`BootResult`].
 pub fn boot(options: &BootOptions) -> Result<BootResult> {
     let accel = if options.icount.is_some() { Accel::Tcg } else { accel::choose(&options.kernel)? };
-    run(options, accel, &image::boot_image(options)?)
+    match options.start {
+        Start::Direct => run(options, accel, &image::boot_image(options)?),
+        _ => run(options, accel, &[]),
+    }
 }
 
 /// Runs a machine with this initramfs, whatever it holds; policy and host configuration of the
@@ -65,10 +88,11 @@ pub fn boot(options: &BootOptions) -> Result<BootResult> {
 ///
 /// # Errors
 ///
-/// QEMU could not be started or failed.
+/// QEMU could not be started or failed, or the options contradict each other.
 pub fn run(options: &BootOptions, accel: Accel, initramfs: &[u8]) -> Result<BootResult> {
+    check(options)?;
     let initramfs = unnamed_file(initramfs)?;
-    let uefi_vars = options.efi.then(copy_uefi_vars).transpose()?;
+    let uefi_vars = options.firmware.is_uefi().then(|| uefi_store(options)).transpose()?;
     let sockets = Sockets::new()?;
     let [console_fd, report_fd, qmp_fd] = sockets.fds();
     let initramfs_fd = initramfs.as_raw_fd();
@@ -85,6 +109,11 @@ pub fn run(options: &BootOptions, accel: Accel, initramfs: &[u8]) -> Result<Boot
     let watch = observe(&mut qemu, options);
     let end = qemu.started.elapsed();
     let explained = watch.has_ended() || end >= options.timeout;
+    let screen = if explained && options.display.has_screen() {
+        screen::capture(&mut qemu, options.screenshot.as_deref())?
+    } else {
+        None
+    };
     if explained {
         qemu.kill();
     }
@@ -92,7 +121,30 @@ pub fn run(options: &BootOptions, accel: Accel, initramfs: &[u8]) -> Result<Boot
     if !explained {
         bail!("qemu-system-x86_64 failed ({status}): {}", complaints.trim());
     }
-    Ok(watch.finish(end))
+    Ok(BootResult { screen, ..watch.finish(end) })
+}
+
+/// What no machine can be.
+fn check(options: &BootOptions) -> Result<()> {
+    let BootOptions { firmware, machine, start, display, screenshot, nics, .. } = options;
+    if *firmware == Firmware::UefiSecureBoot && *machine == Machine::Pc {
+        bail!("Secure Boot needs the system management mode of q35: the machine pc has none");
+    }
+    if matches!(start, Start::HttpBoot { .. }) && !firmware.is_uefi() {
+        bail!("HTTP boot is a feature of UEFI; under BIOS give iPXE the URL as its boot file");
+    }
+    if matches!(start, Start::Network { .. }) && nics.is_empty() {
+        bail!("a machine without a NIC cannot start from the network");
+    }
+    if screenshot.is_some() && !display.has_screen() {
+        bail!("a machine without a graphics adapter has no screen to take a picture of");
+    }
+    if let Start::Cdrom(file) | Start::Usb(file) | Start::Disk(file) = start
+        && !file.is_file()
+    {
+        bail!("{} is not there, or is no file: the machine cannot start from it", file.display());
+    }
+    Ok(())
 }
 
 /// Reads everything that comes out of the machine, until it ends or the time is up.
@@ -110,6 +162,9 @@ fn observe(qemu: &mut Qemu, options: &BootOptions) -> Watch {
         let limits = [
             Some(options.timeout),
             watch.panic_at().map(|at| at + AFTER_PANIC),
+            watch.firmware_gave_up_at().map(|at| at + AFTER_REFUSAL),
+            // With a screen to look at, QEMU stays when the machine has ended.
+            watch.shutdown_at(),
             closed_at.map(|at| at + LAST_WORDS),
         ];
         let Some(limit) = limits.into_iter().flatten().min().filter(|&limit| limit > now) else {
@@ -144,9 +199,25 @@ fn echo(echo: Echo, bytes: &[u8]) {
     }
 }
 
-fn copy_uefi_vars() -> Result<File> {
-    let path = machine::OVMF_VARS;
-    unnamed_file(&fs::read(path).with_context(|| format!("cannot read {path}"))?)
+/// The file of UEFI variables that the machine may write to.
+fn uefi_store(options: &BootOptions) -> Result<File> {
+    if let Some(file) = options.uefi_store.as_deref().filter(|file| file.exists()) {
+        return open_store(file);
+    }
+    let path = UEFI_VARIABLES;
+    let mut store = fs::read(path).with_context(|| format!("cannot read {path}"))?;
+    if let Start::HttpBoot { url } = &options.start {
+        store = uefi_vars::add(&store, &uefi_vars::boot_from_url(url)?)?;
+    }
+    store = uefi_vars::add(&store, &options.uefi_variables)?;
+    let Some(file) = options.uefi_store.as_deref() else { return unnamed_file(&store) };
+    fs::write(file, store).with_context(|| format!("cannot write {}", file.display()))?;
+    open_store(file)
+}
+
+fn open_store(file: &Path) -> Result<File> {
+    let opened = File::options().read(true).write(true).open(file);
+    opened.with_context(|| format!("cannot open {}", file.display()))
 }
 
 /// A temporary file without a name: nothing is left of it, however this process ends.

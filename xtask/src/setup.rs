@@ -11,6 +11,7 @@ use anyhow::bail;
 
 use crate::apt;
 use crate::apt::Apt;
+use crate::harness::Firmware;
 use crate::progress;
 
 /// A tool of the host.
@@ -36,6 +37,37 @@ const OVMF: Tool = Tool {
     why: "UEFI firmware for the machine that boots",
     debian: "ovmf",
     ubuntu: "ovmf",
+};
+
+const IPXE: Tool = Tool {
+    probe: "/usr/lib/ipxe/qemu/efi-virtio.rom",
+    why: "starts machines from the network",
+    debian: "ipxe-qemu",
+    ubuntu: "ipxe-qemu",
+};
+
+const UEFI_STUB: Tool = Tool {
+    probe: "/usr/lib/systemd/boot/efi/linuxx64.efi.stub",
+    why: "makes kernel and initramfs an EFI executable",
+    debian: "systemd-boot-efi",
+    ubuntu: "systemd-boot-efi",
+};
+
+const XORRISO: Tool =
+    Tool { probe: "xorriso", why: "writes ISO images", debian: "xorriso", ubuntu: "xorriso" };
+
+const ISOLINUX: Tool = Tool {
+    probe: "/usr/lib/ISOLINUX/isolinux.bin",
+    why: "starts ISO images by BIOS",
+    debian: "isolinux",
+    ubuntu: "isolinux",
+};
+
+const SYSLINUX: Tool = Tool {
+    probe: "/usr/lib/syslinux/modules/bios/ldlinux.c32",
+    why: "starts ISO images by BIOS",
+    debian: "syslinux-common",
+    ubuntu: "syslinux-common",
 };
 
 const DNSMASQ: Tool = Tool {
@@ -131,11 +163,11 @@ const FAKETIME: Tool = Tool {
     ubuntu: "faketime",
 };
 
-/// What a boot in QEMU needs, with UEFI firmware or without.
+/// What a boot in QEMU needs.
 #[must_use]
-pub fn for_boot(efi: bool) -> Vec<Tool> {
-    let mut tools = vec![QEMU];
-    if efi {
+pub fn for_boot(firmware: Firmware) -> Vec<Tool> {
+    let mut tools = vec![QEMU, IPXE];
+    if firmware.is_uefi() {
         tools.push(OVMF);
     }
     tools
@@ -155,10 +187,17 @@ pub fn for_reproduction() -> Vec<Tool> {
     tools
 }
 
+/// What building boot media needs.
+#[must_use]
+pub fn for_media() -> Vec<Tool> {
+    vec![UEFI_STUB, XORRISO, ISOLINUX, SYSLINUX]
+}
+
 /// What the tests need.
 #[must_use]
 pub fn for_tests() -> Vec<Tool> {
-    let mut tools = for_boot(true);
+    let mut tools = for_boot(Firmware::Uefi);
+    tools.extend(for_media());
     tools.extend([DNSMASQ, IP, OPENSSL, XZ, CPIO]);
     tools.extend(for_reproduction().into_iter().filter(|tool| *tool != XZ));
     tools
@@ -167,7 +206,7 @@ pub fn for_tests() -> Vec<Tool> {
 /// What the benchmarks need.
 #[must_use]
 pub fn for_bench() -> Vec<Tool> {
-    let mut tools = for_boot(false);
+    let mut tools = for_boot(Firmware::Bios);
     tools.extend([NGINX, CURL]);
     tools
 }
@@ -278,6 +317,16 @@ pub fn command(name: &str) -> Command {
     let found =
         search_dirs().into_iter().map(|dir| Path::new(&dir).join(name)).find(|p| p.is_file());
     Command::new(found.unwrap_or_else(|| name.into()))
+}
+
+/// Whether QEMU has a device of this name.
+#[must_use]
+pub fn qemu_has(device: &str) -> bool {
+    let help = command("qemu-system-x86_64").args(["-device", "help"]).output();
+    help.is_ok_and(|help| {
+        let name = format!("name \"{device}\"");
+        String::from_utf8_lossy(&help.stdout).lines().any(|line| line.starts_with(&name))
+    })
 }
 
 fn is_there(probe: &str) -> bool {

@@ -1,14 +1,19 @@
 //! What all cases share, made once: kernel, OS package, keys, certificates.
 
+use std::env;
+use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use anyhow::Result;
 use ospkg::CreateOptions;
 use ospkg::Input;
 use xtask::kernels;
+use xtask::kernels::Choice;
+use xtask::kernels::Flavour;
 use xtask::kernels::Kernel;
 use xtask::minimal;
 
@@ -19,13 +24,16 @@ use crate::package::Archive;
 use crate::package::CMDLINE;
 use crate::package::manifest;
 use crate::results::Table;
+use crate::secure_boot::SecureBoot;
 use crate::site::Identities;
 
 /// What all cases share.
 #[derive(Debug)]
 pub struct Bench {
-    /// Kernel that boots, and that the OS package holds.
+    /// Kernel that boots.
     pub kernel: Kernel,
+    /// Kernel in the OS package.
+    pub os_kernel: Kernel,
     /// The bytes of that kernel.
     pub kernel_image: Vec<u8>,
     /// The initramfs of the minimal OS.
@@ -36,6 +44,7 @@ pub struct Bench {
     pub keys: Keys,
     /// What servers prove themselves with.
     pub identities: Identities,
+    secure_boot: OnceLock<SecureBoot>,
     /// Results.
     pub table: Table,
     /// Where logs and results go.
@@ -48,17 +57,19 @@ impl Bench {
     /// # Errors
     /// If a part of it cannot be made.
     pub fn set_up(output: &Path, table: Table) -> Result<Self> {
-        let kernel = kernels::select(&kernels::Choice::default(), &["virtio-net-pci".to_owned()])?;
-        let kernel_image = std::fs::read(&kernel.image)
-            .with_context(|| format!("cannot read {}", kernel.image.display()))?;
+        let (kernel, os_kernel) = kernels_under_test()?;
+        let kernel_image = fs::read(&os_kernel.image)
+            .with_context(|| format!("cannot read {}", os_kernel.image.display()))?;
         let minimal_initramfs = minimal::initramfs(None)?;
         Ok(Self {
             minimal: pack(&kernel_image, &minimal_initramfs)?,
             kernel,
+            os_kernel,
             kernel_image,
             minimal_initramfs,
             keys: Keys::generate()?,
             identities: Identities::generate()?,
+            secure_boot: OnceLock::new(),
             table,
             output: output.to_owned(),
         })
@@ -70,6 +81,42 @@ impl Bench {
     /// If it cannot be packed.
     pub fn os_with_ballast(&self, bytes: u64) -> Result<Archive> {
         pack(&self.kernel_image, &minimal::initramfs(Some(bytes))?)
+    }
+
+    /// The minimal OS with another command line, kernel, initramfs or watchdog.
+    ///
+    /// # Errors
+    /// If it cannot be packed.
+    pub fn os(&self, package: &OsPackage<'_>) -> Result<Archive> {
+        let kernel = package.kernel.map(|kernel| {
+            fs::read(&kernel.image)
+                .with_context(|| format!("cannot read {}", kernel.image.display()))
+        });
+        let kernel = kernel.transpose()?;
+        let kernel = kernel.as_deref().unwrap_or(&self.kernel_image);
+        let initramfs = package.initramfs.unwrap_or(&self.minimal_initramfs);
+        let cmdline = format!("{CMDLINE} {}", package.cmdline);
+        pack_with(kernel, initramfs, cmdline.trim_end(), package.watchdog_seconds)
+    }
+
+    /// A kernel of the distribution, with its modules.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    pub fn distribution_kernel(&self, flavour: Flavour) -> Result<Kernel> {
+        kernels::select(&Choice::Distribution(flavour), &[])
+    }
+
+    /// Keys for Secure Boot, made when they are first asked for.
+    ///
+    /// # Errors
+    /// If they cannot be made.
+    pub fn secure_boot(&self) -> Result<&SecureBoot> {
+        if let Some(made) = self.secure_boot.get() {
+            return Ok(made);
+        }
+        let made = SecureBoot::generate()?;
+        Ok(self.secure_boot.get_or_init(|| made))
     }
 
     /// The minimal OS in a compressed archive, not packed by the product.
@@ -85,14 +132,49 @@ impl Bench {
     }
 }
 
+/// The boot kernel and the OS kernel that the cases are about. `RAMSTRAP_BOOT_KERNEL` and
+/// `RAMSTRAP_OS_KERNEL` may name a bzImage that has all built in.
+fn kernels_under_test() -> Result<(Kernel, Kernel)> {
+    let of = |variable: &str| {
+        let choice = match env::var_os(variable) {
+            Some(file) => Choice::File { image: file.into(), modules: None },
+            None => Choice::Fitting,
+        };
+        kernels::select(&choice, &["virtio-net-pci".to_owned()])
+    };
+    Ok((of("RAMSTRAP_BOOT_KERNEL")?, of("RAMSTRAP_OS_KERNEL")?))
+}
+
+/// What an OS package has in place of what [`Bench::minimal`] has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsPackage<'a> {
+    /// Kernel.
+    pub kernel: Option<&'a Kernel>,
+    /// Initramfs.
+    pub initramfs: Option<&'a [u8]>,
+    /// More on the kernel's command line.
+    pub cmdline: &'a str,
+    /// What the manifest says of the watchdog.
+    pub watchdog_seconds: Option<u32>,
+}
+
 /// The minimal OS as the product itself packs it.
 fn pack(kernel: &[u8], initramfs: &[u8]) -> Result<Archive> {
+    pack_with(kernel, initramfs, CMDLINE, None)
+}
+
+fn pack_with(
+    kernel: &[u8],
+    initramfs: &[u8],
+    cmdline: &str,
+    watchdog_seconds: Option<u32>,
+) -> Result<Archive> {
     let options = CreateOptions {
         label: "boot test".to_owned(),
-        cmdline: CMDLINE.to_owned(),
+        cmdline: cmdline.to_owned(),
         kernel_name: "vmlinuz".to_owned(),
         initramfs_name: "initramfs".to_owned(),
-        watchdog_seconds: None,
+        watchdog_seconds,
     };
     let mut archive = Cursor::new(Vec::new());
     let input = |data| -> Result<Input<&[u8]>> { Ok(Input { len: len(data)?, data }) };

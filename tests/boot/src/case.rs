@@ -17,6 +17,7 @@ use xtask::harness::Ended;
 use xtask::harness::Status;
 
 use crate::bench::Bench;
+use crate::facts::Facts;
 use crate::results;
 use crate::results::Row;
 use crate::scenario::Scenario;
@@ -47,6 +48,14 @@ pub enum Expected {
     DryRun,
     /// Nothing is booted, the machine says this code and starts again by itself.
     Refused(Code),
+    /// The firmware does not start the bootloader, because of its signature.
+    Denied,
+    /// The minimal OS runs, says what booted it and hangs; then the watchdog resets the machine, or
+    /// nobody.
+    Hangs {
+        /// Whether the watchdog does.
+        reset: bool,
+    },
 }
 
 /// One boot and what must come of it.
@@ -56,6 +65,8 @@ pub struct Case {
     pub name: &'static str,
     /// When it is run.
     pub tier: Tier,
+    /// A device that QEMU must have for it.
+    pub device: Option<&'static str>,
     /// What must come of it.
     pub expected: Expected,
     scenario: fn(&Bench) -> Result<Scenario>,
@@ -85,12 +96,35 @@ impl Case {
         Self::new(name, Expected::DryRun, scenario)
     }
 
+    /// A boot that the firmware must refuse.
+    #[must_use]
+    pub const fn denied(name: &'static str, scenario: fn(&Bench) -> Result<Scenario>) -> Self {
+        Self::new(name, Expected::Denied, scenario)
+    }
+
+    /// A boot into an OS that hangs, which a watchdog ends or nobody.
+    #[must_use]
+    pub const fn hangs(
+        name: &'static str,
+        reset: bool,
+        scenario: fn(&Bench) -> Result<Scenario>,
+    ) -> Self {
+        Self::new(name, Expected::Hangs { reset }, scenario)
+    }
+
+    /// The same case, for a QEMU that has this device only.
+    #[must_use]
+    pub const fn needs(mut self, device: &'static str) -> Self {
+        self.device = Some(device);
+        self
+    }
+
     const fn new(
         name: &'static str,
         expected: Expected,
         scenario: fn(&Bench) -> Result<Scenario>,
     ) -> Self {
-        Self { name, tier: Tier::Quick, expected, scenario, check: |_| Ok(()) }
+        Self { name, tier: Tier::Quick, device: None, expected, scenario, check: |_| Ok(()) }
     }
 
     /// The same case with more to look at.
@@ -118,6 +152,9 @@ impl Case {
                 Expected::Boots => "boots".to_owned(),
                 Expected::DryRun => "dry run".to_owned(),
                 Expected::Refused(code) => format!("{code}: {}", code.title()),
+                Expected::Denied => "refused by the firmware".to_owned(),
+                Expected::Hangs { reset: true } => "boots, hangs, reset by watchdog".to_owned(),
+                Expected::Hangs { reset: false } => "boots, hangs on".to_owned(),
             },
             ..Row::default()
         };
@@ -134,6 +171,9 @@ impl Case {
         let run = (self.scenario)(bench)?.run(bench, self.name)?;
         row.outcome = run.outcome();
         row.wall = run.result.mark("end").unwrap_or_default();
+        if let Some(words) = &run.result.firmware {
+            row.outcome = words.clone();
+        }
         row.stages = run.result.report.as_ref().map(results::stages).unwrap_or_default();
         let judged = run.judge(self.expected).and_then(|()| (self.check)(&run));
         judged.with_context(|| format!("see {}", run.directory.display()))
@@ -151,6 +191,10 @@ pub struct Run {
     pub cables: Vec<Record>,
     /// What the second console says, if the scenario has one.
     pub second_console: Option<String>,
+    /// A picture of the screen, if there is one.
+    pub picture: Option<PathBuf>,
+    /// How many of the machine's disks have other bytes than before.
+    pub disks_changed: usize,
     /// Where console and result were written.
     pub directory: PathBuf,
 }
@@ -212,6 +256,14 @@ impl Run {
         ]
     }
 
+    /// What the OS says of the machine.
+    ///
+    /// # Errors
+    /// If it never came up, or its words cannot be read.
+    pub fn facts(&self) -> Result<Facts> {
+        Facts::on(self.os_says()?)
+    }
+
     /// Asserts that the console has this text.
     ///
     /// # Errors
@@ -231,12 +283,20 @@ impl Run {
             Expected::Boots => self.judge_boot(),
             Expected::DryRun => self.judge_dry_run(),
             Expected::Refused(code) => self.judge_refusal(code),
+            Expected::Denied => self.judge_denial(),
+            Expected::Hangs { reset } => self.judge_hanging(reset),
         }
     }
 
     fn judge_boot(&self) -> Result<()> {
         self.judge_end(Status::Booted, Ended::Poweroff, Outcome::Kexec, 2)?;
-        ensure!(self.result.serial.contains(OS_MARKER), "the OS never said {OS_MARKER}");
+        self.judge_os()
+    }
+
+    fn judge_os(&self) -> Result<()> {
+        let said = |text: &str| text.contains(OS_MARKER);
+        let on_screen = self.result.screen.as_deref().is_some_and(said);
+        ensure!(said(&self.result.serial) || on_screen, "the OS never said {OS_MARKER}");
         let report = self.report()?;
         ensure!(report.failure.is_none(), "it booted, but reports {:?}", report.failure);
         ensure!(report.package.is_some(), "it booted, but reports no package");
@@ -264,6 +324,23 @@ impl Run {
         Ok(())
     }
 
+    fn judge_denial(&self) -> Result<()> {
+        let words = self.result.firmware.as_deref().unwrap_or_default();
+        ensure!(self.result.ended == Ended::Firmware, "the firmware started something");
+        ensure!(words.contains("Access Denied"), "the firmware says {words:?}");
+        let spoke = self.result.serial.contains(KERNEL_MARKER);
+        ensure!(!spoke && self.result.report.is_none(), "a kernel was started");
+        Ok(())
+    }
+
+    fn judge_hanging(&self, reset: bool) -> Result<()> {
+        let ended = if reset { Ended::Reboot } else { Ended::Timeout };
+        self.judge_end(Status::Booted, ended, Outcome::Kexec, 2)?;
+        let ran_out = self.result.mark("watchdog").is_some();
+        ensure!(ran_out == reset, "the watchdog ran out: {ran_out}, and should: {reset}");
+        self.judge_os()
+    }
+
     fn judge_end(
         &self,
         status: Status,
@@ -277,7 +354,9 @@ impl Run {
         let reported = self.report()?.outcome;
         ensure!(reported == outcome, "expected outcome {outcome:?}, got {reported:?}");
         let spoke = self.result.serial.matches(KERNEL_MARKER).count();
-        ensure!(spoke == kernels, "{spoke} kernels spoke in place of {kernels}");
+        // A machine with nothing but a screen does not keep what has scrolled off it.
+        let heard = !self.result.serial.is_empty();
+        ensure!(!heard || spoke == kernels, "{spoke} kernels spoke in place of {kernels}");
         Ok(())
     }
 
@@ -285,6 +364,9 @@ impl Run {
     pub(crate) fn save(&self) -> Result<()> {
         fs::create_dir_all(&self.directory)?;
         fs::write(self.directory.join("console.log"), &self.result.serial)?;
+        if let Some(screen) = &self.result.screen {
+            fs::write(self.directory.join("screen.txt"), screen)?;
+        }
         if let Some(said) = &self.second_console {
             fs::write(self.directory.join("second-console.log"), said)?;
         }

@@ -8,18 +8,27 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use anyhow::Context;
 use anyhow::Result;
 use serde_json::Value;
 use serde_json::json;
+use tempfile::TempPath;
+use trust::Sha256Digest;
 use xtask::harness;
 use xtask::harness::BootOptions;
+use xtask::harness::Disk;
+use xtask::harness::Display;
+use xtask::harness::Firmware;
 use xtask::harness::LinkChange;
+use xtask::harness::Machine;
 use xtask::harness::Nic;
+use xtask::harness::uefi_vars::Variable;
+use xtask::kernels::Kernel;
 
 use crate::bench::Bench;
 use crate::case::Run;
-use crate::efi_vars;
+use crate::medium;
+use crate::medium::Medium;
+use crate::medium::Signature;
 use crate::site::Mirror;
 use crate::site::Site;
 use crate::wire::Cable;
@@ -43,6 +52,39 @@ pub struct Scenario {
     memory_mib: Option<u32>,
     rtc: Option<&'static str>,
     arguments: Vec<String>,
+    hardware: Hardware,
+    kernel: Option<Kernel>,
+    medium: Medium,
+    signature: Signature,
+    uefi_variables: Vec<Variable>,
+    uefi_store: Option<TempPath>,
+    timeout: Duration,
+}
+
+/// The machine, but for its NICs.
+#[derive(Clone, Debug)]
+struct Hardware {
+    machine: Machine,
+    cpus: u8,
+    firmware: Firmware,
+    nic_model: &'static str,
+    disks: Vec<Disk>,
+    display: Display,
+    watchdog: bool,
+}
+
+impl Default for Hardware {
+    fn default() -> Self {
+        Self {
+            machine: Machine::default(),
+            cpus: 1,
+            firmware: Firmware::default(),
+            nic_model: "virtio-net-pci",
+            disks: Vec::new(),
+            display: Display::default(),
+            watchdog: false,
+        }
+    }
 }
 
 /// Where the machine finds its host configuration.
@@ -90,7 +132,106 @@ impl Scenario {
             memory_mib: None,
             rtc: None,
             arguments: Vec::new(),
+            hardware: Hardware::default(),
+            kernel: None,
+            medium: Medium::default(),
+            signature: Signature::default(),
+            uefi_variables: Vec::new(),
+            uefi_store: None,
+            timeout: TIMEOUT,
         }
+    }
+
+    /// On this chipset.
+    #[must_use]
+    pub const fn machine(mut self, machine: Machine) -> Self {
+        self.hardware.machine = machine;
+        self
+    }
+
+    /// With so many processors.
+    #[must_use]
+    pub const fn cpus(mut self, cpus: u8) -> Self {
+        self.hardware.cpus = cpus;
+        self
+    }
+
+    /// With this firmware.
+    #[must_use]
+    pub const fn firmware(mut self, firmware: Firmware) -> Self {
+        self.hardware.firmware = firmware;
+        self
+    }
+
+    /// With NICs of this model.
+    #[must_use]
+    pub const fn nic_model(mut self, model: &'static str) -> Self {
+        self.hardware.nic_model = model;
+        self
+    }
+
+    /// With these disks, besides the one that it may start from.
+    #[must_use]
+    pub fn disks(mut self, disks: Vec<Disk>) -> Self {
+        self.hardware.disks = disks;
+        self
+    }
+
+    /// With this in place of the first serial port. [`Run::picture`] says where a picture of the
+    /// screen is.
+    #[must_use]
+    pub const fn display(mut self, display: Display) -> Self {
+        self.hardware.display = display;
+        self
+    }
+
+    /// With a watchdog that resets the machine.
+    #[must_use]
+    pub const fn watchdog(mut self) -> Self {
+        self.hardware.watchdog = true;
+        self
+    }
+
+    /// With another boot kernel.
+    #[must_use]
+    pub fn kernel(mut self, kernel: &Kernel) -> Self {
+        self.kernel = Some(kernel.clone());
+        self
+    }
+
+    /// Started from this medium, which is built for it.
+    #[must_use]
+    pub const fn medium(mut self, medium: Medium) -> Self {
+        self.medium = medium;
+        self
+    }
+
+    /// With this signature on the medium, for Secure Boot.
+    #[must_use]
+    pub const fn signed(mut self, signature: Signature) -> Self {
+        self.signature = signature;
+        self
+    }
+
+    /// With these UEFI variables.
+    #[must_use]
+    pub fn uefi_variables(mut self, variables: Vec<Variable>) -> Self {
+        self.uefi_variables.extend(variables);
+        self
+    }
+
+    /// With the UEFI variables of this machine, which has run before.
+    #[must_use]
+    pub fn uefi_store(mut self, store: TempPath) -> Self {
+        self.uefi_store = Some(store);
+        self
+    }
+
+    /// Ended after this time, whatever it does.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
     }
 
     /// With this file of the trust policy in place of the good one; `None` leaves it out.
@@ -219,10 +360,27 @@ impl Scenario {
             fs::write(policy.join(file), content)?;
         }
 
-        let mut options = BootOptions::new(bench.kernel.clone(), &policy);
+        let kernel = self.kernel.as_ref().unwrap_or(&bench.kernel).clone();
+        let Hardware { machine, cpus, firmware, nic_model: _, disks, display, watchdog } =
+            self.hardware.clone();
+        let directory = bench.output.join(name);
+        fs::create_dir_all(&directory)?;
+        let picture = display.has_screen().then(|| directory.join("screen.png"));
+        let mut options = BootOptions {
+            machine,
+            cpus,
+            firmware,
+            disks,
+            display,
+            watchdog,
+            screenshot: picture.clone(),
+            uefi_variables: self.uefi_variables.clone(),
+            uefi_store: self.uefi_store.as_deref().map(Path::to_path_buf),
+            ..BootOptions::new(kernel, &policy)
+        };
         self.place_host_configuration(&sites, scratch.path(), &mut options)?;
         options.rtc = self.rtc.map(str::to_owned);
-        options.timeout = TIMEOUT;
+        options.timeout = self.timeout;
         if let Some(memory_mib) = self.memory_mib {
             options.memory_mib = memory_mib;
         }
@@ -236,6 +394,14 @@ impl Scenario {
         }
         options.append += &format!(" -- {}", self.arguments.join(" "));
         let cables = self.lay_cables(scratch.path(), &mut options)?;
+        let signer = match self.signature {
+            Signature::None => None,
+            Signature::Good | Signature::Broken => Some(&bench.secure_boot()?.signer),
+        };
+        let signature = (self.signature, signer);
+        let _medium = medium::prepare(self.medium, signature, &mut options, scratch.path())?;
+        let disks = self.hardware.disks.iter().map(|disk| digest(&disk.file));
+        let disks: Vec<Sha256Digest> = disks.collect::<Result<_>>()?;
 
         let over = AtomicBool::new(false);
         let result = std::thread::scope(|scope| {
@@ -255,7 +421,9 @@ impl Scenario {
                 .then(|| fs::read(&second_console))
                 .transpose()?
                 .map(|said| String::from_utf8_lossy(&said).into_owned()),
-            directory: bench.output.join(name),
+            picture,
+            disks_changed: disks_changed(&self.hardware.disks, &disks)?,
+            directory,
         };
         run.save()?;
         Ok(run)
@@ -278,12 +446,10 @@ impl Scenario {
             Place::Nowhere => {}
         }
         if let Some(content) = variable {
-            let store = fs::read(BootOptions::UEFI_VARS)
-                .with_context(|| format!("cannot read {}", BootOptions::UEFI_VARS))?;
-            let file = directory.join("uefi-variables");
-            fs::write(&file, efi_vars::with_host_config(&store, &content)?)?;
-            options.efi = true;
-            options.uefi_vars = Some(file);
+            if options.firmware == Firmware::Bios {
+                options.firmware = Firmware::Uefi;
+            }
+            options.uefi_variables.push(Variable::host_configuration(&content));
         }
         Ok(())
     }
@@ -301,17 +467,18 @@ impl Scenario {
     fn lay_cables(&self, directory: &Path, options: &mut BootOptions) -> Result<Vec<Cable>> {
         options.nics.clear();
         let mut cables = Vec::new();
-        let unplugged = Nic { link_up: false, ..Nic::default() };
+        let model = self.hardware.nic_model;
+        let unplugged = Nic { link_up: false, ..Nic::new(model) };
         for (index, end) in (0..).zip(&self.nics) {
             options.nics.push(match end {
                 End::Cable(faults) => {
                     let cable = Cable::lay(directory, index, *faults)?;
-                    let nic = cable.nic("virtio-net-pci");
+                    let nic = cable.nic(model);
                     options.qemu_args.extend(cable.qemu_args());
                     cables.push(cable);
                     nic
                 }
-                End::Network => Nic::default(),
+                End::Network => Nic::new(model),
                 End::PluggedAfter(after) => {
                     let change = LinkChange { after: *after, nic: index.into(), up: true };
                     options.link_changes.push(change);
@@ -322,6 +489,19 @@ impl Scenario {
         }
         Ok(cables)
     }
+}
+
+fn digest(file: &Path) -> Result<Sha256Digest> {
+    Ok(Sha256Digest::of(&fs::read(file)?))
+}
+
+/// How many disks have other bytes than before.
+fn disks_changed(disks: &[Disk], before: &[Sha256Digest]) -> Result<usize> {
+    let mut changed = 0;
+    for (disk, before) in disks.iter().zip(before) {
+        changed += usize::from(digest(&disk.file)? != *before);
+    }
+    Ok(changed)
 }
 
 /// Opens a mirror that is to be opened some time after the guest has its address.

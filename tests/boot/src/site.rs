@@ -20,7 +20,7 @@ use crate::package::Archive;
 use crate::package::Descriptor;
 
 /// The host's loopback as the guest sees it.
-const HOST: &str = "10.0.2.2";
+pub(crate) const HOST: &str = "10.0.2.2";
 
 /// 1 January 2020 and 2024, in Unix seconds.
 const OVER: Validity = Validity { not_before: 1_577_836_800, not_after: 1_704_067_200 };

@@ -15,6 +15,7 @@ use boot_tests::results::Table;
 use libtest_mimic::Arguments;
 use libtest_mimic::Failed;
 use libtest_mimic::Trial;
+use xtask::setup;
 
 /// As many as two cores carry.
 const GUESTS: usize = 2;
@@ -26,8 +27,10 @@ fn main() -> ExitCode {
     let cases = cases::all();
     let left_out: Vec<String> = cases
         .iter()
-        .filter(|case| !all && case.tier == Tier::All)
-        .map(|case| case.name.to_owned())
+        .filter_map(|case| match case.device.filter(|device| !setup::qemu_has(device)) {
+            Some(device) => Some(format!("{} (this QEMU has no {device})", case.name)),
+            None => (!all && case.tier == Tier::All).then(|| case.name.to_owned()),
+        })
         .collect();
     if arguments.list {
         let trials = cases.iter().map(|case| Trial::test(case.name, || Ok(()))).collect();
@@ -48,7 +51,10 @@ fn main() -> ExitCode {
     let trials = cases.into_iter().map(|case| trial(case, &bench, all)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !left_out.is_empty() {
-        println!("left out, RAMSTRAP_TEST_ALL=1 runs them: {}", left_out.join(", "));
+        println!("left out: {}", left_out.join(", "));
+        if !all {
+            println!("RAMSTRAP_TEST_ALL=1 runs all that is possible here");
+        }
     }
     println!("results: {}", results.display());
     conclusion.exit_code()
@@ -56,7 +62,11 @@ fn main() -> ExitCode {
 
 fn trial(case: Case, bench: &Arc<Bench>, all: bool) -> Trial {
     let bench = Arc::clone(bench);
-    let ignored = !all && case.tier == Tier::All;
+    let lacking = case.device.filter(|device| !setup::qemu_has(device));
+    if let Some(device) = lacking {
+        eprintln!("not possible here: {}: this QEMU has no {device}", case.name);
+    }
+    let ignored = lacking.is_some() || (!all && case.tier == Tier::All);
     Trial::test(case.name, move || {
         case.run(&bench).map_err(|error| Failed::from(format!("{error:#}")))
     })

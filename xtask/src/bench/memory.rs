@@ -99,6 +99,7 @@ fn lost(result: &BootResult) -> String {
         Ended::Timeout => "hangs",
         Ended::Reboot => "resets",
         Ended::Poweroff => "switches off",
+        Ended::Firmware => "is not started",
     };
     let who = if result.mark("kexec").is_some() {
         "OS kernel"
@@ -221,6 +222,8 @@ mod tests {
                 .iter()
                 .map(|&name| Mark { name: name.to_owned(), at: Duration::ZERO })
                 .collect(),
+            firmware: None,
+            screen: None,
         }
     }
 

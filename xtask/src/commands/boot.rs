@@ -1,6 +1,7 @@
 //! `cargo xtask boot`.
 
 mod inputs;
+mod medium;
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,14 +27,26 @@ use xtask::setup;
 /// the OS powers off, the machine reboots or the time is up. The console goes to standard output.
 /// For the guest, the loopback of this machine is 10.0.2.2.
 ///
+/// With --medium it starts from a boot medium in place of that: an ISO image, a disk image or an
+/// EFI executable, with everything that is on it. So that /init reports to this command, build the
+/// medium with `--cmdline 'no_timer_check panic=-1 ramstrap.report=ttyS1'`.
+///
 /// Exit status: 0 an OS was booted (or `--dryrun` did all but that), 3 the bootloader refused or
 /// failed, 4 neither within the time, 1 the harness failed, 2 wrong usage.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
+  cargo xtask boot --trust-policy policy --host-config host.json
+  cargo xtask boot --trust-policy policy --host-config host.json --firmware uefi --cpus 4
+  cargo xtask boot --medium ramstrap.iso --machine pc
+  cargo xtask boot --medium ramstrap.iso --medium-as usb --firmware uefi
+  cargo xtask boot --medium ramstrap.efi --firmware uefi --screenshot screen.png"
+)]
 pub(super) struct Args {
     /// Directory with trust_policy.json, ospkg_signing_root.pem and tls_roots.pem
-    #[arg(long, value_name = "DIR")]
-    trust_policy: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "medium")]
+    trust_policy: Option<PathBuf>,
 
     /// Host configuration to put into the boot image
     #[arg(long, value_name = "FILE")]
@@ -77,19 +90,19 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Boot through UEFI firmware in place of a BIOS
-    #[arg(long)]
-    efi: bool,
+    #[command(flatten)]
+    hardware: medium::Hardware,
 }
 
 pub(super) fn run(args: Args) -> Result<ExitCode> {
     let choice = Choice::from_args(args.kernel.as_deref(), args.modules.as_deref())?;
     inputs::check(&args)?;
-    setup::ensure(&setup::for_boot(args.efi))?;
+    setup::ensure(&setup::for_boot(args.hardware.firmware()))?;
     if let Err(reason) = inputs::check_nics(&args.nic) {
         eprintln!("error: {reason}");
         return Ok(ExitCode::from(2));
     }
+    let medium = args.hardware.medium()?;
     let kernel = kernels::select(&choice, &args.nic)?;
     let options = BootOptions {
         host_config: args.host_config,
@@ -100,10 +113,9 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
         rtc: args.rtc,
         timeout: Duration::from_secs(args.timeout),
         echo: Echo::Stdout,
-        efi: args.efi,
-        ..BootOptions::new(kernel, args.trust_policy)
+        ..BootOptions::new(kernel, args.trust_policy.unwrap_or_default())
     };
-    let result = harness::boot(&options)?;
+    let result = harness::boot(&args.hardware.apply(options, medium.as_ref()))?;
     eprintln!("\n{}", verdict(&result, args.timeout));
     if let Some(file) = &args.json {
         let text = format!("{:#}\n", result.to_json());
@@ -124,9 +136,10 @@ fn verdict(result: &BootResult, timeout: u64) -> String {
         }
         (Status::Refused, None) => "refused, without a reason".to_owned(),
         (Status::Neither, _) => {
-            let last = match report {
-                Some(_) => "the bootloader started a kernel that never spoke",
-                None => "the bootloader came to no end",
+            let last = match (report, &result.firmware) {
+                (Some(_), _) => "the bootloader started a kernel that never spoke".to_owned(),
+                (None, Some(words)) => format!("the firmware says: {words}"),
+                (None, None) => "no bootloader reported on the second serial port".to_owned(),
             };
             format!("neither booted nor refused: {last}; {}", end(result.ended, timeout))
         }
@@ -139,6 +152,7 @@ fn end(ended: Ended, timeout: u64) -> String {
         Ended::Poweroff => "the machine switched itself off (poweroff)".to_owned(),
         Ended::Reboot => "the machine reset itself (reboot)".to_owned(),
         Ended::Panic => "a kernel panicked (panic)".to_owned(),
+        Ended::Firmware => "nothing was started (firmware)".to_owned(),
         Ended::Timeout => {
             format!("the time ({timeout} s) was up (timeout); --timeout gives it more")
         }
@@ -162,6 +176,8 @@ mod tests {
             serial: String::new(),
             events: Vec::new(),
             marks: Vec::new(),
+            firmware: None,
+            screen: None,
         };
         let text = verdict(&result(Status::Neither, Ended::Timeout), 4);
         assert!(text.contains("the time (4 s) was up") && text.contains("--timeout"), "{text}");

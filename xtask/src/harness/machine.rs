@@ -1,12 +1,16 @@
 //! QEMU's command line.
 
+mod storage;
+
+use std::path::Path;
+
+use super::hardware::Display;
+use super::hardware::Firmware;
+use super::hardware::Machine;
+use super::hardware::Start;
 use super::options::BootOptions;
 use super::options::Netdev;
 use crate::accel::Accel;
-
-/// Where distributions keep UEFI firmware: code, and the variables to start from.
-pub(super) const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-pub(super) const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
 /// What QEMU is given besides the options: files and sockets that it inherits.
 #[derive(Clone, Copy, Debug)]
@@ -25,13 +29,11 @@ pub(super) fn arguments(options: &BootOptions, resources: Resources) -> Vec<Stri
     let mut args = Arguments::default();
     args.flags(&["-nodefaults", "-no-user-config", "-no-reboot", "-S"]);
     args.option("-display", "none");
-    args.option("-machine", "q35");
+    args.option("-machine", chipset(options));
     accelerator(&mut args, options, resources.accel);
     args.option("-m", options.memory_mib);
-    for (name, fd) in [("console", resources.console_fd), ("report", resources.report_fd)] {
-        args.option("-chardev", format!("socket,id={name},fd={fd}"));
-        args.option("-serial", format!("chardev:{name}"));
-    }
+    args.option("-smp", options.cpus);
+    consoles(&mut args, options, resources);
     args.option("-chardev", format!("socket,id=qmp,fd={}", resources.qmp_fd));
     args.option("-mon", "chardev=qmp,mode=control");
     args.option("-object", "rng-random,id=rng,filename=/dev/urandom");
@@ -41,18 +43,18 @@ pub(super) fn arguments(options: &BootOptions, resources: Resources) -> Vec<Stri
         // QEMU takes UTC without a zone.
         args.option("-rtc", format!("base={}", date.trim_end_matches('Z')));
     }
-    if let Some(vars) = resources.uefi_vars_fd {
-        args.option("-drive", format!("if=pflash,format=raw,readonly=on,file={OVMF_CODE}"));
-        let vars = match &options.uefi_vars {
-            // A comma in a value is written twice.
-            Some(file) => format!("{},snapshot=on", file.display().to_string().replace(',', ",,")),
-            None => path_of(vars),
-        };
-        args.option("-drive", format!("if=pflash,format=raw,file={vars}"));
+    firmware(&mut args, options, resources);
+    storage::start_medium(&mut args, options);
+    storage::disks(&mut args, &options.disks);
+    if options.watchdog {
+        args.option("-device", "i6300esb");
+        args.option("-action", "watchdog=reset");
     }
-    args.option("-kernel", options.kernel.image.display());
-    args.option("-initrd", path_of(resources.initramfs_fd));
-    args.option("-append", kernel_command_line(&options.append));
+    if options.start == Start::Direct {
+        args.option("-kernel", options.kernel.image.display());
+        args.option("-initrd", path_of(resources.initramfs_fd));
+        args.option("-append", kernel_command_line(options));
+    }
     args.0.extend(options.qemu_args.iter().cloned());
     args.0
 }
@@ -62,13 +64,64 @@ pub(super) fn nic_id(index: usize) -> String {
     format!("nic{index}")
 }
 
+/// Parameters that a kernel in a machine of this harness wants: an emulated timer may be late on a
+/// busy host, which some kernels take for a broken one and panic; a panic is the end; the report
+/// goes to a port of its own.
+pub(super) const PARAMETERS: &str = "no_timer_check panic=-1 ramstrap.report=ttyS1";
+
 /// The harness's own parameters, then those of the caller, which win; what stands behind `--` stays
 /// behind it.
-fn kernel_command_line(append: &str) -> String {
-    // An emulated timer may be late on a busy host, which some kernels take for a broken one and
-    // panic.
-    let own = "no_timer_check console=ttyS0 panic=-1 ramstrap.report=ttyS1";
-    format!("{own} {append}").trim_end().to_owned()
+fn kernel_command_line(options: &BootOptions) -> String {
+    let console = match options.display {
+        Display::Serial => "console=ttyS0",
+        Display::Both => "console=tty0 console=ttyS0",
+        Display::Vga => "console=tty0",
+    };
+    format!("{console} {PARAMETERS} {}", options.append).trim_end().to_owned()
+}
+
+fn chipset(options: &BootOptions) -> String {
+    let mut value = options.machine.name().to_owned();
+    if options.firmware == Firmware::UefiSecureBoot && options.machine == Machine::Q35 {
+        value += ",smm=on";
+    }
+    let bios_speaks = options.firmware == Firmware::Bios && options.start != Start::Direct;
+    if bios_speaks && !options.display.has_screen() {
+        // SeaBIOS then writes to the serial port what would be on the screen.
+        value += ",graphics=off";
+    }
+    value
+}
+
+fn consoles(args: &mut Arguments, options: &BootOptions, resources: Resources) {
+    args.option("-chardev", format!("socket,id=report,fd={}", resources.report_fd));
+    if options.display.has_serial() {
+        args.option("-chardev", format!("socket,id=console,fd={}", resources.console_fd));
+        args.option("-serial", "chardev:console");
+        args.option("-serial", "chardev:report");
+    } else {
+        // The second port, with no first one.
+        args.option("-device", "isa-serial,index=1,chardev=report");
+    }
+    if options.display.has_screen() {
+        args.option("-device", "VGA");
+        // The screen of a machine that has switched itself off must still be there to be looked at.
+        args.flags(&["-no-shutdown"]);
+    }
+}
+
+fn firmware(args: &mut Arguments, options: &BootOptions, resources: Resources) {
+    let (Some(code), Some(vars)) = (options.firmware.code(), resources.uefi_vars_fd) else {
+        return;
+    };
+    if options.firmware == Firmware::UefiSecureBoot {
+        // Only the firmware's own code, in system management mode, may write to its variables.
+        args.option("-global", "driver=cfi.pflash01,property=secure,value=on");
+        // Waking from sleep would let the OS run code before the lock is set again.
+        args.option("-global", "ICH9-LPC.disable_s3=1");
+    }
+    args.option("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
+    args.option("-drive", format!("if=pflash,unit=1,format=raw,file={}", path_of(vars)));
 }
 
 fn accelerator(args: &mut Arguments, options: &BootOptions, accel: Accel) {
@@ -91,17 +144,39 @@ fn accelerator(args: &mut Arguments, options: &BootOptions, accel: Accel) {
 
 fn network(args: &mut Arguments, options: &BootOptions) {
     for (index, nic) in options.nics.iter().enumerate() {
-        let netdev = match &nic.netdev {
+        let starts = index == 0 && matches!(options.start, Start::Network { .. });
+        let mut netdev = match &nic.netdev {
             Netdev::User => "user".to_owned(),
             Netdev::Custom(value) => value.clone(),
             // A hub of its own: a carrier, and nobody there.
             Netdev::None => format!("hubport,hubid={}", index + 1),
         };
+        if let (Start::Network { directory, file }, true) = (&options.start, starts) {
+            if let Some(directory) = directory {
+                netdev += &format!(",tftp={}", value_of(directory));
+            }
+            netdev += &format!(",bootfile={}", file.replace(',', ",,"));
+        }
         args.option("-netdev", format!("{netdev},id=net{index}"));
         let mac = nic.mac.as_ref().map(|mac| format!(",mac={mac}")).unwrap_or_default();
+        let boot = if starts { ",bootindex=0" } else { "" };
+        let rom = if wants_rom(&nic.model, starts, options.firmware) { "" } else { ",romfile=" };
         let id = nic_id(index);
-        args.option("-device", format!("{},netdev=net{index},id={id}{mac}", nic.model));
+        args.option("-device", format!("{},netdev=net{index},id={id}{mac}{boot}{rom}", nic.model));
     }
+}
+
+/// Whether a NIC keeps its boot ROM, which is iPXE. One that the machine does not start from only
+/// costs time with it; and OVMF drives virtio NICs by itself, and boots from them in its own way.
+fn wants_rom(model: &str, starts: bool, firmware: Firmware) -> bool {
+    let has_none = model.starts_with("usb-") || model.starts_with("ne2k_isa");
+    let own_driver = firmware.is_uefi() && model.starts_with("virtio-net");
+    has_none || model.contains("romfile") || (starts && !own_driver)
+}
+
+/// A path as a value among others: a comma is written twice.
+fn value_of(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
 }
 
 /// A file that QEMU inherits, as it can open it.
@@ -126,11 +201,14 @@ impl Arguments {
 mod tests {
     use super::Resources;
     use super::arguments;
-    use super::kernel_command_line;
     use crate::accel::Accel;
     use crate::harness::BootOptions;
+    use crate::harness::Display;
+    use crate::harness::Firmware;
+    use crate::harness::Machine;
     use crate::harness::Netdev;
     use crate::harness::Nic;
+    use crate::harness::Start;
     use crate::kernels::Kernel;
 
     fn lines(change: impl FnOnce(&mut BootOptions)) -> String {
@@ -140,7 +218,7 @@ mod tests {
         let resources = Resources {
             accel: Accel::Tcg,
             initramfs_fd: 6,
-            uefi_vars_fd: options.efi.then_some(7),
+            uefi_vars_fd: options.firmware.is_uefi().then_some(7),
             console_fd: 3,
             report_fd: 4,
             qmp_fd: 5,
@@ -152,7 +230,11 @@ mod tests {
     fn a_plain_machine() {
         let line = lines(|_| ());
         assert!(line.contains("-accel tcg -cpu max") && line.contains("-m 1024"), "{line}");
-        assert!(line.contains("-netdev user,id=net0 -device virtio-net-pci,netdev=net0,id=nic0"));
+        assert!(
+            line.contains(
+                "-netdev user,id=net0 -device virtio-net-pci,netdev=net0,id=nic0,romfile="
+            )
+        );
         assert!(!line.contains("pflash") && !line.contains("-rtc") && !line.contains("-icount"));
     }
 
@@ -171,15 +253,39 @@ mod tests {
     }
 
     #[test]
-    fn uefi_variables_are_copied_or_given() {
-        let line = lines(|options| options.efi = true);
-        assert!(line.contains("if=pflash,format=raw,file=/proc/self/fd/7"), "{line}");
+    fn uefi_has_code_and_variables() {
+        let line = lines(|options| options.firmware = Firmware::Uefi);
+        assert!(line.contains("unit=0,format=raw,readonly=on,file=/usr/share/OVMF/"), "{line}");
+        assert!(line.contains("if=pflash,unit=1,format=raw,file=/proc/self/fd/7"), "{line}");
+        assert!(!line.contains("smm") && !line.contains("secure"), "{line}");
+        let line = lines(|options| options.firmware = Firmware::UefiSecureBoot);
+        assert!(line.contains("-machine q35,smm=on") && line.contains("property=secure"), "{line}");
+        assert!(line.contains("OVMF_CODE_4M.secboot.fd"), "{line}");
+    }
+
+    #[test]
+    fn a_machine_that_starts_from_the_network_has_no_kernel() {
         let line = lines(|options| {
-            options.efi = true;
-            options.uefi_vars = Some("a,b.fd".into());
+            options.machine = Machine::Pc;
+            options.cpus = 4;
+            options.start =
+                Start::Network { directory: Some("/a,b".into()), file: "boot.ipxe".into() };
         });
-        assert!(line.contains("if=pflash,format=raw,file=a,,b.fd,snapshot=on"), "{line}");
-        assert!(!line.contains("fd/7"), "{line}");
+        assert!(line.contains("user,tftp=/a,,b,bootfile=boot.ipxe,id=net0"), "{line}");
+        assert!(
+            line.contains("netdev=net0,id=nic0,bootindex=0") && !line.contains("romfile"),
+            "{line}"
+        );
+        assert!(line.contains("-machine pc,graphics=off") && line.contains("-smp 4"), "{line}");
+        assert!(!line.contains("-kernel") && !line.contains("-append"), "{line}");
+    }
+
+    #[test]
+    fn a_machine_with_a_screen_only_has_the_second_port() {
+        let line = lines(|options| options.display = Display::Vga);
+        assert!(line.contains("isa-serial,index=1,chardev=report -device VGA"), "{line}");
+        assert!(line.contains("console=tty0 no_timer") && !line.contains("ttyS0"), "{line}");
+        assert!(!line.contains("id=console"), "{line}");
     }
 
     #[test]
@@ -196,7 +302,5 @@ mod tests {
         });
         assert!(line.contains("ramstrap.report=ttyS1 panic=30 -- --dryrun"), "{line}");
         assert!(line.ends_with("-smp 2"));
-        assert!(kernel_command_line("").ends_with("ttyS1"));
-        assert!(kernel_command_line("-- --dryrun").ends_with("ttyS1 -- --dryrun"));
     }
 }

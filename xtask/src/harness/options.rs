@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::machine;
+use super::hardware::Disk;
+use super::hardware::Display;
+use super::hardware::Firmware;
+use super::hardware::Machine;
+use super::hardware::Start;
+use super::uefi_vars::Variable;
 use crate::kernels::Kernel;
 
 /// How long a boot may take unless told otherwise.
@@ -44,11 +49,32 @@ pub struct BootOptions {
     /// Count instructions in place of time (`-icount shift=N,sleep=off`): figures repeat, but
     /// waiting takes no time. Never with time-out tests.
     pub icount: Option<u8>,
-    /// Boot through UEFI (OVMF) in place of a BIOS.
-    pub efi: bool,
-    /// With [`BootOptions::efi`]: the file of UEFI variables that the machine starts with; what it
-    /// writes to them is lost. None: those of [`BootOptions::UEFI_VARS`].
-    pub uefi_vars: Option<PathBuf>,
+    /// The machine's chipset.
+    pub machine: Machine,
+    /// Processors.
+    pub cpus: u8,
+    /// What starts the machine.
+    pub firmware: Firmware,
+    /// What the firmware starts. With anything but [`Start::Direct`] the boot image comes from
+    /// there: kernel, trust policy, host configuration and [`BootOptions::append`] of these options
+    /// are not looked at.
+    pub start: Start,
+    /// UEFI variables that the machine finds when it is switched on, besides those that the
+    /// firmware's package has.
+    pub uefi_variables: Vec<Variable>,
+    /// A file that UEFI variables are kept in from one boot to the next; made from the firmware's
+    /// package and [`BootOptions::uefi_variables`] if it is not there yet. None: what the machine
+    /// writes is lost.
+    pub uefi_store: Option<PathBuf>,
+    /// Disks besides the one that it starts from. What the machine writes to them stays.
+    pub disks: Vec<Disk>,
+    /// What the machine shows itself on.
+    pub display: Display,
+    /// Where to keep a picture (PNG) of the screen as it is at the end; wants a [`Display`] that
+    /// has one.
+    pub screenshot: Option<PathBuf>,
+    /// Whether there is a watchdog (i6300esb), which resets the machine.
+    pub watchdog: bool,
     /// Build time written into the image, Unix seconds. None: `SOURCE_DATE_EPOCH`, else now.
     pub build_time: Option<i64>,
     /// Cables pulled and plugged while the machine runs.
@@ -56,10 +82,6 @@ pub struct BootOptions {
 }
 
 impl BootOptions {
-    /// The UEFI variables of a machine that was never switched on, as the firmware's package has
-    /// them.
-    pub const UEFI_VARS: &'static str = machine::OVMF_VARS;
-
     /// A machine with 1 GiB of memory and one virtio NIC on QEMU's user network.
     #[must_use]
     pub fn new(kernel: Kernel, trust_policy: impl Into<PathBuf>) -> Self {
@@ -76,8 +98,16 @@ impl BootOptions {
             echo: Echo::Quiet,
             allow_invalid: true,
             icount: None,
-            efi: false,
-            uefi_vars: None,
+            machine: Machine::default(),
+            cpus: 1,
+            firmware: Firmware::default(),
+            start: Start::default(),
+            uefi_variables: Vec::new(),
+            uefi_store: None,
+            disks: Vec::new(),
+            display: Display::default(),
+            screenshot: None,
+            watchdog: false,
             build_time: None,
             link_changes: Vec::new(),
         }

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
+use anyhow::bail;
 use serde_json::Value;
 use serde_json::json;
 
@@ -25,6 +26,9 @@ use crate::setup;
 
 /// How long QEMU may take to end by itself once it has nothing more to say.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long QEMU may take to answer: a picture of the screen takes it some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What comes out of QEMU, with the time at which it was read.
 #[derive(Debug)]
@@ -123,8 +127,31 @@ impl Qemu {
 
     /// Sends a QMP command. Answers are not waited for.
     pub(super) fn command(&mut self, name: &str, arguments: &Value) -> std::io::Result<()> {
-        let line = json!({ "execute": name, "arguments": arguments });
+        let line = json!({ "execute": name, "arguments": arguments, "id": name });
         writeln!(self.qmp, "{line}")
+    }
+
+    /// Sends a QMP command and waits for its answer; other messages that come meanwhile are lost.
+    ///
+    /// # Errors
+    ///
+    /// QEMU refuses, with its words, or does not answer.
+    pub(super) fn ask(&mut self, name: &str, arguments: &Value) -> Result<Value> {
+        self.command(name, arguments).context("QEMU does not listen")?;
+        let limit = Instant::now() + PATIENCE;
+        loop {
+            let wait = limit.saturating_duration_since(Instant::now());
+            let message = self.messages.recv_timeout(wait);
+            let message = message.with_context(|| format!("QEMU does not answer {name}"))?;
+            let Source::Qmp(answer) = message.from else { continue };
+            if answer["id"] != name {
+                continue;
+            }
+            if let Some(words) = answer["error"]["desc"].as_str() {
+                bail!("QEMU refuses {name}: {words}");
+            }
+            return Ok(answer["return"].clone());
+        }
     }
 
     /// Plugs or pulls the cable of a NIC.

@@ -34,6 +34,9 @@ pub enum Ended {
     Timeout,
     /// A kernel panicked.
     Panic,
+    /// The firmware refused the image, or found nothing that it could start:
+    /// [`BootResult::firmware`] has its words.
+    Firmware,
 }
 
 /// An event of the report channel and when it came.
@@ -48,7 +51,8 @@ pub struct TimedEvent {
 /// A moment that the harness saw from outside.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mark {
-    /// `kernel`, `init`, `kexec` (`report` if nothing was booted), `os-kernel`, `os-up` or `end`.
+    /// `kernel`, `init`, `kexec` (`report` if nothing was booted), `os-kernel`, `os-up`, `watchdog`
+    /// (it ran out) or `end`.
     pub name: String,
     /// Since the start of QEMU.
     pub at: Duration,
@@ -69,6 +73,10 @@ pub struct BootResult {
     pub events: Vec<TimedEvent>,
     /// What was seen from outside, in the order of time.
     pub marks: Vec<Mark>,
+    /// The line in which the firmware says why it does not start what it found.
+    pub firmware: Option<String>,
+    /// What is on the screen at the end, line by line, if there is one and it is in text mode.
+    pub screen: Option<String>,
 }
 
 impl BootResult {
@@ -110,6 +118,7 @@ impl BootResult {
             "status": self.status,
             "exit_code": self.exit_code(),
             "ended": self.ended,
+            "firmware": self.firmware,
             "outcome": report.map(|report| report.outcome),
             "failure_code": self.failure_code(),
             "failure": report.and_then(|report| report.failure.as_ref()),

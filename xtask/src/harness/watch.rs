@@ -29,6 +29,12 @@ const JUMP: &str = "kexec_core: Starting new kernel";
 /// A line with which `minimal-os` says that it runs.
 pub(crate) const OS_UP: &str = "MINIMAL-OS-UP";
 
+/// What OVMF says of an image that it does not start, and how the reason ends if it is a signature;
+/// and what it says when it has tried everything.
+const NOT_LOADED: &str = "BdsDxe: failed to load";
+const REFUSALS: [&str; 2] = ["Access Denied", "Security Violation"];
+const NOTHING_LEFT: [&str; 2] = ["No bootable option or device was found", "No bootable device."];
+
 /// Why QEMU said that the machine ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Shutdown {
@@ -55,6 +61,9 @@ pub(super) struct Watch {
     os_up: Option<(Duration, Option<Duration>)>,
     panic_at: Option<Duration>,
     shutdown: Option<(Shutdown, Duration)>,
+    /// When the firmware said that it starts nothing, and its words.
+    firmware: Option<(Duration, String)>,
+    watchdog_at: Option<Duration>,
 }
 
 impl Watch {
@@ -79,6 +88,10 @@ impl Watch {
         }
         if line.contains("Linux version ") {
             self.kernels.push(at);
+        }
+        let refused = line.contains(NOT_LOADED) && REFUSALS.iter().any(|why| line.contains(why));
+        if refused || NOTHING_LEFT.iter().any(|words| line.contains(words)) {
+            self.firmware.get_or_insert_with(|| (at, printable(line)));
         }
         if let Some((_, rest)) = line.split_once(OS_UP) {
             let uptime = rest.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
@@ -107,6 +120,9 @@ impl Watch {
 
     /// A message of QEMU's control channel.
     pub(super) fn qmp(&mut self, message: &Value, at: Duration) {
+        if message["event"] == "WATCHDOG" {
+            self.watchdog_at.get_or_insert(at);
+        }
         if message["event"] != "SHUTDOWN" {
             return;
         }
@@ -128,9 +144,20 @@ impl Watch {
         self.panic_at
     }
 
+    /// When the machine switched itself off or reset itself.
+    pub(super) fn shutdown_at(&self) -> Option<Duration> {
+        self.shutdown.map(|(_, at)| at)
+    }
+
+    /// When the firmware said that it starts nothing; forgotten once a kernel speaks after all.
+    pub(super) fn firmware_gave_up_at(&self) -> Option<Duration> {
+        let (at, _) = self.firmware.as_ref()?;
+        (self.kernels.is_empty() && self.events.is_empty()).then_some(*at)
+    }
+
     /// Whether the machine ended by itself.
-    pub(super) const fn has_ended(&self) -> bool {
-        self.shutdown.is_some() || self.panic_at.is_some()
+    pub(super) fn has_ended(&self) -> bool {
+        self.shutdown.is_some() || self.panic_at.is_some() || self.firmware_gave_up_at().is_some()
     }
 
     /// The result for a machine that ended, or was ended, at this time.
@@ -142,6 +169,8 @@ impl Watch {
             status: self.status(),
             ended: self.ended(),
             marks: self.marks(at),
+            screen: None,
+            firmware: self.firmware.map(|(_, words)| words),
             report: self.report,
             serial: String::from_utf8_lossy(&self.serial).into_owned(),
             events: self.events,
@@ -191,11 +220,12 @@ impl Watch {
         })
     }
 
-    const fn ended(&self) -> Ended {
+    fn ended(&self) -> Ended {
         match (self.panic_at, self.shutdown) {
             (Some(_), _) => Ended::Panic,
             (None, Some((Shutdown::Poweroff, _))) => Ended::Poweroff,
             (None, Some((Shutdown::Reset, _))) => Ended::Reboot,
+            (None, None) if self.firmware_gave_up_at().is_some() => Ended::Firmware,
             (None, None) => Ended::Timeout,
         }
     }
@@ -210,6 +240,7 @@ impl Watch {
             (if kexec { "kexec" } else { "report" }, self.end_at),
             ("os-kernel", self.os_kernel_at()),
             ("os-up", self.os_up_at()),
+            ("watchdog", self.watchdog_at),
             ("end", Some(self.shutdown.map_or(end, |(_, at)| at))),
         ];
         let mut marks: Vec<Mark> = marks
@@ -219,6 +250,19 @@ impl Watch {
         marks.sort_by_key(|mark| mark.at);
         marks
     }
+}
+
+/// A line of firmware without what moves the cursor and sets colours.
+fn printable(line: &str) -> String {
+    let mut pieces = line.split('\u{1b}');
+    let mut clean = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        // A sequence ends with its first letter.
+        let end = piece.find(|c: char| c.is_ascii_alphabetic()).map_or(piece.len(), |at| at + 1);
+        clean.push_str(piece.get(end..).unwrap_or_default());
+    }
+    clean.retain(|c| !c.is_control());
+    clean.trim().to_owned()
 }
 
 /// Cuts a stream of bytes into lines.

@@ -3,7 +3,10 @@
 mod config;
 mod download;
 mod machine;
+mod matrix;
 mod network;
+mod platform;
+mod secure_boot;
 mod signatures;
 
 use crate::case::Case;
@@ -11,8 +14,17 @@ use crate::case::Case;
 /// All cases.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    [signatures::cases(), download::cases(), network::cases(), config::cases(), machine::cases()]
-        .concat()
+    [
+        signatures::cases(),
+        download::cases(),
+        network::cases(),
+        config::cases(),
+        machine::cases(),
+        matrix::cases(),
+        secure_boot::cases(),
+        platform::cases(),
+    ]
+    .concat()
 }
 
 #[cfg(test)]
@@ -54,7 +66,7 @@ mod tests {
             .iter()
             .filter_map(|case| match case.expected {
                 Expected::Refused(code) => Some(code),
-                Expected::Boots | Expected::DryRun => None,
+                _ => None,
             })
             .collect();
         for code in Code::ALL {

@@ -18,17 +18,19 @@ use super::Args;
 ///
 /// An input is missing, or the result could not be written.
 pub(super) fn check(args: &Args) -> Result<()> {
-    let policy = &args.trust_policy;
-    if !policy.is_dir() {
-        let what = if policy.exists() { "is no directory" } else { "does not exist" };
-        bail!("--trust-policy: {} {what}", policy.display());
+    if let Some(policy) = &args.trust_policy {
+        if !policy.is_dir() {
+            let what = if policy.exists() { "is no directory" } else { "does not exist" };
+            bail!("--trust-policy: {} {what}", policy.display());
+        }
+        if !policy.join("trust_policy.json").exists() {
+            eprintln!(
+                "warning: there is no trust_policy.json in {}: the machine will boot nothing",
+                policy.display()
+            );
+        }
     }
-    if !policy.join("trust_policy.json").exists() {
-        eprintln!(
-            "warning: there is no trust_policy.json in {}: the machine will boot nothing",
-            policy.display()
-        );
-    }
+    args.hardware.check()?;
     if let Some(file) = args.host_config.as_ref().filter(|file| !file.is_file()) {
         let what = if file.exists() { "is no file" } else { "does not exist" };
         bail!("--host-config: {} {what}", file.display());
@@ -40,7 +42,7 @@ pub(super) fn check(args: &Args) -> Result<()> {
 }
 
 /// Leaves no trace: a boot that fails later must not have emptied or made the file.
-fn check_writable(file: &Path) -> std::io::Result<()> {
+pub(super) fn check_writable(file: &Path) -> std::io::Result<()> {
     if fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         // Opening a pipe waits for its reader, and closing it tells the reader that this was all.
         return Ok(());
