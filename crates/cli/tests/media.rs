@@ -1,0 +1,421 @@
+//! Boot media: what is in them, that they are the same anywhere, and what keeps them from being
+//! built.
+//!
+//! ISO images need xorriso, isolinux and syslinux-common on this machine.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "all of this file is a test")]
+
+#[path = "../../bootmedia/tests/support/mod.rs"]
+mod images;
+mod support;
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+use support::Lab;
+use support::Ran;
+use support::init;
+use support::json;
+use support::mode;
+use support::module;
+use support::unpack;
+
+const HOST: &str =
+    r#"{"network_mode": "dhcp", "ospkg_pointer": "http://user:canary-51@10.0.2.2/os.json"}"#;
+const FORMATS: [&str; 4] = ["uki", "iso", "pxe", "disk"];
+const LINE: &str = "console=tty0 console=ttyS0,115200 panic=30 quiet";
+
+/// The kernel of the other crate's tests, of a release and with all that its header speaks of.
+fn kernel() -> Vec<u8> {
+    let mut kernel = images::kernel();
+    kernel.resize(24_000, 0x33);
+    kernel[0x20e..0x210].copy_from_slice(&0x1000_u16.to_le_bytes());
+    kernel[0x1200..0x1215].copy_from_slice(b"6.12.1-test (a@b) #1\0");
+    kernel
+}
+
+fn fill(lab: &Lab) {
+    lab.write("init", init());
+    lab.write("host.json", HOST);
+    lab.write("k/bzImage", kernel());
+    lab.write("stub", images::stub());
+}
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.ok("keygen root");
+    lab.policy("policy", 2);
+    fill(&lab);
+    lab
+}
+
+fn build(format: &str, out: &str) -> String {
+    format!(
+        "boot-image build --init init --trust-policy policy --host-config host.json --kernel \
+         k/bzImage --stub stub --build-time 2026-11-21 --format {format} --out {out}"
+    )
+}
+
+/// Everything in a directory but what tests put there.
+fn left(lab: &Lab) -> Vec<String> {
+    let names = fs::read_dir(lab.path("")).unwrap();
+    let mut names: Vec<String> =
+        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Builds what must be refused, and sees that it leaves nothing.
+fn refused(lab: &Lab, words: &str, reason: &str) -> Ran {
+    let before = left(lab);
+    let ran = lab.refused(words, reason);
+    assert_eq!(left(lab), before, "{words}");
+    ran
+}
+
+/// As [`refused`], for wrong usage.
+fn wrong(lab: &Lab, args: &[&str], reason: &str) {
+    let before = left(lab);
+    let ran = lab.run_args(args);
+    assert_eq!(ran.status, 2, "{args:?}\n{}", ran.stderr);
+    assert!(ran.stderr.contains(reason), "{args:?}: no {reason:?} in\n{}", ran.stderr);
+    assert_eq!(left(lab), before, "{args:?}");
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
+#[test]
+fn every_medium_holds_the_same_and_says_so() {
+    let lab = lab();
+    let mut seen: Vec<Value> = Vec::new();
+    for format in FORMATS {
+        let out = format!("out.{format}");
+        let built = json(&lab.ok(&format!("{} --json", build(format, &out))));
+        assert_eq!(built["format"], format);
+        assert_eq!(built["command_line"], LINE);
+        assert_eq!(built["parts"]["kernel"], 24_000);
+        let ran = lab.ok(&format!("boot-image inspect {out} --json --files"));
+        assert!(!ran.stdout.contains("canary-51"), "{}", ran.stdout);
+        assert_eq!(ran.stderr, "", "no warnings");
+        let found = json(&ran);
+        assert_eq!(found["kernel"]["release"], "6.12.1-test", "{format}");
+        assert_eq!(found["command_line"], LINE, "{format}");
+        assert_eq!(found["initramfs"]["build_time"], 1_795_219_200);
+        assert_eq!(found["initramfs"]["trust_policy"]["threshold"], 2);
+        assert_eq!(
+            found["initramfs"]["trust_policy"]["signing_roots"].as_array().unwrap().len(),
+            1
+        );
+        let pointer = &found["initramfs"]["host_configuration"]["ospkg_pointer"];
+        assert!(pointer.as_str().unwrap().contains("***"), "{pointer}");
+        assert!(found["uki"]["os_release"].as_str().unwrap().starts_with("ID=ramstrap\n"));
+        assert_eq!(found["uki"]["sha256"], built["uki"]["sha256"], "{format}");
+        assert_eq!(found["uki"]["pcr11"].as_str().unwrap().len(), 64);
+        let files = found["initramfs"]["files"].as_array().unwrap();
+        assert!(files.iter().any(|file| file["path"] == "init" && file["mode"] == "100755"));
+        let plain = lab.ok(&format!("boot-image inspect {out} --files")).stdout;
+        assert!(plain.contains("valid signatures by 2 distinct keys"), "{plain}");
+        assert!(plain.contains("100600") && plain.contains("/etc/host_configuration.json"));
+        assert!(!plain.contains("canary-51"));
+        seen.push(found["uki"].clone());
+    }
+    assert!(seen.iter().all(|uki| *uki == seen[0]), "one UKI in all of them");
+    let initramfs = lab.read("out.pxe/initramfs");
+    assert_eq!(unpack(&initramfs).iter().filter(|file| file.path == "init").count(), 1);
+    let kind =
+        |name: &str| json(&lab.ok(&format!("boot-image inspect {name} --json")))["kind"].clone();
+    assert_eq!(kind("out.pxe/initramfs"), "initramfs");
+    assert_eq!(kind("k/bzImage"), "kernel");
+    assert_eq!(kind("stub"), "efi-executable");
+}
+
+#[test]
+fn a_finished_uki_becomes_the_same_media() {
+    let lab = lab();
+    lab.ok(&build("uki", "r.efi"));
+    for format in ["iso", "disk", "pxe"] {
+        lab.ok(&build(format, &format!("direct.{format}")));
+        lab.ok(&format!("boot-image build --uki r.efi --format {format} --out again.{format}"));
+        if format != "pxe" {
+            let of = |name: &str| lab.read(&format!("{name}.{format}"));
+            assert!(of("direct") == of("again"), "{format}");
+        }
+    }
+    for name in ["vmlinuz", "initramfs", "boot.ipxe", "ramstrap.efi", "SHA256SUMS", "README.txt"] {
+        let of = |directory: &str| lab.read(&format!("{directory}.pxe/{name}"));
+        assert!(of("direct") == of("again"), "{name}");
+        assert_eq!(mode(&lab.path("direct.pxe").join(name)), 0o644);
+    }
+    assert_eq!(mode(&lab.path("direct.pxe")), 0o755);
+    let sums = Command::new("sha256sum")
+        .args(["--check", "--strict", "--quiet", "SHA256SUMS"])
+        .current_dir(lab.path("direct.pxe"))
+        .output()
+        .unwrap();
+    assert!(sums.status.success(), "{}", String::from_utf8_lossy(&sums.stderr));
+    wrong(
+        &lab,
+        &words("boot-image build --uki r.efi --format uki --out x"),
+        "--uki cannot be made",
+    );
+    wrong(
+        &lab,
+        &words("boot-image build --uki r.efi --kernel k/bzImage --format iso --out x"),
+        "cannot be used with",
+    );
+    refused(
+        &lab,
+        "boot-image build --uki k/bzImage --format iso --out x",
+        "k/bzImage: it is no unified kernel image",
+    );
+}
+
+#[test]
+fn the_same_inputs_give_the_same_media_anywhere() {
+    let policy = lab();
+    let make = |umask: &str, zone: &str| {
+        let lab = Lab::new();
+        for name in ["trust_policy.json", "ospkg_signing_root.pem"] {
+            lab.write(&format!("policy/{name}"), policy.read(&format!("policy/{name}")));
+        }
+        fill(&lab);
+        let tool = env!("CARGO_BIN_EXE_ramstrap");
+        let script: String = FORMATS
+            .iter()
+            .map(|it| format!("{tool} {} && ", build(it, &format!("out.{it}"))))
+            .collect();
+        let output = Command::new("sh")
+            .args(["-c", &format!("umask {umask}; {script} true")])
+            .env("TZ", zone)
+            .env("LC_ALL", "C.UTF-8")
+            .current_dir(lab.path(""))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut files = vec![lab.read("out.uki"), lab.read("out.iso"), lab.read("out.disk")];
+        for name in ["SHA256SUMS", "README.txt", "boot.ipxe"] {
+            files.push(lab.read(&format!("out.pxe/{name}")));
+        }
+        files
+    };
+    let first = make("022", "UTC");
+    // File times have a resolution of two seconds on FAT.
+    std::thread::sleep(core::time::Duration::from_millis(2100));
+    assert!(first == make("077", "Asia/Kathmandu"));
+}
+
+#[test]
+fn a_signed_image_is_signed_over_what_it_is() {
+    let lab = lab();
+    lab.write("db.key", images::KEY);
+    lab.write("db.crt", images::CERTIFICATE);
+    lab.write("other.crt", images::OTHER_CERTIFICATE);
+    let build = build("uki", "r.efi");
+    refused(
+        &lab,
+        &format!("{build} --secure-boot-key db.key --secure-boot-cert other.crt"),
+        "db.key and other.crt: the key does not match its certificate",
+    );
+    lab.ok(&format!("{build} --secure-boot-key db.key --secure-boot-cert db.crt"));
+    let found = json(&lab.ok("boot-image inspect r.efi --json"));
+    assert_eq!(found["uki"]["signatures"][0]["over_this_image"], true);
+    let mut image = lab.read("r.efi");
+    let at = image.windows(4).position(|it| it == b"quie").unwrap();
+    image[at] = b'Q';
+    lab.write("bad.efi", &image);
+    let ran = lab.ok("boot-image inspect bad.efi");
+    assert!(ran.stderr.contains("is NOT over this image"), "{}", ran.stderr);
+    lab.ok("boot-image build --uki r.efi --format disk --out stick.img");
+    let found = json(&lab.ok("boot-image inspect stick.img --json"));
+    assert_eq!(found["uki"]["signatures"][0]["over_this_image"], true);
+}
+
+#[test]
+fn more_words_come_behind_the_command_line() {
+    let lab = lab();
+    let mut args = vec!["--cmdline", "quiet loglevel=7 -- --deadline 30"];
+    let build = build("uki", "r.efi");
+    args.splice(0..0, words(&build));
+    let ran = lab.run_args(&args);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let found = json(&lab.ok("boot-image inspect r.efi --json"));
+    assert_eq!(found["command_line"], format!("{LINE} quiet loglevel=7 -- --deadline 30"));
+    *args.last_mut().unwrap() = "one\ntwo";
+    wrong(&lab, &args, "the command line has '\\n' in it");
+    let long = "x".repeat(2048);
+    *args.last_mut().unwrap() = &long;
+    wrong(&lab, &args, "and this kernel takes 2047");
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_named_and_leaves_nothing() {
+    let lab = lab();
+    let iso = build("iso", "x");
+    lab.write("text", "#!/bin/sh\n".repeat(1000));
+    refused(&lab, &iso.replace("k/bzImage", "text"), "text: kernel: not a bzImage");
+    refused(&lab, &iso.replace("k/bzImage", "none"), "cannot read none");
+    lab.write("cut", &kernel()[..20_200]);
+    refused(&lab, &iso.replace("k/bzImage", "cut"), "cut: kernel: cut short: 20200 bytes");
+    wrong(&lab, &words(&iso.replace("--kernel k/bzImage", "")), "--format iso needs a kernel");
+    let ran = refused(&lab, &iso.replace("--stub stub", "--stub none"), "there is no none");
+    assert!(ran.stderr.contains("apt-get install systemd-boot-efi"), "{}", ran.stderr);
+    lab.write("loaders/isolinux.bin", "");
+    let ran = refused(&lab, &format!("{iso} --loaders loaders"), "there is no loaders/ldlinux.c32");
+    assert!(ran.stderr.contains("apt-get install syslinux-common"), "{}", ran.stderr);
+    lab.write("stub.text", "no stub");
+    refused(&lab, &iso.replace("--stub stub", "--stub stub.text"), "the UEFI stub cannot be used");
+
+    for (format, out) in FORMATS.iter().flat_map(|it| [(it, "none/x"), (it, "init/x")]) {
+        refused(&lab, &build(format, out), &format!("cannot write {out}"));
+    }
+    refused(&lab, &build("iso", "k"), "k is a directory");
+    refused(&lab, &build("pxe", "k"), "k is there, and is not ours to replace");
+    refused(&lab, &build("pxe", "init"), "init is there, and is not ours to replace");
+
+    let args = words(&iso);
+    let output = lab.command().args(args).env("PATH", "/nowhere").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.contains("xorriso is missing"), "{stderr}");
+    assert!(stderr.contains("apt-get install xorriso"), "{stderr}");
+}
+
+#[test]
+fn loaders_that_were_not_tested_are_warned_of() {
+    let lab = lab();
+    let ran = lab.ok(&build("uki", "r.efi"));
+    assert!(
+        ran.stderr.contains("unpinned: stub is not the file that was tested"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn an_earlier_directory_is_replaced_as_a_whole() {
+    let lab = lab();
+    lab.ok(&build("pxe", "out"));
+    lab.write("out/stale", "");
+    lab.ok(&build("pxe", "out"));
+    assert!(!lab.path("out/stale").exists());
+    assert!(!left(&lab).iter().any(|name| name.starts_with(".ramstrap")), "{:?}", left(&lab));
+    lab.write("out/vmlinuz", "changed");
+    let ran = lab.ok("boot-image inspect out");
+    assert!(ran.stderr.contains("vmlinuz is not what SHA256SUMS says"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the kernel that iPXE takes is another"), "{}", ran.stderr);
+}
+
+#[test]
+fn firmware_that_drivers_ask_for_is_taken_along() {
+    let lab = lab();
+    let notes = [
+        "acme.license=GPL",
+        "acme.firmware=acme/one.bin",
+        "acme.firmware=acme/ddp-*.pkg",
+        "acme.firmware=acme/gone.bin",
+        "acme.firmware=acme/link.bin",
+        "acme.file=drivers/net/ethernet/acme/acme",
+        "gpu.firmware=gpu.bin",
+        "gpu.file=drivers/gpu/gpu",
+    ];
+    let modinfo: String = notes.iter().map(|note| format!("{note}\0")).collect();
+    lab.write("k/modules.builtin.modinfo", modinfo);
+    lab.write("fw/acme/one.bin.zst", zstd::bulk::compress(b"one", 3).unwrap());
+    lab.write("fw/acme/ddp-1.pkg", "ddp");
+    lab.write("fw/acme/other.bin", "other");
+    lab.write("fw/gpu.bin", "gpu");
+    lab.write("fw/WHENCE", "Link: acme/link.bin -> other.bin\n");
+    let ran = lab.ok(&format!("{} --firmware fw --json", build("pxe", "out")));
+    assert!(ran.stderr.contains("acme       acme/gone.bin (3 found)"), "{}", ran.stderr);
+    let built = json(&ran);
+    assert_eq!(built["firmware"]["drivers"]["acme"]["missing"][0], "acme/gone.bin");
+    let names: Vec<String> = unpack(&lab.read("out/initramfs"))
+        .iter()
+        .filter(|file| file.path.starts_with("lib/firmware/") && file.mode & 0o100_000 != 0)
+        .map(|file| format!("{} {}", file.path, String::from_utf8_lossy(&file.content)))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "lib/firmware/acme/ddp-1.pkg ddp",
+            "lib/firmware/acme/link.bin other",
+            "lib/firmware/acme/one.bin one"
+        ]
+    );
+    let found = json(&lab.ok("boot-image inspect out --json"));
+    assert_eq!(
+        found["initramfs"]["archives"].as_array().unwrap().len(),
+        3,
+        "an archive of its own"
+    );
+    assert_eq!(found["initramfs"]["firmware"][2], "acme/one.bin");
+
+    fs::create_dir_all(lab.path("root/lib")).unwrap();
+    fs::rename(lab.path("fw"), lab.path("root/lib/firmware")).unwrap();
+    lab.ok(&format!("{} --firmware root", build("pxe", "again")));
+    assert!(lab.read("out/initramfs") == lab.read("again/initramfs"));
+
+    refused(&lab, &format!("{} --firmware none", build("uki", "x")), "there is no directory none");
+    fs::create_dir(lab.path("empty")).unwrap();
+    refused(&lab, &format!("{} --firmware empty", build("uki", "x")), "empty is empty");
+    refused(
+        &lab,
+        &format!("{} --builtin-modinfo init", build("uki", "x")),
+        "init: no notes of built-in drivers",
+    );
+    fs::remove_file(lab.path("k/modules.builtin.modinfo")).unwrap();
+    let build = format!("{} --firmware root", build("uki", "x"));
+    wrong(&lab, &words(&build), "it is not known which firmware the kernel asks for");
+}
+
+#[test]
+fn firmware_of_modules_is_taken_along() {
+    let lab = lab();
+    let tree = "6.12.1-test";
+    lab.write(&format!("{tree}/modules.builtin"), "kernel/fs/fs.ko\n");
+    let note = ["firmware=acme/two.bin", "depends="];
+    lab.write(&format!("{tree}/kernel/drivers/net/ethernet/acme/acme-nic.ko"), module(&note));
+    lab.write("fw/acme/two.bin", "two");
+    let build = build("pxe", "out");
+    let ran = lab.ok(&format!("{build} --modules {tree} --firmware fw"));
+    assert!(!ran.stderr.contains("firmware"), "{}", ran.stderr);
+    let found = json(&lab.ok("boot-image inspect out --json"));
+    assert_eq!(found["initramfs"]["firmware"][0], "acme/two.bin");
+    assert_eq!(found["initramfs"]["modules"][0], tree);
+    fs::rename(lab.path(tree), lab.path("6.1.0")).unwrap();
+    refused(
+        &lab,
+        &format!("{build} --modules 6.1.0"),
+        "the kernel is 6.12.1-test, and the modules are of 6.1.0",
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_refused() {
+    let lab = lab();
+    lab.write("text", "hello");
+    lab.refused("boot-image inspect text", "text: it is no initramfs, UEFI executable");
+    lab.refused("boot-image inspect none", "cannot read none");
+    lab.refused("boot-image inspect policy", "policy has no SHA256SUMS");
+    for format in ["uki", "iso", "disk"] {
+        lab.ok(&build(format, "whole"));
+        let whole = lab.read("whole");
+        for length in [whole.len() / 2, whole.len() / 8, 20_000, 3000, 600] {
+            lab.write("cut", &whole[..length]);
+            let ran = lab.run("boot-image inspect cut");
+            assert!(ran.status == 1 || !ran.stderr.is_empty(), "{format} {length}: {}", ran.stdout);
+            assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+        }
+    }
+    lab.ok(&build("pxe", "out"));
+    let mut initramfs = lab.read("out/initramfs");
+    initramfs.extend_from_slice(b"more");
+    lab.write("more", &initramfs);
+    lab.refused("boot-image inspect more", "more: archive 3 at byte");
+    initramfs.truncate(initramfs.len() / 2);
+    lab.write("half", &initramfs);
+    lab.refused("boot-image inspect half", "half: archive 1 at byte 0");
+}
