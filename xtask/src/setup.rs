@@ -348,7 +348,9 @@ fn names(tools: &[Tool], name: impl Fn(&Tool) -> &'static str) -> String {
 #[cfg(test)]
 mod tests {
     use super::Distribution;
+    use super::for_kernel;
     use super::is_there;
+    use super::names;
 
     #[test]
     fn distributions_are_told_apart() {
@@ -359,6 +361,16 @@ mod tests {
         assert_eq!(of("ID=\"raspbian\"\nID_LIKE=debian\n"), Some(Distribution::Debian));
         assert_eq!(of("ID=fedora\n"), None);
         assert_eq!(of(""), None);
+    }
+
+    #[test]
+    fn what_a_kernel_is_built_with_has_names_of_packages() {
+        let tools = for_kernel();
+        let packages = names(&tools, |tool| tool.package(Distribution::Debian));
+        for package in ["gcc", "libc6-dev", "make", "flex", "bison", "bc", "libelf-dev", "zstd"] {
+            assert!(packages.split(", ").any(|it| it == package), "{package}: {packages}");
+        }
+        assert!(tools.iter().all(|tool| tool.why.len() > 10));
     }
 
     #[test]
