@@ -66,30 +66,22 @@ impl Kconfig {
     /// The existing name that is most like one that does not exist, if any is.
     #[must_use]
     pub fn similar(&self, name: &str) -> Option<&str> {
-        // Options are renamed by putting a word before or behind more often than otherwise.
-        let renamed = |known: &&String| {
-            let (long, short) = if known.len() > name.len() {
-                (known.as_str(), name)
-            } else {
-                (name, known.as_str())
-            };
-            short.len() > 3
-                && (long.strip_suffix(short).is_some_and(|rest| rest.ends_with('_'))
-                    || long.strip_prefix(short).is_some_and(|rest| rest.starts_with('_')))
-        };
-        let by_likeness = |one: &&String, other: &&String| {
-            let of = |known: &str| strsim::normalized_damerau_levenshtein(known, name);
-            of(one).total_cmp(&of(other))
-        };
-        let renamed = self.symbols.keys().filter(renamed).max_by(by_likeness);
-        let alike = || {
-            self.symbols
-                .keys()
-                .max_by(by_likeness)
-                .filter(|known| strsim::normalized_damerau_levenshtein(known, name) >= ALIKE)
-        };
-        renamed.or_else(alike).map(String::as_str)
+        let likeness = |known: &str| strsim::normalized_damerau_levenshtein(known, name);
+        let candidates = self.symbols.keys().filter(|known| {
+            // Options are renamed by putting a word before or behind more often than otherwise.
+            is_lengthened(known, name) || is_lengthened(name, known) || likeness(known) >= ALIKE
+        });
+        candidates
+            .max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
+            .map(String::as_str)
     }
+}
+
+/// Whether the long name is the short one with a word before or behind it.
+fn is_lengthened(long: &str, short: &str) -> bool {
+    short.len() > 3
+        && (long.strip_suffix(short).is_some_and(|rest| rest.ends_with('_'))
+            || long.strip_prefix(short).is_some_and(|rest| rest.starts_with('_')))
 }
 
 /// The names in an expression such as `PCI && (X86 || COMPILE_TEST)`.
