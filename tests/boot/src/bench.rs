@@ -132,17 +132,18 @@ impl Bench {
     }
 }
 
-/// The boot kernel and the OS kernel that the cases are about. `RAMSTRAP_BOOT_KERNEL` and
-/// `RAMSTRAP_OS_KERNEL` may name a bzImage that has all built in.
+/// The boot kernel and the OS kernel that the cases are about: ours. `RAMSTRAP_BOOT_KERNEL` and
+/// `RAMSTRAP_OS_KERNEL` may name another bzImage that has all built in.
 fn kernels_under_test() -> Result<(Kernel, Kernel)> {
-    let of = |variable: &str| {
-        let choice = match env::var_os(variable) {
-            Some(file) => Choice::File { image: file.into(), modules: None },
-            None => Choice::Fitting,
-        };
-        kernels::select(&choice, &["virtio-net-pci".to_owned()])
+    let of = |variable: &str| match env::var_os(variable) {
+        Some(file) => Choice::File { image: file.into(), modules: None },
+        None => Choice::Ours,
     };
-    Ok((of("RAMSTRAP_BOOT_KERNEL")?, of("RAMSTRAP_OS_KERNEL")?))
+    let nics = ["virtio-net-pci".to_owned()];
+    Ok((
+        kernels::select(&of("RAMSTRAP_BOOT_KERNEL"), &nics)?,
+        kernels::select_os(&of("RAMSTRAP_OS_KERNEL"))?,
+    ))
 }
 
 /// What an OS package has in place of what [`Bench::minimal`] has.
