@@ -100,6 +100,7 @@ fn every_command_has_help_with_examples() {
         "host-config check",
         "boot-image",
         "boot-image build",
+        "boot-image inspect",
         "serve",
         "explain",
         "completions",

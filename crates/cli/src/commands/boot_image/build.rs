@@ -30,21 +30,16 @@ use crate::progress::Progress;
 
 const EXAMPLES: &str = "\
 Examples:
-  An ISO for CD drives and sticks, BIOS and UEFI:
-    ramstrap boot-image build --trust-policy trust-policy/ --host-config host.json \\
-        --kernel bzImage --format iso --out boot.iso
-  A directory for TFTP and HTTP servers, with firmware for NICs:
-    ramstrap boot-image build --trust-policy trust-policy/ --kernel bzImage \\
-        --firmware /lib/firmware --format pxe --out pxe/
-  Signed for Secure Boot:
-    ramstrap boot-image build --trust-policy trust-policy/ --kernel bzImage --format uki \\
-        --secure-boot-key db.key --secure-boot-cert db.pem --out ramstrap.efi
-  A stick from an executable that was signed elsewhere:
-    ramstrap boot-image build --uki ramstrap.signed.efi --format disk --out stick.img
-  An initramfs for a distribution's kernel, with some of its modules:
-    ramstrap boot-image build --trust-policy trust-policy/ --init ramstrap-init \\
-        --modules modules/6.1.0-25-amd64 --nics-only ixgbe,igb --build-time 2026-11-21 \\
-        --out initramfs.img";
+  ramstrap boot-image build --trust-policy trust-policy/ --host-config host.json \\
+      --kernel bzImage --format iso --out boot.iso
+  ramstrap boot-image build --trust-policy trust-policy/ --kernel bzImage \\
+      --firmware /lib/firmware --format pxe --out pxe/
+  ramstrap boot-image build --trust-policy trust-policy/ --kernel bzImage --format uki \\
+      --secure-boot-key db.key --secure-boot-cert db.pem --out ramstrap.efi
+  ramstrap boot-image build --uki ramstrap.signed.efi --format disk --out stick.img
+  ramstrap boot-image build --trust-policy trust-policy/ --init ramstrap-init \\
+      --modules modules/6.1.0-25-amd64 --nics-only ixgbe,igb --build-time 2026-11-21 \\
+      --out initramfs.img";
 
 /// Build a boot image: an initramfs (/init, trust policy, host configuration, kernel modules,
 /// firmware) alone, or with a kernel as a medium that machines start from.
