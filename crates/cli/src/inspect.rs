@@ -24,6 +24,7 @@ pub use initramfs::Member;
 pub use initramfs::Policy;
 pub use initramfs::Root;
 pub use initramfs::build_time;
+pub use uki::Pcrs;
 pub use uki::Signature;
 pub use uki::Uki;
 

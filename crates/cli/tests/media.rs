@@ -113,7 +113,7 @@ fn every_medium_holds_the_same_and_says_so() {
         assert!(pointer.as_str().unwrap().contains("***"), "{pointer}");
         assert!(found["uki"]["os_release"].as_str().unwrap().starts_with("ID=ramstrap\n"));
         assert_eq!(found["uki"]["sha256"], built["uki"]["sha256"], "{format}");
-        assert_eq!(found["uki"]["pcr11"].as_str().unwrap().len(), 64);
+        assert_eq!(found["uki"]["pcrs"]["9"].as_str().unwrap().len(), 64);
         let files = found["initramfs"]["files"].as_array().unwrap();
         assert!(files.iter().any(|file| file["path"] == "init" && file["mode"] == "100755"));
         let plain = lab.ok(&format!("boot-image inspect {out} --files")).stdout;
@@ -281,6 +281,19 @@ fn what_is_missing_or_wrong_is_named_and_leaves_nothing() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr.contains("xorriso is missing"), "{stderr}");
     assert!(stderr.contains("apt-get install xorriso"), "{stderr}");
+}
+
+/// What is not known of other stubs than Debian 12's is not said.
+#[test]
+fn pcrs_are_expected_of_the_stub_that_is_known() {
+    let lab = lab();
+    let ran = lab.ok(&build("uki", "r.efi").replace("--stub stub", ""));
+    let known = !ran.stderr.contains("unpinned");
+    let found = json(&lab.ok("boot-image inspect r.efi --json"));
+    for name in ["4", "4_secure_boot", "11"] {
+        let length = found["uki"]["pcrs"][name].as_str().map(str::len);
+        assert!(length == Some(64) || !known && length.is_none(), "{name}: {length:?}");
+    }
 }
 
 #[test]

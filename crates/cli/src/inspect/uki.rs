@@ -29,8 +29,26 @@ pub struct Uki {
     pub uname: Option<String>,
     /// Generations of what is inside, for revocation.
     pub sbat: Option<String>,
-    /// PCR 11 (SHA-256) after systemd-stub 252 has measured it.
-    pub pcr11: Option<String>,
+    /// Expected PCR values, where they can be computed.
+    pub pcrs: Pcrs,
+}
+
+/// PCR values (SHA-256, hex) after this image was the first thing that the firmware tried. Only
+/// those that follow from the image; 4 and 11 are known for the stub of systemd 252 alone.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Pcrs {
+    /// PCR 4 with Secure Boot off.
+    #[serde(rename = "4")]
+    pub four: Option<String>,
+    /// PCR 4 with Secure Boot on.
+    #[serde(rename = "4_secure_boot")]
+    pub four_secure_boot: Option<String>,
+    /// PCR 9, by the EFI stub of Linux 6.12.
+    #[serde(rename = "9")]
+    pub nine: Option<String>,
+    /// PCR 11.
+    #[serde(rename = "11")]
+    pub eleven: Option<String>,
 }
 
 /// A signature for Secure Boot.
@@ -83,7 +101,12 @@ pub(super) fn executable(bytes: &[u8]) -> Inspection {
         uki.os_release = text(contents.os_release);
         uki.uname = text(contents.uname);
         uki.sbat = text(contents.sbat);
-        uki.pcr11 = pcr::uki_pcr11(bytes).ok().map(hex::encode);
+        uki.pcrs = Pcrs {
+            four: pcr::uki_pcr4(bytes, false).ok().map(hex::encode),
+            four_secure_boot: pcr::uki_pcr4(bytes, true).ok().map(hex::encode),
+            nine: pcr::uki_pcr9(bytes).ok().map(hex::encode),
+            eleven: pcr::uki_pcr11(bytes).ok().map(hex::encode),
+        };
         if uki.uname.is_some() && uki.uname != of_kernel.release {
             found.warnings.push("the kernel's release is another than .uname says".to_owned());
         }

@@ -14,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   ramstrap boot-image inspect boot.iso
   ramstrap boot-image inspect --files initramfs.img
-  ramstrap boot-image inspect pxe/ --json | jq .uki.pcr11";
+  ramstrap boot-image inspect pxe/ --json | jq .uki.pcrs";
 
 /// Show what a boot image or medium holds: kernel, command line, trust policy, host configuration
 /// (secrets as `***`), digests, signatures, expected PCR values. Nothing is decided.

@@ -75,8 +75,16 @@ fn show_uki(uki: &Uki, kind: Kind, output: &Output) {
     if let Some(name) = name {
         output.field("os-release", name);
     }
-    if let Some(pcr) = &uki.pcr11 {
-        output.field("PCR 11", format!("{pcr} (SHA-256, expected)"));
+    let pcrs = [
+        ("PCR 4", &uki.pcrs.four, " (Secure Boot off)"),
+        ("", &uki.pcrs.four_secure_boot, " (Secure Boot on)"),
+        ("PCR 9", &uki.pcrs.nine, ""),
+        ("PCR 11", &uki.pcrs.eleven, ""),
+    ];
+    for (name, value, when) in pcrs {
+        if let Some(value) = value {
+            output.field(name, format!("{value}{when}"));
+        }
     }
 }
 
