@@ -78,6 +78,9 @@ impl Base {
             archive.directory(directory)?;
         }
         archive.character_device("dev/console", 0o600, (5, 1))?;
+        // On a machine without any console, /init starts without open files, and its runtime opens
+        // this in their place before the first line of ours.
+        archive.character_device("dev/null", 0o666, (1, 3))?;
         archive.file("init", 0o755, self.init.clone())?;
         if let Some(modules) = &self.modules {
             add_modules(&mut archive, modules)?;

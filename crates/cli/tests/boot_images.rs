@@ -122,6 +122,7 @@ fn configuration_is_in_the_second_archive() {
     assert_eq!(found["etc/host_configuration.json"].content, HOST.as_bytes());
     assert_eq!(found["etc/host_configuration.json"].mode, 0o100_600);
     assert_eq!(found["dev/console"].mode, 0o020_600);
+    assert_eq!(found["dev/null"].mode, 0o020_666);
     let image: serde_json::Value =
         serde_json::from_slice(&found["etc/ramstrap/image.json"].content).unwrap();
     assert_eq!(image["version"], 1);
