@@ -29,6 +29,7 @@ pub(crate) fn fail(failure: &Failure, delay: RebootDelay) -> ! {
     }
     console::drain();
     watchdog::sleep(delay);
+    watchdog::before_restart();
     system::leave(Leave::Reboot)
 }
 

@@ -26,8 +26,9 @@ use crate::system;
 /// does without a pause, short against the time that a person needs to notice.
 const TIMEOUT: u32 = 60;
 
-/// For a watchdog that cannot be stopped: the OS, which did not ask for it, gets this long.
-const CANNOT_STOP: u32 = 600;
+/// For what comes behind `/init` and did not ask for a watchdog: an OS where it cannot be stopped, or
+/// a firmware that takes minutes to test its memory.
+const PATIENT: u32 = 600;
 
 /// Longest pause between two signs of life.
 const MOST_PAUSE: Duration = Duration::from_secs(10);
@@ -135,6 +136,15 @@ pub(crate) fn disarm() {
     }
 }
 
+/// Leaves it running over a restart, in case the kernel hangs in it, but with time for a slow firmware
+/// where the restart does not stop it.
+pub(crate) fn before_restart() {
+    if let Some(watchdog) = lock().as_deref().and_then(Option::as_ref) {
+        set_longest(watchdog.device.as_ref(), PATIENT);
+        watchdog.pet();
+    }
+}
+
 /// `None` while a panic interrupted a change, so that the panic hook cannot dead-lock.
 fn lock() -> Option<MutexGuard<'static, Option<Watchdog>>> {
     match WATCHDOG.try_lock() {
@@ -212,7 +222,7 @@ impl Watchdog {
         self.report.asked_seconds = wanted;
         let running = match wanted {
             Some(seconds) => Some(set_longest(self.device.as_ref(), seconds)),
-            None if !self.stoppable => Some(set_longest(self.device.as_ref(), CANNOT_STOP)),
+            None if !self.stoppable => Some(set_longest(self.device.as_ref(), PATIENT)),
             None => None,
         };
         self.report.note = match (wanted, running) {
