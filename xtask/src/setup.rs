@@ -207,7 +207,7 @@ pub fn for_tests() -> Vec<Tool> {
 #[must_use]
 pub fn for_bench() -> Vec<Tool> {
     let mut tools = for_boot(Firmware::Bios);
-    tools.extend([NGINX, CURL]);
+    tools.extend([NGINX, CURL, UEFI_STUB]);
     tools
 }
 
