@@ -156,13 +156,6 @@ const PERL: Tool = Tool {
     ubuntu: "perl-base",
 };
 
-const FAKETIME: Tool = Tool {
-    probe: "faketime",
-    why: "another date for the second of two builds",
-    debian: "faketime",
-    ubuntu: "faketime",
-};
-
 /// What a boot in QEMU needs.
 #[must_use]
 pub fn for_boot(firmware: Firmware) -> Vec<Tool> {
@@ -179,14 +172,6 @@ pub fn for_kernel() -> Vec<Tool> {
     vec![GCC, C_LIBRARY, MAKE, FLEX, BISON, BC, LIBELF, ZSTD, XZ, PERL]
 }
 
-/// What proving that a kernel is reproducible needs.
-#[must_use]
-pub fn for_reproduction() -> Vec<Tool> {
-    let mut tools = for_kernel();
-    tools.push(FAKETIME);
-    tools
-}
-
 /// What building boot media needs.
 #[must_use]
 pub fn for_media() -> Vec<Tool> {
@@ -199,7 +184,7 @@ pub fn for_tests() -> Vec<Tool> {
     let mut tools = for_boot(Firmware::Uefi);
     tools.extend(for_media());
     tools.extend([DNSMASQ, IP, OPENSSL, XZ, CPIO]);
-    tools.extend(for_reproduction().into_iter().filter(|tool| *tool != XZ));
+    tools.extend(for_kernel().into_iter().filter(|tool| *tool != XZ));
     tools
 }
 

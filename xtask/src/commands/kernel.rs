@@ -38,11 +38,9 @@ enum Command {
     /// Resolve the options and name those that do not survive; takes seconds
     Check(CheckArgs),
     /// Build twice in different surroundings and compare every byte
-    #[command(
-        after_help = "The second build has another directory, umask, time zone and number of \
-        jobs; with `faketime` installed another date, and as root another user and host name. It takes \
-        twice the time of a build, and 2 GB in the directory for temporary files."
-    )]
+    #[command(after_help = "The second build has another directory, umask, date, time zone \
+        and number of jobs; as root another user and host name, too. It takes \
+        twice the time of a build, and 2 GB in the directory for temporary files.")]
     Reproduce(ReproduceArgs),
 }
 

@@ -1,5 +1,6 @@
 //! Calls of the kernel's `make`, in surroundings that leave no trace in what it makes.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -44,7 +45,7 @@ pub struct Surroundings {
     /// Value of `TZ`.
     pub timezone: &'static str,
     /// More variables, for what must not matter.
-    pub variables: Vec<(&'static str, &'static str)>,
+    pub variables: Vec<(&'static str, OsString)>,
     /// Whether the kernel is told [`FIXED`]; only a test leaves it out.
     pub fixed: bool,
 }

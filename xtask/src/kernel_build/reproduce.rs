@@ -5,8 +5,12 @@
 //! says how it was made, and shows first that they would differ if nothing was done about it: a
 //! comparison that cannot fail proves nothing.
 
+use std::env;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::iter;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -56,11 +60,11 @@ const ROOM_QUICK: u64 = 100_000_000;
 /// Nobody's number, on every system.
 const NOBODY: &str = "65534";
 
-/// The program that shows another date to those that it runs.
-const FAKETIME: &str = "faketime";
-
-/// Another day, in its notation.
-const ANOTHER_DAY: &str = "+400d";
+/// Stands in for `date`, which is how a kernel's build learns the day: tells another one to whoever asks
+/// for today's. (Programs that change the clock for all of `make` make it wait for ever.)
+const ANOTHER_DATE: &str = "#!/bin/sh\n\
+    case \"$*\" in -d* | *\" -d\"* | *--date* | -r* | *--reference*) exec /bin/date \"$@\" ;; esac\n\
+    exec /bin/date --date='400 days' \"$@\"\n";
 
 /// How much is built.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -102,7 +106,7 @@ impl fmt::Display for Proof {
 ///
 /// The builds differ: the first file and byte that do are named. Or one of them failed.
 pub fn run(which: Which, extent: Extent, settings: &Settings) -> Result<Proof> {
-    setup::ensure(&setup::for_reproduction())?;
+    setup::ensure(&setup::for_kernel())?;
     let requests = which.requests()?;
     let _lock = Lock::take()?;
     let pins = super::pins()?;
@@ -118,7 +122,7 @@ pub fn run(which: Which, extent: Extent, settings: &Settings) -> Result<Proof> {
     let room = if extent == Extent::Full { ROOM } else { ROOM_QUICK };
     room::require(elsewhere.path(), room, "the second build")?;
     let plain = Surroundings::plain(settings.jobs());
-    let mut other = Other::of_this_host(settings.jobs());
+    let mut other = Other::of_this_host(settings.jobs(), elsewhere.path())?;
     let second_tree = match extent {
         Extent::Quick => tree.dir.clone(),
         Extent::Full => copy_tree(&tree, &elsewhere, &mut other)?,
@@ -227,11 +231,13 @@ struct Other {
 }
 
 impl Other {
-    /// As different as this host allows.
-    fn of_this_host(jobs: usize) -> Self {
+    /// As different as this host allows. What is needed for it is written into a directory.
+    fn of_this_host(jobs: usize, dir: &Path) -> Result<Self> {
         let mut prefix: Vec<String> = Vec::new();
         let mut differed: Vec<String> =
-            ["output directory", "umask", "time zone", "number of jobs"].map(str::to_owned).into();
+            ["output directory", "umask", "time zone", "date", "number of jobs"]
+                .map(str::to_owned)
+                .into();
         let mut same = Vec::new();
         if works(&["unshare", "--uts", "true"]) {
             let script = "hostname quite-elsewhere && exec \"$@\"";
@@ -240,22 +246,31 @@ impl Other {
         } else {
             same.push("another host name (needs root)".to_owned());
         }
-        if works(&[FAKETIME, "-f", ANOTHER_DAY, "true"]) {
-            prefix.extend([FAKETIME, "-f", ANOTHER_DAY].map(str::to_owned));
-            differed.push("date".to_owned());
-        } else {
-            same.push("another date (needs faketime)".to_owned());
-        }
         let surroundings = Surroundings {
             prefix,
             jobs: jobs + 1,
             umask: "027",
             timezone: "Asia/Kathmandu",
-            variables: vec![("SOURCE_DATE_EPOCH", "86400"), ("USER", "somebody")],
+            variables: vec![
+                ("PATH", path_with_another_date(dir)?),
+                ("SOURCE_DATE_EPOCH", "86400".into()),
+                ("USER", "somebody".into()),
+            ],
             fixed: true,
         };
-        Self { surroundings, user: None, differed, same }
+        Ok(Self { surroundings, user: None, differed, same })
     }
+}
+
+/// A `PATH` on which [`ANOTHER_DATE`] comes first.
+fn path_with_another_date(dir: &Path) -> Result<OsString> {
+    let bin = dir.join("bin");
+    fs::create_dir(&bin)?;
+    let date = bin.join("date");
+    fs::write(&date, ANOTHER_DATE)?;
+    fs::set_permissions(&date, fs::Permissions::from_mode(0o755))?;
+    let path = env::var_os("PATH").unwrap_or_default();
+    Ok(env::join_paths(iter::once(bin).chain(env::split_paths(&path)))?)
 }
 
 /// Copies the source beside the second output, and lets another user build if that can be.
@@ -270,10 +285,8 @@ fn copy_tree(tree: &Unpacked, elsewhere: &TempDir, other: &mut Other) -> Result<
     let run = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
     let try_it: Vec<&str> = run.into_iter().chain(["true"]).collect();
     if apt::as_root("true").is_some() && works(&try_it) {
-        // Behind what needs root, and before what must belong to the same user as `make`.
-        let prefix = &mut other.surroundings.prefix;
-        let at = prefix.iter().position(|word| word == FAKETIME).unwrap_or(prefix.len());
-        prefix.splice(at..at, run.map(str::to_owned));
+        // Behind what needs root.
+        other.surroundings.prefix.extend(run.map(str::to_owned));
         other.user = Some(nobody);
         std::os::unix::fs::chown(elsewhere.path(), Some(nobody), Some(nobody))?;
         other.differed.push("user".to_owned());
@@ -293,9 +306,12 @@ fn works(words: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::process::Command;
+    use std::time::UNIX_EPOCH;
 
     use super::compare;
     use super::difference;
+    use super::path_with_another_date;
 
     #[test]
     fn the_first_difference_is_named_with_what_stands_there() {
@@ -304,6 +320,22 @@ mod tests {
         assert!(text.contains("from byte 0x7 on, 4 bytes in all"), "{text}");
         assert!(text.contains("first:  #1 SMP Thu Jan  1"), "{text}");
         assert!(difference(b"ab", b"abc").unwrap().contains("lengths 2 and 3"));
+    }
+
+    #[test]
+    fn the_second_build_sees_another_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path_with_another_date(dir.path()).unwrap();
+        let date = |arguments: &[&str]| {
+            let mut sh = Command::new("sh");
+            sh.args(["-c", "date \"$@\"", "sh"]).args(arguments).env("PATH", &path);
+            String::from_utf8(sh.output().unwrap().stdout).unwrap().trim().to_owned()
+        };
+        let today: u64 = UNIX_EPOCH.elapsed().unwrap().as_secs();
+        assert!(date(&["+%s"]).parse::<u64>().unwrap() > today + 399 * 86400);
+        // A date that is given stays what it is.
+        assert_eq!(date(&["-d@86400", "-u", "+%Y-%m-%d"]), "1970-01-02");
+        assert_eq!(date(&["-u", "-d", "@86400", "+%Y-%m-%d"]), "1970-01-02");
     }
 
     #[test]
