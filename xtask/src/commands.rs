@@ -45,7 +45,7 @@ pub(crate) struct Xtask {
 #[derive(Debug, Subcommand)]
 enum Command {
     Bench(bench::Args),
-    Boot(boot::Args),
+    Boot(Box<boot::Args>),
     Demo(demo::Args),
     Init(init::Args),
     Kernel(kernel::Args),
@@ -78,7 +78,7 @@ pub(crate) fn init() -> ramstrap_cli::Result<PathBuf> {
 pub(crate) fn run(xtask: Xtask) -> Result<ExitCode> {
     match xtask.command {
         Command::Bench(args) => bench::run(&args),
-        Command::Boot(args) => boot::run(args),
+        Command::Boot(args) => boot::run(*args),
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Kernel(args) => kernel::run(&args),
