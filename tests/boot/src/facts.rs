@@ -90,8 +90,16 @@ impl Facts {
     /// If they are not there, or cannot be read.
     pub fn on(console: &str) -> Result<Self> {
         let (_, rest) = console.split_once(MARK).context("the OS says no facts")?;
-        let line = rest.lines().next().unwrap_or_default();
-        serde_json::from_str(line.trim()).context("the OS's facts cannot be read")
+        let found = serde_json::Deserializer::from_str(rest).into_iter().next();
+        found.and_then(Result::ok).context("the OS's facts cannot be read")
+    }
+
+    /// Finds them on a screen, which breaks long lines.
+    ///
+    /// # Errors
+    /// As [`Self::on`].
+    pub fn on_screen(lines: &str) -> Result<Self> {
+        Self::on(&lines.replace('\n', ""))
     }
 }
 
@@ -106,6 +114,8 @@ mod tests {
         let line = line.replace('\n', "");
         let facts = Facts::on(&format!("a\r\nMINIMAL-OS-FACTS {line}\r\nb")).unwrap();
         assert!(facts.acpi.facp && facts.efi.is_none());
+        let broken = format!("MINIMAL-OS-FACTS {}\n{}---- minimal OS", &line[..20], &line[20..]);
+        assert!(Facts::on_screen(&broken).unwrap().acpi.apic);
         assert!(Facts::on("MINIMAL-OS-UP").is_err());
         assert!(Facts::on("MINIMAL-OS-FACTS {}").is_err());
     }

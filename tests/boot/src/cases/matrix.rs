@@ -123,6 +123,11 @@ fn on_screen(bench: &Bench) -> Result<Scenario> {
 /// NICs, the firmware's tables and the console work after kexec.
 pub(super) fn all_works(run: &Run, firmware: Firmware) -> Result<Facts> {
     let facts = run.facts()?;
+    works(&facts, firmware, "ttyS0")?;
+    Ok(facts)
+}
+
+fn works(facts: &Facts, firmware: Firmware, console: &str) -> Result<()> {
     ensure!(!facts.nics.is_empty(), "the OS finds no NIC");
     if let Some(nic) = facts.nics.iter().find(|nic| !nic.works) {
         bail!("a NIC does not work any more: {nic:?}");
@@ -134,9 +139,9 @@ pub(super) fn all_works(run: &Run, firmware: Firmware) -> Result<Facts> {
         ensure!(efi.runtime_services && efi.runtime_map > 0, "UEFI does not work: {efi:?}");
     }
     let consoles = &facts.consoles;
-    let works = consoles.iter().any(|console| console.name == "ttyS0" && console.written);
+    let works = consoles.iter().any(|it| it.name == console && it.written);
     ensure!(works, "the console does not work: {consoles:?}");
-    Ok(facts)
+    Ok(())
 }
 
 fn four_cpus(run: &Run, firmware: Firmware) -> Result<()> {
@@ -155,6 +160,7 @@ fn driver(run: &Run, name: &str) -> Result<()> {
 /// The screen is in text mode, and the OS's words are on it.
 fn screen_has_text(run: &Run) -> Result<()> {
     let text = run.result.screen.as_deref().unwrap_or_default();
+    works(&Facts::on_screen(text)?, BIOS, "tty0")?;
     ensure!(
         text.contains("minimal OS: poweroff"),
         "the OS's last line is not on the screen:\n{text}"
