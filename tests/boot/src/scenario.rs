@@ -56,6 +56,7 @@ pub struct Scenario {
     kernel: Option<Kernel>,
     medium: Medium,
     signature: Signature,
+    parameters: String,
     uefi_variables: Vec<Variable>,
     uefi_store: Option<TempPath>,
     timeout: Duration,
@@ -136,6 +137,7 @@ impl Scenario {
             kernel: None,
             medium: Medium::default(),
             signature: Signature::default(),
+            parameters: String::new(),
             uefi_variables: Vec::new(),
             uefi_store: None,
             timeout: TIMEOUT,
@@ -203,6 +205,13 @@ impl Scenario {
     #[must_use]
     pub const fn medium(mut self, medium: Medium) -> Self {
         self.medium = medium;
+        self
+    }
+
+    /// With this on the boot kernel's command line.
+    #[must_use]
+    pub fn parameter(mut self, parameter: &str) -> Self {
+        self.parameters += &format!(" {parameter}");
         self
     }
 
@@ -385,7 +394,7 @@ impl Scenario {
             options.memory_mib = memory_mib;
         }
         // A failed boot is over soon: the delay before the reboot is not what is tested here.
-        options.append = "panic=1".to_owned();
+        options.append = format!("panic=1{}", self.parameters);
         let second_console = scratch.path().join("second-console");
         if self.second_console {
             options.append += " console=ttyS2";
