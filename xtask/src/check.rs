@@ -1,6 +1,5 @@
 //! `cargo xtask test`: formatting, lints, tests, boot tests, and a table of what came of them.
 
-use std::env;
 use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
@@ -11,8 +10,11 @@ use anyhow::Result;
 use crate::accel;
 use crate::build;
 use crate::kernel_build;
+use crate::kernel_build::reproduce;
+use crate::kernel_build::reproduce::Extent;
 use crate::kernels;
 use crate::kernels::Choice;
+use crate::kernels::Which;
 use crate::progress;
 use crate::setup;
 
@@ -35,6 +37,12 @@ struct Line {
     outcome: Outcome,
 }
 
+impl Line {
+    const fn failed(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed(_))
+    }
+}
+
 /// Runs the tests: those that every change must pass, or all. Returns whether all passed.
 ///
 /// # Errors
@@ -53,13 +61,18 @@ pub fn run(all: bool) -> Result<bool> {
         "unit, property and interop tests",
         cargo(&["test", "--locked", "--no-fail-fast", "--workspace", "--exclude", "boot-tests"]),
     )?);
-    let failed = lines.last().is_some_and(|line| matches!(line.outcome, Outcome::Failed(_)));
+    let failed = lines.last().is_some_and(Line::failed);
     // Beside the tests and not among them: it may have to download a kernel's source.
-    let mut reproduce = Command::new(env::current_exe()?);
-    reproduce.args(["kernel", "reproduce", "boot", "--quick"]);
-    lines.push(timed("kernel objects, built twice", reproduce)?);
-    let boot = if failed {
-        Line { name: "boot tests", outcome: Outcome::NotRun("the tests before them failed") }
+    lines.push(measured("kernel objects, built twice", || {
+        let proof = reproduce::run(Which::Boot, Extent::Quick, &kernel_build::Settings::default())?;
+        println!("{proof}");
+        Ok(())
+    }));
+    if !failed {
+        lines.push(measured("our kernels", kernel_build::ensure));
+    }
+    let boot = if lines.last().is_some_and(Line::failed) || failed {
+        Line { name: "boot tests", outcome: Outcome::NotRun("what comes before them failed") }
     } else {
         prepare_boot_tests()?;
         let mut command = cargo(&["test", "--locked", "--package", "boot-tests"]);
@@ -80,8 +93,7 @@ pub fn run(all: bool) -> Result<bool> {
 
 /// What the boot tests need is made here, with progress, and not in the first of them.
 fn prepare_boot_tests() -> Result<()> {
-    kernel_build::ensure()?;
-    let kernel = kernels::select(&Choice::Fitting, &["virtio-net-pci".to_owned()])?;
+    let kernel = kernels::select(&Choice::Ours, &["virtio-net-pci".to_owned()])?;
     build::init()?;
     build::minimal_os()?;
     accel::choose(&kernel)?;
@@ -102,6 +114,22 @@ fn timed(name: &'static str, mut command: Command) -> Result<Line> {
     let took = started.elapsed();
     let outcome = if status.success() { Outcome::Passed(took) } else { Outcome::Failed(took) };
     Ok(Line { name, outcome })
+}
+
+/// A step of this process's own.
+fn measured(name: &'static str, step: impl FnOnce() -> Result<()>) -> Line {
+    eprintln!("\n== {name}");
+    let started = Instant::now();
+    let result = step();
+    let took = started.elapsed();
+    let outcome = match result {
+        Ok(()) => Outcome::Passed(took),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Outcome::Failed(took)
+        }
+    };
+    Line { name, outcome }
 }
 
 fn table(lines: &[Line], total: Duration) -> String {

@@ -73,7 +73,7 @@ impl Which {
     const fn usual_steps(self) -> usize {
         match self {
             Self::Boot => 2430,
-            Self::Os => 3230,
+            Self::Os => 2890,
         }
     }
 
