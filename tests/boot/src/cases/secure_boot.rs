@@ -1,5 +1,7 @@
 //! Secure Boot with own keys: what is signed starts, and nothing else does.
 
+use std::fs;
+
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
@@ -7,13 +9,18 @@ use ramstrap_cli::boot_image;
 use ramstrap_cli::boot_image::Base;
 use ramstrap_cli::boot_image::Config;
 use ramstrap_cli::files;
+use ramstrap_cli::media;
+use ramstrap_cli::media::Loaders;
+use ramstrap_cli::media::Parts;
 use tempfile::NamedTempFile;
 use tempfile::TempPath;
-use xtask::accel;
 use xtask::build;
 use xtask::harness;
 use xtask::harness::BootOptions;
+use xtask::harness::Ended;
 use xtask::harness::Firmware;
+use xtask::harness::MEDIUM_PARAMETERS;
+use xtask::harness::Start;
 
 use super::matrix::all_works;
 use crate::bench::Bench;
@@ -23,6 +30,9 @@ use crate::medium::Medium;
 use crate::medium::Signature;
 use crate::scenario::Scenario;
 use crate::site::Mirror;
+
+/// What the operator's tool is told in a machine whose keys it is to enter.
+const ENROL: &str = "secure-boot enroll --dir /keys --efivars /efivars --mount --restart";
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -59,25 +69,38 @@ fn enforced(run: &Run) -> Result<()> {
 fn enter_keys(bench: &Bench) -> Result<TempPath> {
     let keys = bench.secure_boot()?;
     let tool = build::operators_tool()?;
-    let base = Base { init: std::fs::read(tool)?, modules: None }.pack()?;
+    let base = Base { init: fs::read(tool)?, modules: None }.pack()?;
     let mut config = Config::default();
     for name in ["PK.auth", "KEK.auth", "db.auth"] {
         config.extra.insert(format!("keys/{name}"), (keys.file(name)?, files::PUBLIC));
     }
+    let initramfs = boot_image::assemble(&base, &config)?;
+    let directory = tempfile::tempdir()?;
+    let disk = directory.path().join("disk");
+    fs::write(&disk, enrolment_disk(bench, initramfs)?)?;
     let store = NamedTempFile::new()?.into_temp_path();
-    std::fs::remove_file(&store)?;
+    // Made by the machine, from what a machine has that was never switched on.
+    fs::remove_file(&store)?;
     let options = BootOptions {
         firmware: Firmware::UefiSecureBoot,
+        start: Start::Disk(disk),
         uefi_store: Some(store.to_path_buf()),
-        append: "-- secure-boot enroll --dir /keys --efivars /efivars --mount".to_owned(),
         nics: Vec::new(),
         ..BootOptions::new(bench.kernel.clone(), "")
     };
-    let accel = accel::choose(&options.kernel)?;
-    let result = harness::run(&options, accel, &boot_image::assemble(&base, &config)?)?;
+    let result = harness::boot(&options)?;
     let said = result.serial;
-    std::fs::create_dir_all(&bench.output)?;
-    std::fs::write(bench.output.join("enter-keys.log"), &said).context("cannot keep the log")?;
-    ensure!(said.contains("setup mode"), "entering the keys: see enter-keys.log");
+    fs::create_dir_all(&bench.output)?;
+    fs::write(bench.output.join("enter-keys.log"), &said).context("cannot keep the log")?;
+    let done = said.contains("Secure Boot is on after the next start");
+    ensure!(done && result.ended == Ended::Reboot, "the keys were not entered: enter-keys.log");
     Ok(store)
+}
+
+/// A disk with the tool as the only program of its initramfs. It restarts the machine.
+fn enrolment_disk(bench: &Bench, initramfs: Vec<u8>) -> Result<Vec<u8>> {
+    let kernel = fs::read(&bench.kernel.image)?;
+    let words = format!("{MEDIUM_PARAMETERS} loglevel=7 -- {ENROL}");
+    let parts = Parts::new(kernel, initramfs, Some(&words), 0)?;
+    Ok(media::disk(&media::uki(&parts, &Loaders::default(), None)?)?)
 }

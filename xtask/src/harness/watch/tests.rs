@@ -158,3 +158,28 @@ fn lines_may_come_in_pieces() {
     }
     assert!(watch.report.is_some());
 }
+
+#[test]
+fn firmware_that_refuses_is_quoted() {
+    const REFUSAL: Step = Console(
+        "\u{1b}[2J\u{1b}[01;01HBdsDxe: failed to load Boot0001 \"DISK\" from PciRoot(0x0): Access Denied\r\n",
+    );
+    let result = watch([REFUSAL]);
+    assert_eq!((result.status, result.ended), (Status::Neither, Ended::Firmware));
+    let words = "BdsDxe: failed to load Boot0001 \"DISK\" from PciRoot(0x0): Access Denied";
+    assert_eq!(result.firmware.as_deref(), Some(words));
+    // What it then finds may start all the same.
+    assert_eq!(verdict([REFUSAL, KERNEL]), (Status::Neither, Ended::Timeout, 4));
+    let nothing = Console("BdsDxe: failed to load Boot0001 \"DISK\": Not Found\r\n");
+    assert_eq!(verdict([nothing]), (Status::Neither, Ended::Timeout, 4));
+}
+
+#[test]
+fn a_watchdog_that_runs_out_leaves_a_mark() {
+    let mut watch = Watch::default();
+    watch.qmp(&json!({ "event": "WATCHDOG", "data": { "action": "reset" } }), Duration::ZERO);
+    watch.qmp(&shutdown("guest-reset"), Duration::ZERO);
+    let result = watch.finish(Duration::ZERO);
+    assert_eq!(result.ended, Ended::Reboot);
+    assert!(result.mark("watchdog").is_some());
+}
