@@ -1,5 +1,7 @@
 //! A scenario: a machine, its configuration, and the mirrors that it is pointed at.
 
+mod hardware;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -16,13 +18,13 @@ use trust::Sha256Digest;
 use xtask::harness;
 use xtask::harness::BootOptions;
 use xtask::harness::Disk;
-use xtask::harness::Display;
 use xtask::harness::Firmware;
 use xtask::harness::LinkChange;
-use xtask::harness::Machine;
 use xtask::harness::Nic;
 use xtask::harness::uefi_vars::Variable;
 use xtask::kernels::Kernel;
+
+use hardware::Hardware;
 
 use crate::bench::Bench;
 use crate::case::Run;
@@ -60,32 +62,6 @@ pub struct Scenario {
     uefi_variables: Vec<Variable>,
     uefi_store: Option<TempPath>,
     timeout: Duration,
-}
-
-/// The machine, but for its NICs.
-#[derive(Clone, Debug)]
-struct Hardware {
-    machine: Machine,
-    cpus: u8,
-    firmware: Firmware,
-    nic_model: &'static str,
-    disks: Vec<Disk>,
-    display: Display,
-    watchdog: bool,
-}
-
-impl Default for Hardware {
-    fn default() -> Self {
-        Self {
-            machine: Machine::default(),
-            cpus: 1,
-            firmware: Firmware::default(),
-            nic_model: "virtio-net-pci",
-            disks: Vec::new(),
-            display: Display::default(),
-            watchdog: false,
-        }
-    }
 }
 
 /// Where the machine finds its host configuration.
@@ -142,105 +118,6 @@ impl Scenario {
             uefi_store: None,
             timeout: TIMEOUT,
         }
-    }
-
-    /// On this chipset.
-    #[must_use]
-    pub const fn machine(mut self, machine: Machine) -> Self {
-        self.hardware.machine = machine;
-        self
-    }
-
-    /// With so many processors.
-    #[must_use]
-    pub const fn cpus(mut self, cpus: u8) -> Self {
-        self.hardware.cpus = cpus;
-        self
-    }
-
-    /// With this firmware.
-    #[must_use]
-    pub const fn firmware(mut self, firmware: Firmware) -> Self {
-        self.hardware.firmware = firmware;
-        self
-    }
-
-    /// With NICs of this model.
-    #[must_use]
-    pub const fn nic_model(mut self, model: &'static str) -> Self {
-        self.hardware.nic_model = model;
-        self
-    }
-
-    /// With these disks, besides the one that it may start from.
-    #[must_use]
-    pub fn disks(mut self, disks: Vec<Disk>) -> Self {
-        self.hardware.disks = disks;
-        self
-    }
-
-    /// With this in place of the first serial port. [`Run::picture`] says where a picture of the
-    /// screen is.
-    #[must_use]
-    pub const fn display(mut self, display: Display) -> Self {
-        self.hardware.display = display;
-        self
-    }
-
-    /// With a watchdog that resets the machine.
-    #[must_use]
-    pub const fn watchdog(mut self) -> Self {
-        self.hardware.watchdog = true;
-        self
-    }
-
-    /// With another boot kernel.
-    #[must_use]
-    pub fn kernel(mut self, kernel: &Kernel) -> Self {
-        self.kernel = Some(kernel.clone());
-        self
-    }
-
-    /// Started from this medium, which is built for it.
-    #[must_use]
-    pub const fn medium(mut self, medium: Medium) -> Self {
-        self.medium = medium;
-        self
-    }
-
-    /// With this on the boot kernel's command line.
-    #[must_use]
-    pub fn parameter(mut self, parameter: &str) -> Self {
-        self.parameters += &format!(" {parameter}");
-        self
-    }
-
-    /// With this signature on the medium, for Secure Boot.
-    #[must_use]
-    pub const fn signed(mut self, signature: Signature) -> Self {
-        self.signature = signature;
-        self
-    }
-
-    /// With these UEFI variables.
-    #[must_use]
-    pub fn uefi_variables(mut self, variables: Vec<Variable>) -> Self {
-        self.uefi_variables.extend(variables);
-        self
-    }
-
-    /// With the UEFI variables of this machine, which has run before.
-    #[must_use]
-    pub fn uefi_store(mut self, store: TempPath) -> Self {
-        self.uefi_store = Some(store);
-        self
-    }
-
-    /// Ended after this time, whatever it does.
-    #[must_use]
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
     }
 
     /// With this file of the trust policy in place of the good one; `None` leaves it out.

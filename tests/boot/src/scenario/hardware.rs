@@ -1,0 +1,142 @@
+//! What the machine of a scenario is made of, and what it starts from.
+
+use std::time::Duration;
+
+use tempfile::TempPath;
+use xtask::harness::Disk;
+use xtask::harness::Display;
+use xtask::harness::Firmware;
+use xtask::harness::Machine;
+use xtask::harness::uefi_vars::Variable;
+use xtask::kernels::Kernel;
+
+use super::Scenario;
+use crate::medium::Medium;
+use crate::medium::Signature;
+
+/// The machine, but for its NICs.
+#[derive(Clone, Debug)]
+pub(super) struct Hardware {
+    pub(super) machine: Machine,
+    pub(super) cpus: u8,
+    pub(super) firmware: Firmware,
+    pub(super) nic_model: &'static str,
+    pub(super) disks: Vec<Disk>,
+    pub(super) display: Display,
+    pub(super) watchdog: bool,
+}
+
+impl Default for Hardware {
+    fn default() -> Self {
+        Self {
+            machine: Machine::default(),
+            cpus: 1,
+            firmware: Firmware::default(),
+            nic_model: "virtio-net-pci",
+            disks: Vec::new(),
+            display: Display::default(),
+            watchdog: false,
+        }
+    }
+}
+
+impl Scenario {
+    /// On this chipset.
+    #[must_use]
+    pub const fn machine(mut self, machine: Machine) -> Self {
+        self.hardware.machine = machine;
+        self
+    }
+
+    /// With so many processors.
+    #[must_use]
+    pub const fn cpus(mut self, cpus: u8) -> Self {
+        self.hardware.cpus = cpus;
+        self
+    }
+
+    /// With this firmware.
+    #[must_use]
+    pub const fn firmware(mut self, firmware: Firmware) -> Self {
+        self.hardware.firmware = firmware;
+        self
+    }
+
+    /// With NICs of this model.
+    #[must_use]
+    pub const fn nic_model(mut self, model: &'static str) -> Self {
+        self.hardware.nic_model = model;
+        self
+    }
+
+    /// With these disks, besides the one that it may start from.
+    #[must_use]
+    pub fn disks(mut self, disks: Vec<Disk>) -> Self {
+        self.hardware.disks = disks;
+        self
+    }
+
+    /// With this in place of the first serial port. [`Run::picture`] says where a picture of the
+    /// screen is.
+    #[must_use]
+    pub const fn display(mut self, display: Display) -> Self {
+        self.hardware.display = display;
+        self
+    }
+
+    /// With a watchdog that resets the machine.
+    #[must_use]
+    pub const fn watchdog(mut self) -> Self {
+        self.hardware.watchdog = true;
+        self
+    }
+
+    /// With another boot kernel.
+    #[must_use]
+    pub fn kernel(mut self, kernel: &Kernel) -> Self {
+        self.kernel = Some(kernel.clone());
+        self
+    }
+
+    /// Started from this medium, which is built for it.
+    #[must_use]
+    pub const fn medium(mut self, medium: Medium) -> Self {
+        self.medium = medium;
+        self
+    }
+
+    /// With this on the boot kernel's command line.
+    #[must_use]
+    pub fn parameter(mut self, parameter: &str) -> Self {
+        self.parameters += &format!(" {parameter}");
+        self
+    }
+
+    /// With this signature on the medium, for Secure Boot.
+    #[must_use]
+    pub const fn signed(mut self, signature: Signature) -> Self {
+        self.signature = signature;
+        self
+    }
+
+    /// With these UEFI variables.
+    #[must_use]
+    pub fn uefi_variables(mut self, variables: Vec<Variable>) -> Self {
+        self.uefi_variables.extend(variables);
+        self
+    }
+
+    /// With the UEFI variables of this machine, which has run before.
+    #[must_use]
+    pub fn uefi_store(mut self, store: TempPath) -> Self {
+        self.uefi_store = Some(store);
+        self
+    }
+
+    /// Ended after this time, whatever it does.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
