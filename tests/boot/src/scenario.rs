@@ -58,7 +58,6 @@ pub struct Scenario {
     kernel: Option<Kernel>,
     medium: Medium,
     signature: Signature,
-    parameters: String,
     uefi_variables: Vec<Variable>,
     uefi_store: Option<TempPath>,
     timeout: Duration,
@@ -113,7 +112,6 @@ impl Scenario {
             kernel: None,
             medium: Medium::default(),
             signature: Signature::default(),
-            parameters: String::new(),
             uefi_variables: Vec::new(),
             uefi_store: None,
             timeout: TIMEOUT,
@@ -271,7 +269,7 @@ impl Scenario {
             options.memory_mib = memory_mib;
         }
         // A failed boot is over soon: the delay before the reboot is not what is tested here.
-        options.append = format!("panic=1{}", self.parameters);
+        options.append = "panic=1".to_owned();
         let second_console = scratch.path().join("second-console");
         if self.second_console {
             options.append += " console=ttyS2";

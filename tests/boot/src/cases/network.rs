@@ -10,6 +10,7 @@ use report::Code;
 use serde_json::json;
 
 use crate::bench::Bench;
+use crate::bench::OsPackage;
 use crate::case::Case;
 use crate::case::Run;
 use crate::case::spaced;
@@ -72,7 +73,11 @@ pub(super) fn cases() -> Vec<Case> {
         })
         .slow(),
         Case::boots("static_address", |bench| {
-            Ok(good(bench)?
+            // The OS would ask for a lease, on the same cable.
+            let silent = OsPackage { cmdline: "minimal.network=0", ..OsPackage::default() };
+            let os = bench.os(&silent)?;
+            let descriptor = os.descriptor(&bench.keys.two())?;
+            Ok(Scenario::new(bench, [Mirror::serving(&descriptor, &os)])
                 .host_config("network_mode", json!("static"))
                 .host_config("host_ip", json!("10.0.2.77/24"))
                 .host_config("gateway", json!("10.0.2.2"))
@@ -94,6 +99,24 @@ pub(super) fn cases() -> Vec<Case> {
                 .argument("--deadline=30s"))
         })
         .slow(),
+        Case::boots("bond_of_two_nics", |bench| {
+            let members = json!([
+                { "mac_address": "52:54:00:12:34:56" },
+                { "mac_address": "52:54:00:12:34:57" },
+            ]);
+            Ok(good(bench)?
+                .cable(Faults::default())
+                .and_cable(Faults::default())
+                .host_config("bonding_mode", json!("active-backup"))
+                .host_config("bond_name", json!("bond0"))
+                .host_config("network_interfaces", members))
+        })
+        .checked(|run| {
+            let used = used(run)?;
+            ensure!(used.interface == "bond0", "{used:?}");
+            run.says("bond0: eth0 (52:54:00:12:34:56) joined")?;
+            run.says("bond0: eth1 (52:54:00:12:34:57) joined")
+        }),
         Case::refused("interface_not_there", Code::InterfaceNotFound, |bench| {
             let interfaces = json!([{ "mac_address": "02:00:00:00:00:99" }]);
             Ok(good(bench)?

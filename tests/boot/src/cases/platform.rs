@@ -67,16 +67,14 @@ pub(super) fn cases() -> Vec<Case> {
             Ok(())
         }),
         Case::hangs("watchdog_resets_an_os_that_took_it_over", true, |bench| {
-            Ok(hanging(bench, Some(30))?.parameter("watchdog.stop_on_reboot=0"))
+            hanging(bench, Some(30))
         })
         .slow()
         .checked(|run| watchdog(run, WatchdogState::Running)),
         // The same machine and the same OS, but its manifest says nothing.
-        Case::hangs("watchdog_is_stopped_before_the_jump", false, |bench| {
-            Ok(hanging(bench, None)?.parameter("watchdog.stop_on_reboot=0"))
-        })
-        .slow()
-        .checked(|run| watchdog(run, WatchdogState::Disarmed)),
+        Case::hangs("watchdog_is_stopped_before_the_jump", false, |bench| hanging(bench, None))
+            .slow()
+            .checked(|run| watchdog(run, WatchdogState::Disarmed)),
         Case::boots("watchdog_in_the_machine", |bench| {
             Ok(serving(bench, &bench.minimal)?.watchdog())
         })

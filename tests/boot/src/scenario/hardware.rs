@@ -105,13 +105,6 @@ impl Scenario {
         self
     }
 
-    /// With this on the boot kernel's command line.
-    #[must_use]
-    pub fn parameter(mut self, parameter: &str) -> Self {
-        self.parameters += &format!(" {parameter}");
-        self
-    }
-
     /// With this signature on the medium, for Secure Boot.
     #[must_use]
     pub const fn signed(mut self, signature: Signature) -> Self {
