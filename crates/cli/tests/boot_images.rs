@@ -283,7 +283,14 @@ fn init_is_found_beside_the_tool_or_the_way_to_it_is_said() {
     assert!(ran.stderr.contains("cargo xtask init FILE"), "{}", ran.stderr);
     assert!(!lab.path("image").exists());
 
-    std::fs::copy(env!("CARGO_BIN_EXE_ramstrap"), lab.path("ramstrap")).unwrap();
+    // By another process: a child that another test starts at this moment would inherit our open
+    // file, and a file that is open for writing cannot be run.
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_ramstrap"))
+        .arg(lab.path("ramstrap"))
+        .status()
+        .unwrap();
+    assert!(copied.success());
     std::fs::copy(lab.path("init"), lab.path("ramstrap-init")).unwrap();
     let output = Command::new(lab.path("ramstrap"))
         .args(WITHOUT.split(' '))
