@@ -1,6 +1,7 @@
 //! What went wrong, on which input, and what to do about it.
 
 use core::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use report::Code;
@@ -69,8 +70,15 @@ impl Error {
     /// A file that could not be read or written.
     #[must_use]
     pub fn io(what: &str, path: &Path, error: &std::io::Error) -> Self {
+        let kind = error.kind();
         let error = Self::new(format!("cannot {what} {}: {}", path.display(), io_reason(error)));
-        error.remedy("check the path and its permissions")
+        error.remedy(match kind {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                "make room, or choose a place on another file system"
+            }
+            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => "the file is damaged: get it anew",
+            _ => "check the path and its permissions",
+        })
     }
 
     /// Says which input it was about.

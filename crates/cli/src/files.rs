@@ -59,7 +59,7 @@ impl NewFile {
     /// Starts a file beside `path`; its directory must exist.
     ///
     /// # Errors
-    /// If the directory is missing or not writable.
+    /// If the directory is missing or not writable, or if the name is a directory's or a device's.
     pub fn create(path: &Path) -> Result<Self> {
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -68,6 +68,12 @@ impl NewFile {
         if path.is_dir() {
             return Err(Error::new(format!("{} is a directory", path.display()))
                 .remedy("give the name of a file"));
+        }
+        // Renaming would put a file in the place of the device, and nothing on it.
+        if path.metadata().is_ok_and(|found| !found.is_file()) {
+            return Err(Error::new(format!("{} is a device or a pipe", path.display())).remedy(
+                "write to a file first, and copy that: `dd if=FILE of=DEVICE bs=4M conv=fsync`",
+            ));
         }
         let file = NamedTempFile::with_prefix_in(".ramstrap-", directory)
             .map_err(|error| Error::io("write", path, &error))?;

@@ -273,7 +273,7 @@ fn what_is_missing_or_wrong_is_named_and_leaves_nothing() {
     }
     refused(&lab, &build("iso", "k"), "k is a directory");
     refused(&lab, &build("pxe", "k"), "k is there, and is not ours to replace");
-    refused(&lab, &build("pxe", "init"), "init is there, and is not ours to replace");
+    refused(&lab, &build("pxe", "text"), "text is there, and is not ours to replace");
 
     let args = words(&iso);
     let output = lab.command().args(args).env("PATH", "/nowhere").output().unwrap();
@@ -311,14 +311,35 @@ fn loaders_that_were_not_tested_are_warned_of() {
 fn an_earlier_directory_is_replaced_as_a_whole() {
     let lab = lab();
     lab.ok(&build("pxe", "out"));
-    lab.write("out/stale", "");
+    lab.write("out/undionly.kpxe", "iPXE");
+    lab.write("out/vmlinuz", "stale");
     lab.ok(&build("pxe", "out"));
-    assert!(!lab.path("out/stale").exists());
+    assert_eq!(lab.read("out/undionly.kpxe"), b"iPXE");
+    assert_ne!(lab.read("out/vmlinuz"), b"stale");
+    lab.write("out/more/file", "");
+    lab.refused(&build("pxe", "out"), "out/more is not of an earlier build");
+    fs::remove_dir_all(lab.path("out/more")).unwrap();
     assert!(!left(&lab).iter().any(|name| name.starts_with(".ramstrap")), "{:?}", left(&lab));
     lab.write("out/vmlinuz", "changed");
     let ran = lab.ok("boot-image inspect out");
     assert!(ran.stderr.contains("vmlinuz is not what SHA256SUMS says"), "{}", ran.stderr);
     assert!(ran.stderr.contains("the kernel that iPXE takes is another"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_an_image_is_made_of_is_not_replaced_by_it() {
+    let lab = lab();
+    let kernel = lab.read("k/bzImage");
+    lab.refused(&build("uki", "k/bzImage"), "--out k/bzImage would replace the input k/bzImage");
+    lab.refused(&build("uki", "policy/trust_policy.json"), "would replace the input policy");
+    assert!(lab.read("k/bzImage") == kernel);
+    lab.ok(&build("uki", "one.efi"));
+    let uki = lab.read("one.efi");
+    let ran = "boot-image build --uki one.efi --format disk --out one.efi";
+    lab.refused(ran, "would replace the input one.efi");
+    assert!(lab.read("one.efi") == uki);
+    lab.refused(&build("uki", "/dev/null"), "/dev/null is a device or a pipe");
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
 }
 
 #[test]

@@ -72,7 +72,7 @@ struct BuildArgs {
     release: bool,
 
     /// Compile this many files at a time [default: one for each processor]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = jobs)]
     jobs: Option<usize>,
 
     /// Print what was built as JSON
@@ -102,7 +102,7 @@ struct ReproduceArgs {
     quick: bool,
 
     /// Compile this many files at a time [default: one for each processor]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = jobs)]
     jobs: Option<usize>,
 }
 
@@ -144,6 +144,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// make takes 0 for an error, and nothing for no limit.
+fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a number from 1 up".to_owned()),
+        Ok(jobs) => Ok(jobs),
+    }
 }
 
 fn chosen(kernel: Option<Kernel>) -> Vec<Which> {

@@ -16,15 +16,16 @@ pub(crate) const INITRAMFS: &str = "initramfs";
 pub(crate) const UKI: &str = "ramstrap.efi";
 const README: &str = "README.txt";
 const SUMS: &str = "SHA256SUMS";
+const OURS: [&str; 6] = [README, SCRIPT, INITRAMFS, UKI, KERNEL, SUMS];
 
-/// Writes the directory `out`, replacing an earlier one: `vmlinuz`, `initramfs` and `boot.ipxe` for
+/// Writes the directory `out`, replacing an earlier one but for files that others put there: `vmlinuz`, `initramfs` and `boot.ipxe` for
 /// iPXE, `ramstrap.efi` for UEFI PXE and UEFI HTTP boot, `SHA256SUMS`, and `README.txt` with what
 /// a DHCP server has to say.
 ///
 /// # Errors
 /// If something else stands at `out`, or it cannot be written. It is left as it was then.
 pub fn pxe(parts: &Parts, uki: &[u8], out: &Path) -> Result<()> {
-    let directory = NewDirectory::create(out, SCRIPT)?;
+    let directory = NewDirectory::create(out, SCRIPT, &OURS)?;
     let script = script(&parts.command_line);
     let mut sums = String::new();
     // In the order that `sha256sum *` has.

@@ -32,6 +32,9 @@ const EXECUTABLE_MARK: &[u8] = b"MZ";
 const DISK_MARK_AT: usize = 510;
 const DISK_MARK: &[u8] = &[0x55, 0xaa];
 
+/// Bytes of that sector that a BIOS runs.
+const DISK_PROGRAM_LEN: usize = 440;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Hardware {
     /// Chipset of the machine
@@ -104,14 +107,15 @@ pub(super) struct Medium {
 
 impl Hardware {
     pub(super) fn firmware(&self) -> Firmware {
-        let is_executable = || {
+        let is_for_uefi = || {
             let medium = self.medium.as_deref();
-            medium.is_some_and(|file| matches!(content_of(file), Ok(Content::Executable)))
+            let content = medium.map(content_of);
+            matches!(content, Some(Ok(Content::Executable | Content::UefiDisk)))
         };
         match self.firmware {
             Some(FirmwareName::Uefi) => Firmware::Uefi,
             Some(FirmwareName::Bios) => Firmware::Bios,
-            None if self.efi || is_executable() => Firmware::Uefi,
+            None if self.efi || is_for_uefi() => Firmware::Uefi,
             None => Firmware::Bios,
         }
     }
@@ -124,8 +128,20 @@ impl Hardware {
     pub(super) fn check(&self) -> Result<()> {
         if let Some(file) = &self.medium {
             let content = content_of(file)?;
-            if content == Content::Executable && self.firmware() == Firmware::Bios {
-                bail!("--medium {}: a BIOS does not start EFI executables", file.display());
+            if self.firmware() == Firmware::Bios {
+                match content {
+                    Content::Executable => {
+                        bail!("--medium {}: a BIOS does not start EFI executables", file.display())
+                    }
+                    Content::UefiDisk => bail!(
+                        "--medium {}: there is nothing on this disk that a BIOS could start",
+                        file.display()
+                    ),
+                    Content::Iso | Content::Disk => {}
+                }
+            }
+            if self.medium_as == Some(Kind::Cd) && content != Content::Iso {
+                bail!("--medium {}: only an ISO image goes into a CD drive", file.display());
             }
         }
         if let Some(file) = &self.screenshot {
@@ -147,7 +163,7 @@ impl Hardware {
         let image = made.as_ref().map_or(file.as_path(), NamedTempFile::path).to_path_buf();
         let kind = self.medium_as.unwrap_or(match content {
             Content::Iso => Kind::Cd,
-            Content::Disk | Content::Executable => Kind::Disk,
+            Content::Disk | Content::UefiDisk | Content::Executable => Kind::Disk,
         });
         let start = match kind {
             Kind::Cd => Start::Cdrom(image),
@@ -179,6 +195,8 @@ impl Hardware {
 enum Content {
     Iso,
     Disk,
+    /// A disk without a program for a BIOS to start.
+    UefiDisk,
     Executable,
 }
 
@@ -194,7 +212,8 @@ fn content_of(file: &Path) -> Result<Content> {
     } else if has(0, EXECUTABLE_MARK) {
         Ok(Content::Executable)
     } else if has(DISK_MARK_AT, DISK_MARK) {
-        Ok(Content::Disk)
+        let program = head.iter().take(DISK_PROGRAM_LEN);
+        Ok(if program.copied().all(|byte| byte == 0) { Content::UefiDisk } else { Content::Disk })
     } else {
         bail!(
             "--medium {}: neither an ISO image, nor a disk image, nor an EFI executable",
@@ -224,9 +243,11 @@ mod tests {
             std::fs::write(file.path(), bytes).unwrap();
             content_of(file.path())
         };
-        let mut disk = vec![0; 0x9000];
+        let mut disk = vec![0_u8; 0x9000];
         assert!(content(&disk).unwrap_err().to_string().contains("neither an ISO image"));
         disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+        assert_eq!(content(&disk).unwrap(), Content::UefiDisk);
+        disk[0] = 0xeb;
         assert_eq!(content(&disk).unwrap(), Content::Disk);
         disk[0x8001..0x8006].copy_from_slice(b"CD001");
         assert_eq!(content(&disk).unwrap(), Content::Iso);

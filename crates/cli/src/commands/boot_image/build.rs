@@ -35,7 +35,7 @@ Examples:
   ramstrap boot-image build --trust-policy trust-policy/ --kernel bzImage \\
       --firmware /lib/firmware --format pxe --out pxe/
   ramstrap boot-image build --trust-policy trust-policy/ --kernel bzImage --format uki \\
-      --secure-boot-key db.key --secure-boot-cert db.pem --out ramstrap.efi
+      --secure-boot-key db.key --secure-boot-cert db.crt --out ramstrap.efi
   ramstrap boot-image build --uki ramstrap.signed.efi --format disk --out stick.img
   ramstrap boot-image build --trust-policy trust-policy/ --init ramstrap-init \\
       --modules modules/6.1.0-25-amd64 --nics-only ixgbe,igb --build-time 2026-11-21 \\
@@ -134,6 +134,7 @@ pub(super) struct From {
 
 pub(super) fn run(args: &Args, output: &mut Output, find_init: FindInit<'_>) -> Result<()> {
     args.check()?;
+    args.spare_inputs()?;
     let loaders = args.loaders();
     for warning in loaders.unpinned(args.needed_loaders())? {
         output.warning(warning);
@@ -172,6 +173,25 @@ impl Args {
         if initramfs && self.secure_boot_key.is_some() {
             return Err(Error::usage("an initramfs cannot be signed for Secure Boot")
                 .remedy("choose --format uki, iso, pxe or disk"));
+        }
+        Ok(())
+    }
+
+    /// An earlier image is replaced without a question; what this one is made of is not.
+    fn spare_inputs(&self) -> Result<()> {
+        let Ok(out) = self.out.canonicalize() else { return Ok(()) };
+        let own = [&self.uki, &self.loaders, &self.stub];
+        let keys = [&self.secure_boot_key, &self.secure_boot_cert];
+        let own = own.into_iter().chain(keys).filter_map(Option::as_deref);
+        for input in self.inputs.paths().chain(own) {
+            if input.canonicalize().is_ok_and(|input| out.starts_with(&input)) {
+                let shown = (self.out.display(), input.display());
+                return Err(Error::new(format!(
+                    "--out {} would replace the input {}",
+                    shown.0, shown.1
+                ))
+                .remedy("choose another name for the image"));
+            }
         }
         Ok(())
     }

@@ -102,6 +102,21 @@ impl Inputs {
         self.kernel.is_some()
     }
 
+    /// Files and directories that are read.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let single = [
+            &self.init,
+            &self.trust_policy,
+            &self.host_config,
+            &self.kernel,
+            &self.modules,
+            &self.firmware,
+            &self.builtin_modinfo,
+        ];
+        let single = single.into_iter().filter_map(Option::as_deref);
+        single.chain(self.extra.iter().map(|(file, _)| file.as_path()))
+    }
+
     pub(super) fn read(
         &self,
         build_time: i64,
@@ -134,7 +149,16 @@ impl Inputs {
         let of_modules = modules.as_ref().map(Wanted::of_modules).unwrap_or_default();
         let wanted = builtin.unwrap_or_default().and(of_modules);
         let firmware = match &directory {
-            Some(directory) => Some(Firmware::find(&wanted, directory)?),
+            Some(directory) => {
+                let firmware = Firmware::find(&wanted, directory)?;
+                if firmware.files.is_empty() && !firmware.drivers.is_empty() {
+                    output.warning(
+                        "firmware: the directory has nothing that a driver asks for; is it laid \
+                         out as /lib/firmware?",
+                    );
+                }
+                Some(firmware)
+            }
             None => {
                 self.warn_of_firmware(modules.as_ref(), output);
                 None
