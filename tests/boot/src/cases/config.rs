@@ -5,7 +5,9 @@ use anyhow::Result;
 use anyhow::ensure;
 use report::Code;
 use serde_json::json;
+use xtask::harness::Firmware;
 
+use super::matrix::all_works;
 use crate::bench::Bench;
 use crate::case::Case;
 use crate::case::Run;
@@ -81,8 +83,10 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// `/init` had UEFI firmware under it and took the host configuration from this source.
+/// `/init` had UEFI firmware under it and took the host configuration from this source; all works
+/// after the jump, as on every row of the matrix.
 fn taken_from(run: &Run, source: &str) -> Result<()> {
+    all_works(run, Firmware::Uefi)?;
     run.says("efi: EFI v")?;
     let reported = run.report()?.host_configuration.as_ref();
     let taken = reported.map(|report| report.source.as_str());

@@ -44,7 +44,6 @@ pub(super) fn cases() -> Vec<Case> {
             let os = distribution_os(bench, Flavour::Generic)?;
             Ok(serving(bench, &os)?.disks(disks(bench, "distribution")?))
         })
-        .slow()
         .checked(sees_all_disks),
         Case::boots("distribution_kernels", |bench| {
             let os = distribution_os(bench, Flavour::Cloud)?;
