@@ -73,6 +73,10 @@ impl Part {
     }
 }
 
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
 /// Where the results go unless told otherwise: `target/bench/bench.json`.
 #[must_use]
 pub fn default_file() -> PathBuf {

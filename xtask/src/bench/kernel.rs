@@ -12,6 +12,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::aim;
+use super::length;
 use super::memory::search;
 use super::memory::search::Tried;
 use super::table::Table;
@@ -128,10 +129,6 @@ fn least_memory(name: &str, options: &BootOptions) -> Result<u32> {
         })
     })?;
     Ok(found.least)
-}
-
-fn length(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "ratios")]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::aim;
+use super::length;
 use super::peer;
 use super::table::Table;
 use super::table::ratio;
@@ -70,10 +71,6 @@ pub(super) fn measure(kernel: &Kernel) -> Result<(String, Value)> {
         },
     ];
     Ok((text(&weights), json(&weights)))
-}
-
-fn length(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a ratio")]

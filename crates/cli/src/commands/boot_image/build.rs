@@ -27,6 +27,7 @@ use crate::media::Parts;
 use crate::modules::Modules;
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::secure_boot;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -221,13 +222,7 @@ impl Args {
         let (Some(key), Some(certificate)) = (&self.secure_boot_key, &self.secure_boot_cert) else {
             return Ok(None);
         };
-        let signer = Signer::from_pem(&files::read(key)?, &files::read(certificate)?);
-        signer.map(Some).map_err(|error| {
-            Error::new(format!("{} and {}: {error}", key.display(), certificate.display())).remedy(
-                "give an RSA key and its own certificate, both PEM; `ramstrap secure-boot keygen` \
-                 makes a pair",
-            )
-        })
+        secure_boot::read_signer(key, certificate).map(Some)
     }
 }
 
