@@ -184,8 +184,9 @@ impl Client {
         &self.limits
     }
 
-    /// Any number, for spreading retries. Not a secret.
-    pub(crate) fn jitter(&self) -> u16 {
+    /// Any number, for spreading retries of many machines. Not a secret.
+    #[must_use]
+    pub fn jitter(&self) -> u16 {
         let mut bytes = [0; 2];
         // Without random numbers retries are not spread, and TLS does not work either.
         let _ = self.random.fill(&mut bytes);

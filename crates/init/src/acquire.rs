@@ -24,14 +24,15 @@ use tracing::debug;
 use tracing::info;
 use tracing::warn;
 
-use crate::Inputs;
-use crate::journal;
+use crate::events::Event;
+use crate::events::Events;
+use crate::events::Running;
+use crate::inputs::Inputs;
 use crate::ledger::Ledger;
 use crate::memory;
 use crate::mirror;
 use crate::mirror::Try;
 use crate::mirror::Verified;
-use crate::system;
 
 /// Rounds over all mirrors on one link before all links are looked at again.
 const ROUNDS_PER_LINK: u32 = 4;
@@ -56,15 +57,16 @@ pub(crate) struct Answer {
 /// The gravest failure, once nothing can heal any more or the deadline has passed.
 pub(crate) async fn package(
     inputs: &Inputs,
+    events: &dyn Events,
     patience: Duration,
 ) -> Result<(Connected<Answer>, Verified), Failure> {
     let deadline = Instant::now() + patience;
     let plan = Plan::from(&inputs.host.config);
     let ledger = RefCell::new(Ledger::default());
     loop {
-        let mut connected = connect(inputs, &plan, &ledger, deadline).await?;
+        let mut connected = connect(inputs, events, &plan, &ledger, deadline).await?;
         let interface = connected.link.interface.clone();
-        let tried = over_link(inputs, &mut connected, &ledger);
+        let tried = over_link(inputs, events, &mut connected, &ledger);
         match tokio::time::timeout_at(deadline, tried).await {
             Ok(Ok(package)) => return Ok((connected, package)),
             // A rogue or stale network must not keep the machine from those beside it.
@@ -72,7 +74,7 @@ pub(crate) async fn package(
                 return Err(failure);
             }
             Ok(Err(failure)) => {
-                warn!("looking at all interfaces again: {}", journal::headline(&failure));
+                warn!("looking at all interfaces again: {}", failure.headline());
             }
             Err(_) => {
                 let ledger = ledger.borrow();
@@ -87,20 +89,22 @@ pub(crate) async fn package(
 
 async fn connect(
     inputs: &Inputs,
+    events: &dyn Events,
     plan: &Plan,
     ledger: &RefCell<Ledger>,
     deadline: Instant,
 ) -> Result<Connected<Answer>, Failure> {
-    let connecting = journal::begin(Stage::Connect);
-    let mut connect = pin!(netup::connect(plan, deadline, |link| probe(inputs, ledger, link)));
+    let connecting = Running::begin(events, Stage::Connect);
+    let mut connect =
+        pin!(netup::connect(plan, deadline, |link| { probe(inputs, events, ledger, link) }));
     let result = loop {
         match tokio::time::timeout(SIGN_OF_LIFE, &mut connect).await {
             Ok(Ok(connected)) => {
-                journal::update(|report| report.nics.clone_from(&connected.nics));
+                events.on(Event::Nics(connected.nics.clone()));
                 break Ok(connected);
             }
             Ok(Err(error)) => {
-                journal::update(|report| report.nics = error.nics);
+                events.on(Event::Nics(error.nics));
                 break Err(error.failure);
             }
             Err(_) if Instant::now() > deadline + SIGN_OF_LIFE => {
@@ -118,7 +122,7 @@ fn still_trying(ledger: &RefCell<Ledger>, deadline: Instant) {
     let left = deadline.saturating_duration_since(Instant::now()).as_secs();
     match ledger.borrow().latest() {
         Some(failure) => {
-            info!("still trying, for {left} s more; last: {}", journal::headline(failure));
+            info!("still trying, for {left} s more; last: {}", failure.headline());
         }
         None => info!("still trying, for {left} s more; no interface leads to a server yet"),
     }
@@ -134,6 +138,7 @@ fn describe(link: &Link) -> String {
 /// plain http with something that is a descriptor.
 async fn probe(
     inputs: &Inputs,
+    events: &dyn Events,
     ledger: &RefCell<Ledger>,
     link: Link,
 ) -> Result<Answer, ProbeError> {
@@ -162,7 +167,7 @@ async fn probe(
         } else {
             debug!("{url} over {}: {failure}", link.interface);
         }
-        note_mirror(ledger, &link.interface, index, url, Try::default(), &failure);
+        note_mirror(events, ledger, &link.interface, index, url, Try::new(events), &failure);
         if failure.class == Class::Transient {
             transient = Some(failure);
         }
@@ -191,6 +196,7 @@ fn client(inputs: &Inputs, link: &Link) -> Result<Client, FetchError> {
 /// Fails with a transient failure when it is time to look at the other links again.
 async fn over_link(
     inputs: &Inputs,
+    events: &dyn Events,
     connected: &mut Connected<Answer>,
     ledger: &RefCell<Ledger>,
 ) -> Result<Verified, Failure> {
@@ -207,12 +213,18 @@ async fn over_link(
                 None if known.as_ref().is_some_and(|(mirror, _)| *mirror > index) => continue,
                 None => None,
             };
-            let mut attempt = Try::default();
-            let tried =
-                mirror::serve(inputs, &connected.answer.client, url, descriptor, &mut attempt);
+            let mut attempt = Try::new(events);
+            let tried = mirror::serve(
+                inputs,
+                events,
+                &connected.answer.client,
+                url,
+                descriptor,
+                &mut attempt,
+            );
             match tried.await {
                 Ok(package) => {
-                    journal::mirror(attempt.report(&interface, url, None));
+                    events.on(Event::Mirror(attempt.report(&interface, url, None)));
                     return Ok(package);
                 }
                 Err(failure) => {
@@ -225,7 +237,7 @@ async fn over_link(
                         Class::Permanent => warn!("{url} cannot serve: {code} {detail}"),
                         Class::Transient => warn!("{url}: {code} {detail}"),
                     }
-                    note_mirror(ledger, &interface, index, url, attempt, &failure);
+                    note_mirror(events, ledger, &interface, index, url, attempt, &failure);
                 }
             }
         }
@@ -235,8 +247,9 @@ async fn over_link(
             return Err(gravest(ledger, &interface));
         }
         let pause = (PAUSE.0 * 2_u32.pow(round)).min(PAUSE.1);
-        let pause =
-            pause / 2 + Duration::from_millis(system::random_below(pause.as_millis() as u64));
+        // Many machines that lost the same server must not come back as one.
+        let spread = f32::from(connected.answer.client.jitter()) / f32::from(u16::MAX);
+        let pause = pause / 2 + pause.mul_f32(spread);
         debug!("no mirror served; trying again in {:.1} s", pause.as_secs_f32());
         tokio::time::sleep(pause).await;
     }
@@ -248,6 +261,7 @@ async fn over_link(
 }
 
 fn note_mirror(
+    events: &dyn Events,
     ledger: &RefCell<Ledger>,
     interface: &str,
     index: usize,
@@ -256,7 +270,7 @@ fn note_mirror(
     failure: &Failure,
 ) {
     ledger.borrow_mut().note(interface, index, failure);
-    journal::mirror(attempt.report(interface, url, Some(failure)));
+    events.on(Event::Mirror(attempt.report(interface, url, Some(failure))));
 }
 
 fn gravest(ledger: &RefCell<Ledger>, interface: &str) -> Failure {

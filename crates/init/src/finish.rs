@@ -117,7 +117,7 @@ fn beside(failure: &Failure, other: &Failure) -> String {
     if other == failure {
         format!("{}, as above", other.code)
     } else {
-        format!("{}: {}", journal::headline(other), in_lines(&other.detail))
+        format!("{}: {}", other.headline(), in_lines(&other.detail))
     }
 }
 

@@ -7,14 +7,15 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use report::BootReport;
-use report::Failure;
-use report::MirrorReport;
 use report::Outcome;
 use report::Stage;
 use report::StageTiming;
-use report::channel::Event;
+use report::channel;
+use report::micros;
 
 use crate::console;
+use crate::events::Event;
+use crate::events::Events;
 use crate::system;
 use crate::watchdog;
 
@@ -28,7 +29,7 @@ pub(crate) fn start() {
     // Called once, before anything else could have set it.
     let _ = REPORT.set(Mutex::new(report));
     console::line(&format!("\nramstrap {version}: network boot, verified before it runs"));
-    console::event(&Event::Start { ramstrap: version.to_owned() });
+    console::event(&channel::Event::Start { ramstrap: version.to_owned() });
 }
 
 /// Changes the report.
@@ -56,75 +57,50 @@ fn lock() -> Option<MutexGuard<'static, BootReport>> {
     }
 }
 
-/// A stage that is running.
+/// Tells consoles and harness what happens, and notes it in the report.
 #[derive(Debug)]
-#[must_use]
-pub(crate) struct Running {
-    stage: Stage,
-    start: Duration,
-}
+pub(crate) struct Journal;
 
-/// Begins a stage.
-pub(crate) fn begin(stage: Stage) -> Running {
-    let start = system::since_start();
-    watchdog::pet();
-    console::event(&Event::Stage { stage, at_us: system::micros(start) });
-    Running { stage, start }
-}
-
-impl Running {
-    /// Ends the stage with what came of it; `summary` says in one line what is good about it.
-    ///
-    /// What exactly failed is for a warning or the failure summary to say: it may be long.
-    pub(crate) fn close<T>(
-        self,
-        result: Result<T, Failure>,
-        summary: impl FnOnce(&T) -> String,
-    ) -> Result<T, Failure> {
-        match &result {
-            Ok(value) => self.end(true, &summary(value)),
-            Err(failure) => self.end(false, &headline(failure)),
-        }
-        result
+impl Events for Journal {
+    fn elapsed(&self) -> Duration {
+        system::since_start()
     }
 
-    fn end(self, ok: bool, summary: &str) {
-        let duration = system::since_start().saturating_sub(self.start);
-        watchdog::pet();
-        let position = Stage::ALL.iter().position(|stage| *stage == self.stage).unwrap_or(0) + 1;
-        console::line(&format!(
-            "[{position}/{}] {:<8}{:<7}{:>8.3} s  {summary}",
-            Stage::ALL.len(),
-            self.stage.name(),
-            if ok { "ok" } else { "FAILED" },
-            duration.as_secs_f64(),
-        ));
-        update(|report| {
-            report.stages.push(StageTiming {
-                stage: self.stage,
-                start_us: system::micros(self.start),
-                duration_us: system::micros(duration),
-                ok,
-                summary: summary.to_owned(),
-            });
-        });
+    fn on(&self, event: Event) {
+        match &event {
+            Event::StageBegins { stage, at } => {
+                watchdog::pet();
+                console::event(&channel::Event::Stage { stage: *stage, at_us: micros(*at) });
+            }
+            Event::StageEnded(timing) => {
+                watchdog::pet();
+                console::line(&stage_line(timing));
+            }
+            Event::Progress { bytes, total } => {
+                console::event(&channel::Event::Progress { bytes: *bytes, total: *total });
+            }
+            Event::ProgressLine(line) => console::line(line),
+            Event::Loading { bytes, watchdog_seconds } => {
+                watchdog::before_loading(*bytes, *watchdog_seconds);
+            }
+            _ => {}
+        }
+        update(|report| event.note_in(report));
+    }
+
+    fn hand_over(&self) -> Option<BootReport> {
+        snapshot(Outcome::Kexec)
     }
 }
 
-/// A failure in a few words.
-pub(crate) fn headline(failure: &Failure) -> String {
-    format!("{} {}", failure.code, failure.title)
-}
-
-/// Notes what came of one try at a mirror.
-///
-/// Of a boot that tries for hours, the first and the last tries are kept.
-pub(crate) fn mirror(entry: MirrorReport) {
-    const MOST: usize = 48;
-    update(|report| {
-        if report.mirrors.len() >= MOST {
-            report.mirrors.remove(MOST / 2);
-        }
-        report.mirrors.push(entry);
-    });
+fn stage_line(timing: &StageTiming) -> String {
+    let position = Stage::ALL.iter().position(|stage| *stage == timing.stage).unwrap_or(0) + 1;
+    format!(
+        "[{position}/{}] {:<8}{:<7}{:>8.3} s  {}",
+        Stage::ALL.len(),
+        timing.stage.name(),
+        if timing.ok { "ok" } else { "FAILED" },
+        timing.duration_us as f64 / 1e6,
+        timing.summary,
+    )
 }

@@ -6,11 +6,14 @@
 mod acquire;
 mod cmdline;
 mod console;
+mod events;
 mod finish;
 mod handover;
+mod inputs;
 mod journal;
 mod jump;
 mod ledger;
+mod load;
 mod log;
 mod memory;
 mod meter;
@@ -29,6 +32,9 @@ use report::Stage;
 
 use crate::cmdline::Arguments;
 use crate::cmdline::KernelSettings;
+use crate::events::Running;
+use crate::inputs::Inputs;
+use crate::journal::Journal;
 
 fn main() {
     system::start_clock();
@@ -62,12 +68,12 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
     }
     system::reap_children();
 
-    let reading = journal::begin(Stage::Read);
+    let reading = Running::begin(&Journal, Stage::Read);
     modules::load_all();
     modules::remove_files();
     watchdog::arm();
     system::mount_efi_variables();
-    let inputs = reading.close(Inputs::read(), Inputs::summary)?;
+    let inputs = reading.close(read_inputs(), summary)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -78,54 +84,43 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
         // On this thread, between the steps of the boot: what hangs the one hangs the other.
         tokio::spawn(watchdog::keep_petting(arguments.deadline));
         // The lease is held until the jump.
-        let (_connected, package) = acquire::package(&inputs, arguments.deadline).await?;
+        let (_connected, package) = acquire::package(&inputs, &Journal, arguments.deadline).await?;
         jump::into(&inputs, package, arguments.dryrun)
     })
 }
 
 /// What the machine knows before it asks the network.
-struct Inputs {
-    policy: sources::Policy,
-    host: sources::Host,
-    clock: trust::Clock,
+fn read_inputs() -> Result<Inputs, Failure> {
+    let rtc = system::rtc();
+    let policy = sources::trust_policy()?;
+    let clock = sources::clock(&policy.policy, rtc);
+    journal::update(|report| {
+        report.trust_policy = Some(policy.policy.report());
+        report.clock = report::ClockReport {
+            state: if clock.is_trusted() { "trusted" } else { "untrusted" }.to_owned(),
+            rtc: rtc.to_string(),
+            floor: clock.floor().to_string(),
+        };
+    });
+    if !clock.is_trusted() {
+        tracing::warn!(
+            "clock: untrusted; the RTC says {rtc}, the image was built {}: nothing that \
+             expired before that boots, later expiry cannot be seen",
+            clock.floor()
+        );
+    }
+    policy.check_fetch_method()?;
+    let host = sources::host_configuration()?;
+    journal::update(|report| report.host_configuration = Some(host.report.clone()));
+    Ok(Inputs { policy, host, clock })
 }
 
-impl Inputs {
-    fn read() -> Result<Self, Failure> {
-        let rtc = system::rtc();
-        let policy = sources::trust_policy()?;
-        let clock = sources::clock(&policy.policy, rtc);
-        journal::update(|report| {
-            report.trust_policy = Some(policy.policy.report());
-            report.clock = report::ClockReport {
-                state: if clock.is_trusted() { "trusted" } else { "untrusted" }.to_owned(),
-                rtc: rtc.to_string(),
-                floor: clock.floor().to_string(),
-            };
-        });
-        if !clock.is_trusted() {
-            tracing::warn!(
-                "clock: untrusted; the RTC says {rtc}, the image was built {}: nothing that \
-                 expired before that boots, later expiry cannot be seen",
-                clock.floor()
-            );
-        }
-        if policy.policy.document().fetch_method() != trust::FetchMethod::Network {
-            let detail = "ospkg_fetch_method \"initramfs\"; only \"network\" is supported";
-            return Err(Failure::new(Code::TrustPolicyUnsupported, detail));
-        }
-        let host = sources::host_configuration()?;
-        journal::update(|report| report.host_configuration = Some(host.report.clone()));
-        Ok(Self { policy, host, clock })
-    }
-
-    fn summary(&self) -> String {
-        format!(
-            "{} signature(s) needed under {} root(s); host configuration from {}, {} URL(s)",
-            self.policy.policy.document().threshold(),
-            self.policy.policy.signing_roots().len(),
-            self.host.report.source,
-            self.host.config.urls.len(),
-        )
-    }
+fn summary(inputs: &Inputs) -> String {
+    format!(
+        "{} signature(s) needed under {} root(s); host configuration from {}, {} URL(s)",
+        inputs.policy.policy.document().threshold(),
+        inputs.policy.policy.signing_roots().len(),
+        inputs.host.report.source,
+        inputs.host.config.urls.len(),
+    )
 }

@@ -12,8 +12,8 @@ use report::Failure;
 use report::MemoryReport;
 use tracing::debug;
 
-use crate::journal;
-use crate::system;
+use crate::events::Event;
+use crate::events::Events;
 
 /// What kexec's own bookkeeping, page tables and the rest of the system may take beside.
 const SLACK: u64 = 8 << 20;
@@ -29,7 +29,7 @@ const MIB: u64 = 1 << 20;
 
 /// The longest archive that this machine could boot at all.
 pub(crate) fn max_archive_len() -> u64 {
-    let (_, available) = system::memory();
+    let (_, available) = memory();
     available.saturating_sub(SLACK + LEAST_INIT_SIZE) / 3
 }
 
@@ -37,9 +37,10 @@ pub(crate) fn max_archive_len() -> u64 {
 ///
 /// # Errors
 /// E0601 with the memory that is missing.
-pub(crate) fn admit(archive_len: u64) -> Result<(), Failure> {
+pub(crate) fn admit(events: &dyn Events, archive_len: u64) -> Result<(), Failure> {
     // Three times: the file, the kernel's copy of it, its segments.
     check(
+        events,
         archive_len.saturating_mul(3).saturating_add(LEAST_INIT_SIZE + SLACK),
         &format!("an archive of {} MiB", archive_len.div_ceil(MIB)),
     )
@@ -51,6 +52,7 @@ pub(crate) fn admit(archive_len: u64) -> Result<(), Failure> {
 /// # Errors
 /// E0601 with the memory that is missing.
 pub(crate) fn admit_extraction(
+    events: &dyn Events,
     archive_len: u64,
     kernel_len: u64,
     initramfs_len: u64,
@@ -61,7 +63,7 @@ pub(crate) fn admit_extraction(
         .saturating_add(initramfs_len)
         .saturating_add(LEAST_INIT_SIZE + SLACK)
         .saturating_sub(archive_len);
-    check(need, &describe(kernel_len, initramfs_len))
+    check(events, need, &describe(kernel_len, initramfs_len))
 }
 
 /// Checks right before the kernel is asked to load both, when both files exist already.
@@ -69,6 +71,7 @@ pub(crate) fn admit_extraction(
 /// # Errors
 /// E0601 with the memory that is missing.
 pub(crate) fn admit_kexec(
+    events: &dyn Events,
     kernel_len: u64,
     init_size: u64,
     initramfs_len: u64,
@@ -79,6 +82,7 @@ pub(crate) fn admit_kexec(
     let copies = kernel_len.saturating_add(initramfs_len);
     let segments = init_size.saturating_add(initramfs_len);
     check(
+        events,
         copies.saturating_add(segments).saturating_add(SLACK),
         &describe(kernel_len, initramfs_len),
     )
@@ -92,16 +96,14 @@ fn describe(kernel_len: u64, initramfs_len: u64) -> String {
     )
 }
 
-fn check(needed: u64, what: &str) -> Result<(), Failure> {
-    let (total, available) = system::memory();
-    journal::update(|report| {
-        report.memory = Some(MemoryReport {
-            total_kib: total / 1024,
-            available_kib: available / 1024,
-            needed_kib: needed / 1024,
-        });
-    });
-    judge(system::installed_memory().unwrap_or(total).max(total), available, needed, what)
+fn check(events: &dyn Events, needed: u64, what: &str) -> Result<(), Failure> {
+    let (total, available) = memory();
+    events.on(Event::Memory(MemoryReport {
+        total_kib: total / 1024,
+        available_kib: available / 1024,
+        needed_kib: needed / 1024,
+    }));
+    judge(installed_memory().unwrap_or(total).max(total), available, needed, what)
 }
 
 fn judge(installed: u64, available: u64, needed: u64, what: &str) -> Result<(), Failure> {
@@ -121,11 +123,46 @@ fn judge(installed: u64, available: u64, needed: u64, what: &str) -> Result<(), 
     Err(Failure::new(Code::MemoryTooSmall, detail))
 }
 
+/// `MemTotal` and `MemAvailable` in bytes.
+fn memory() -> (u64, u64) {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let field = |name: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix("kB"))
+            .and_then(|value| value.trim().parse::<u64>().ok())
+            .map_or(0, |kib| kib * 1024)
+    };
+    (field("MemTotal:"), field("MemAvailable:"))
+}
+
+/// Memory that the machine has, in bytes; what the kernel took for itself before it began to count
+/// is in it. `None` where the kernel does not tell.
+fn installed_memory() -> Option<u64> {
+    let bytes = system_ram(&fs::read_to_string("/proc/iomem").ok()?);
+    (bytes > 0).then_some(bytes)
+}
+
+/// The sum of the ranges that `/proc/iomem` calls `System RAM`, and of what the firmware keeps of
+/// the same modules for its own tables.
+fn system_ram(iomem: &str) -> u64 {
+    iomem
+        .lines()
+        .filter_map(|line| line.split_once(" : "))
+        .filter(|(_, name)| *name == "System RAM" || name.starts_with("ACPI "))
+        .filter_map(|(range, _)| {
+            let (first, last) = range.split_once('-')?;
+            let at = |text: &str| u64::from_str_radix(text, 16).ok();
+            at(last)?.checked_sub(at(first)?)?.checked_add(1)
+        })
+        .fold(0, u64::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use report::Code;
 
     use super::judge;
+    use super::system_ram;
 
     #[test]
     fn what_is_missing_is_said() {
@@ -134,5 +171,19 @@ mod tests {
         assert!(failure.detail.contains("60 MiB are missing"), "{}", failure.detail);
         assert!(failure.detail.contains("needs at least 319 MiB"), "{}", failure.detail);
         judge(256 << 20, 160 << 20, 160 << 20, "the same").unwrap();
+    }
+
+    #[test]
+    fn memory_is_what_the_firmware_lists() {
+        let iomem = "00000000-00000fff : Reserved\n\
+                     00001000-0009fbff : System RAM\n\
+                     000a0000-000bffff : PCI Bus 0000:00\n\
+                     00100000-03fdffff : System RAM\n  \
+                     01000000-01e02487 : Kernel code\n\
+                     03fe0000-03ffffff : ACPI Tables\n";
+        assert_eq!(system_ram(iomem), 0x9ec00 + 0x3ee_0000 + 0x2_0000);
+        // To a process without rights, every address is zero.
+        assert_eq!(system_ram("00000000-00000000 : System RAM"), 1);
+        assert_eq!(system_ram("gibberish"), 0);
     }
 }

@@ -3,38 +3,43 @@
 use std::time::Duration;
 
 use fetch::Progress;
-use report::channel::Event;
 
-use crate::console;
-use crate::system;
+use crate::events::Event;
+use crate::events::Events;
 
 /// Shows how the download goes: the first line after a moment, then every few seconds.
-pub(crate) struct Meter {
+pub(crate) struct Meter<'a> {
+    events: &'a dyn Events,
     start: Duration,
     next_line: Duration,
     next_event: Duration,
 }
 
-impl Meter {
+impl<'a> Meter<'a> {
     const LINE_EVERY: Duration = Duration::from_secs(3);
     const EVENT_EVERY: Duration = Duration::from_secs(1);
 
     /// Starts measuring.
-    pub(crate) fn new() -> Self {
-        let start = system::since_start();
-        Self { start, next_line: start + Self::LINE_EVERY, next_event: start + Self::EVENT_EVERY }
+    pub(crate) fn new(events: &'a dyn Events) -> Self {
+        let start = events.elapsed();
+        Self {
+            events,
+            start,
+            next_line: start + Self::LINE_EVERY,
+            next_event: start + Self::EVENT_EVERY,
+        }
     }
 
-    /// Takes note of progress; prints a line or sends an event when it is time to.
+    /// Takes note of progress; tells it when it is time to.
     pub(crate) fn show(&mut self, progress: Progress) {
-        let now = system::since_start();
+        let now = self.events.elapsed();
         if now >= self.next_event {
             self.next_event = now + Self::EVENT_EVERY;
-            console::event(&Event::Progress { bytes: progress.bytes, total: progress.total });
+            self.events.on(Event::Progress { bytes: progress.bytes, total: progress.total });
         }
         if now >= self.next_line {
             self.next_line = now + Self::LINE_EVERY;
-            console::line(&self.line(now, &progress));
+            self.events.on(Event::ProgressLine(self.line(now, &progress)));
         }
     }
 

@@ -16,16 +16,18 @@ use report::Failure;
 use report::MirrorReport;
 use report::PackageReport;
 use report::Stage;
+use report::micros;
 use tracing::debug;
 use tracing::warn;
 
-use crate::Inputs;
-use crate::journal;
-use crate::jump::kexec_failure;
+use crate::events::Event;
+use crate::events::Events;
+use crate::events::Running;
+use crate::inputs::Inputs;
+use crate::load::kexec_failure;
 use crate::memory;
 use crate::meter::Meter;
 use crate::meter::megabytes;
-use crate::system;
 
 /// What may be started, in memory files of its own.
 pub(crate) type Verified = VerifiedPackage<MemFile, MemFile>;
@@ -38,13 +40,12 @@ pub(crate) struct Try {
     resumed: u32,
 }
 
-impl Default for Try {
-    fn default() -> Self {
-        Self { start_us: system::since_start_us(), bytes: 0, resumed: 0 }
-    }
-}
-
 impl Try {
+    /// Begins a try.
+    pub(crate) fn new(events: &dyn Events) -> Self {
+        Self { start_us: micros(events.elapsed()), bytes: 0, resumed: 0 }
+    }
+
     /// The entry for the boot report.
     pub(crate) fn report(
         &self,
@@ -66,17 +67,18 @@ impl Try {
 /// Fetches and verifies what one mirror has.
 pub(crate) async fn serve(
     inputs: &Inputs,
+    events: &dyn Events,
     client: &Client,
     url: &ProvisioningUrl,
     descriptor: Option<Vec<u8>>,
     attempt: &mut Try,
 ) -> Result<Verified, Failure> {
-    let fetching = journal::begin(Stage::Fetch);
-    let fetched = fetch(client, url, descriptor, attempt).await;
+    let fetching = Running::begin(events, Stage::Fetch);
+    let fetched = fetch(events, client, url, descriptor, attempt).await;
     let fetched = fetching.close(fetched, Fetched::summary)?;
 
-    let verifying = journal::begin(Stage::Verify);
-    let verified = verify(inputs, url, fetched);
+    let verifying = Running::begin(events, Stage::Verify);
+    let verified = verify(inputs, events, url, fetched);
     verifying.close(verified, |(_, summary)| summary.clone()).map(|(package, _)| package)
 }
 
@@ -99,6 +101,7 @@ impl Fetched {
 }
 
 async fn fetch(
+    events: &dyn Events,
     client: &Client,
     url: &ProvisioningUrl,
     descriptor: Option<Vec<u8>>,
@@ -112,12 +115,12 @@ async fn fetch(
     let archive_url =
         client.archive_url(url, descriptor.os_pkg_url()).map_err(|error| error.failure())?;
     let mut archive = ArchiveFile(MemFile::create("archive").map_err(kexec_failure)?);
-    let mut meter = Meter::new();
+    let mut meter = Meter::new(events);
     let download = client
         .archive(
             &archive_url,
             &mut archive,
-            |length| length.map_or(Ok(()), memory::admit),
+            |length| length.map_or(Ok(()), |length| memory::admit(events, length)),
             |progress| {
                 attempt.bytes = progress.bytes;
                 attempt.resumed = progress.resumed;
@@ -134,6 +137,7 @@ async fn fetch(
 /// Judges what was fetched; the archive is opened only once its digest is authorised.
 fn verify(
     inputs: &Inputs,
+    events: &dyn Events,
     url: &ProvisioningUrl,
     fetched: Fetched,
 ) -> Result<(Verified, String), Failure> {
@@ -161,7 +165,7 @@ fn verify(
     archive.rewind().map_err(|error| Failure::new(Code::MemoryFile, error.to_string()))?;
     let package = Package::open(authorized, download.sha256, archive)
         .map_err(|error| Failure::from_error(&error))?;
-    memory::admit_extraction(download.len, package.kernel_len(), package.initramfs_len())?;
+    memory::admit_extraction(events, download.len, package.kernel_len(), package.initramfs_len())?;
     package_report.label.clone_from(&package.manifest().label);
     package_report.kernel_size = package.kernel_len();
     package_report.initramfs_size = package.initramfs_len();
@@ -184,7 +188,7 @@ fn verify(
         inputs.policy.policy.document().threshold(),
         signers.join(", "),
     );
-    journal::update(|report| report.package = Some(package_report));
+    events.on(Event::Package(package_report));
     Ok((package, summary))
 }
 

@@ -19,6 +19,7 @@ use nix::time::ClockId;
 use nix::time::clock_gettime;
 use report::Code;
 use report::Failure;
+use report::micros;
 use trust::Timestamp;
 
 static START: OnceLock<Instant> = OnceLock::new();
@@ -36,11 +37,6 @@ pub(crate) fn since_start() -> Duration {
 /// [`since_start`] in microseconds, as the report has it.
 pub(crate) fn since_start_us() -> u64 {
     micros(since_start())
-}
-
-/// A duration in whole microseconds.
-pub(crate) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Microseconds from the kernel's start to now.
@@ -108,40 +104,6 @@ pub(crate) fn reap_children() {
     }
 }
 
-/// `MemTotal` and `MemAvailable` in bytes.
-pub(crate) fn memory() -> (u64, u64) {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let field = |name: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix("kB"))
-            .and_then(|value| value.trim().parse::<u64>().ok())
-            .map_or(0, |kib| kib * 1024)
-    };
-    (field("MemTotal:"), field("MemAvailable:"))
-}
-
-/// Memory that the machine has, in bytes; what the kernel took for itself before it began to count
-/// is in it. `None` where the kernel does not tell.
-pub(crate) fn installed_memory() -> Option<u64> {
-    let bytes = system_ram(&fs::read_to_string("/proc/iomem").ok()?);
-    (bytes > 0).then_some(bytes)
-}
-
-/// The sum of the ranges that `/proc/iomem` calls `System RAM`, and of what the firmware keeps of
-/// the same modules for its own tables.
-fn system_ram(iomem: &str) -> u64 {
-    iomem
-        .lines()
-        .filter_map(|line| line.split_once(" : "))
-        .filter(|(_, name)| *name == "System RAM" || name.starts_with("ACPI "))
-        .filter_map(|(range, _)| {
-            let (first, last) = range.split_once('-')?;
-            let at = |text: &str| u64::from_str_radix(text, 16).ok();
-            at(last)?.checked_sub(at(first)?)?.checked_add(1)
-        })
-        .fold(0, u64::saturating_add)
-}
-
 /// A random number below `bound`, for delays that must not be the same on every machine.
 pub(crate) fn random_below(bound: u64) -> u64 {
     let mut bytes = [0; 8];
@@ -175,24 +137,5 @@ pub(crate) fn leave(how: Leave) -> ! {
         // The way around a driver that hangs in its shutdown hook.
         let _ = fs::write("/proc/sysrq-trigger", "b");
         thread::sleep(Duration::from_secs(5));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::system_ram;
-
-    #[test]
-    fn memory_is_what_the_firmware_lists() {
-        let iomem = "00000000-00000fff : Reserved\n\
-                     00001000-0009fbff : System RAM\n\
-                     000a0000-000bffff : PCI Bus 0000:00\n\
-                     00100000-03fdffff : System RAM\n  \
-                     01000000-01e02487 : Kernel code\n\
-                     03fe0000-03ffffff : ACPI Tables\n";
-        assert_eq!(system_ram(iomem), 0x9ec00 + 0x3ee_0000 + 0x2_0000);
-        // To a process without rights, every address is zero.
-        assert_eq!(system_ram("00000000-00000000 : System RAM"), 1);
-        assert_eq!(system_ram("gibberish"), 0);
     }
 }

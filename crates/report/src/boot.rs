@@ -3,6 +3,8 @@
 //! It is printed on the console, sent to the harness, and handed to the OS as
 //! `/ramstrap/boot-report.json`. It never holds a secret: URLs are redacted before they get here.
 
+use core::time::Duration;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -12,6 +14,12 @@ use crate::Coded;
 
 /// Version of the report's format. Readers ignore keys that they do not know.
 pub const VERSION: u32 = 1;
+
+/// A duration as the report has it: in whole microseconds.
+#[must_use]
+pub fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
 
 /// How a boot ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -51,6 +59,12 @@ impl Failure {
             detail: detail.into(),
             remedy: code.remedy().to_owned(),
         }
+    }
+
+    /// Code and title: the failure in a few words.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        format!("{} {}", self.code, self.title)
     }
 
     /// The failure that an error stands for.

@@ -29,6 +29,7 @@ pub use boot::StageTiming;
 pub use boot::VERSION;
 pub use boot::WatchdogReport;
 pub use boot::WatchdogState;
+pub use boot::micros;
 pub use code::Class;
 pub use code::Code;
 pub use code::Coded;

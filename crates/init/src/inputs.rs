@@ -1,0 +1,151 @@
+//! What is known before the network is asked: trust policy, host configuration, time.
+//!
+//! Where the files come from is the caller's business, and it matters: a trust policy is as good as
+//! the place that it is read from.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+
+use hostcfg::HostConfig;
+use report::Code;
+use report::Coded;
+use report::Failure;
+use report::HostConfigReport;
+use tracing::warn;
+use trust::Clock;
+use trust::FetchMethod;
+use trust::PolicyFiles;
+use trust::TrustPolicy;
+
+/// Files of the boot image, EFI variables and what was handed over are read up to this size.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Everything that decides what is fetched from where, and whether it may run.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    /// What must hold.
+    pub(crate) policy: Policy,
+    /// Where packages are.
+    pub(crate) host: Host,
+    /// What is known about the present.
+    pub(crate) clock: Clock,
+}
+
+/// The trust policy and the raw files that it was read from, which are handed to the OS.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    /// What must hold.
+    pub(crate) policy: TrustPolicy,
+    /// File names and contents.
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+}
+
+impl Policy {
+    /// Reads the directory of a trust policy.
+    ///
+    /// # Errors
+    /// E0101 to E0106.
+    pub(crate) fn read(directory: &Path) -> Result<Self, Failure> {
+        let missing = |path: &Path| {
+            let detail = format!("{} does not exist", path.display());
+            Failure::new(Code::TrustPolicyMissing, detail)
+        };
+        let entries = fs::read_dir(directory).map_err(|_| missing(directory))?;
+        let mut files = Vec::new();
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let content = read_file(&entry.path()).map_err(|error| {
+                Failure::new(Code::TrustPolicyMalformed, format!("{name}: {error}"))
+            })?;
+            files.push((name, content));
+        }
+        files.sort();
+        let file = |wanted: &str| {
+            files.iter().find(|(name, _)| name == wanted).map(|(_, content)| content.as_slice())
+        };
+        let other_files: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+        let policy = TrustPolicy::load(&PolicyFiles {
+            trust_policy_json: file("trust_policy.json")
+                .ok_or_else(|| missing(&directory.join("trust_policy.json")))?,
+            signing_root_pem: file("ospkg_signing_root.pem"),
+            tls_roots_pem: file("tls_roots.pem"),
+            other_files: &other_files,
+        })
+        .map_err(|error| Failure::from_error(&error))?;
+        for warning in policy.document().warnings() {
+            warn!("trust_policy.json: {warning}");
+        }
+        Ok(Self { policy, files })
+    }
+
+    /// Whether packages come over the network, which is all that is supported.
+    ///
+    /// # Errors
+    /// E0106.
+    pub(crate) fn check_fetch_method(&self) -> Result<(), Failure> {
+        match self.policy.document().fetch_method() {
+            FetchMethod::Network => Ok(()),
+            FetchMethod::Initramfs => {
+                let detail = "ospkg_fetch_method \"initramfs\"; only \"network\" is supported";
+                Err(Failure::new(Code::TrustPolicyUnsupported, detail))
+            }
+        }
+    }
+}
+
+/// The host configuration, where it came from, and its raw form, which is handed to the OS.
+pub(crate) struct Host {
+    /// What it says.
+    pub(crate) config: HostConfig,
+    /// For the report.
+    pub(crate) report: HostConfigReport,
+    /// As it was read. Holds secrets.
+    pub(crate) raw: Vec<u8>,
+}
+
+impl Host {
+    /// Reads a host configuration. `source` is what the report calls the place that it came from,
+    /// `place` what a person does.
+    ///
+    /// # Errors
+    /// E0112 to E0114; the detail names the place.
+    pub(crate) fn parse(source: &str, place: &str, raw: Vec<u8>) -> Result<Self, Failure> {
+        let named = |error: &hostcfg::HostConfigError| {
+            Failure::new(error.code(), format!("{place}: {error}"))
+        };
+        let config = HostConfig::parse(&raw).map_err(|error| named(&error))?;
+        for warning in &config.warnings {
+            warn!("{place}: {warning}");
+        }
+        config.provisioning_urls().map_err(|error| named(&error))?;
+        let report =
+            HostConfigReport { source: source.to_owned(), description: config.description.clone() };
+        Ok(Self { config, report, raw })
+    }
+}
+
+/// Without the raw form, which holds secrets.
+impl core::fmt::Debug for Host {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Host")
+            .field("config", &self.config)
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a small file.
+///
+/// # Errors
+/// Those of reading, and one for a file above 1 MiB.
+pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_FILE {
+        return Err(io::Error::other("larger than 1 MiB"));
+    }
+    Ok(content)
+}
