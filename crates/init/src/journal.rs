@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use netboot::Event;
+use netboot::Events;
 use report::BootReport;
 use report::Outcome;
 use report::Stage;
@@ -14,8 +16,6 @@ use report::channel;
 use report::micros;
 
 use crate::console;
-use crate::events::Event;
-use crate::events::Events;
 use crate::system;
 use crate::watchdog;
 

@@ -5,6 +5,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use netboot::Inputs;
+use netboot::Verified;
 use report::BootReport;
 use report::Failure;
 use report::Outcome;
@@ -14,12 +16,8 @@ use tracing::warn;
 
 use crate::console;
 use crate::finish;
-use crate::inputs::Inputs;
 use crate::journal;
 use crate::journal::Journal;
-use crate::load;
-use crate::load::kexec_failure;
-use crate::mirror::Verified;
 use crate::watchdog;
 
 /// How long the links may take to go down before the jump.
@@ -34,7 +32,7 @@ pub(crate) fn into(
     package: Verified,
     dry_run: bool,
 ) -> Result<Infallible, Failure> {
-    let loaded = load::load(inputs, &Journal, package)?;
+    let loaded = netboot::load(inputs, &Journal, package)?;
     if dry_run {
         finish::dry_run();
     }
@@ -48,7 +46,7 @@ pub(crate) fn into(
     let error = loaded.execute();
     // Still here: what follows is to be watched again.
     watchdog::arm();
-    Err(kexec_failure(error))
+    Err(netboot::kexec_failure(error))
 }
 
 /// Switches all links off, so that no packet is written any more into memory that is not ours then.

@@ -18,7 +18,7 @@ use crate::console;
 use crate::system;
 
 /// Only these may speak: libraries below them log URLs and headers, which may hold secrets.
-const OURS: [&str; 6] = ["init", "fetch", "hostcfg", "netup", "ospkg", "trust"];
+const OURS: [&str; 7] = ["init", "fetch", "hostcfg", "netboot", "netup", "ospkg", "trust"];
 
 /// Sends events of at most this level to the consoles.
 #[derive(Debug)]

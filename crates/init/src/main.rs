@@ -3,21 +3,12 @@
 //! There is no shell, no way back, and no other end than these: the verified OS package runs, or
 //! the machine says why not and starts again.
 
-mod acquire;
 mod cmdline;
 mod console;
-mod events;
 mod finish;
-mod handover;
-mod inputs;
 mod journal;
 mod jump;
-mod ledger;
-mod load;
 mod log;
-mod memory;
-mod meter;
-mod mirror;
 mod modules;
 mod sources;
 mod system;
@@ -26,14 +17,14 @@ mod watchdog;
 use std::fs;
 use std::panic;
 
+use netboot::Inputs;
+use netboot::Running;
 use report::Code;
 use report::Failure;
 use report::Stage;
 
 use crate::cmdline::Arguments;
 use crate::cmdline::KernelSettings;
-use crate::events::Running;
-use crate::inputs::Inputs;
 use crate::journal::Journal;
 
 fn main() {
@@ -84,7 +75,7 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
         // On this thread, between the steps of the boot: what hangs the one hangs the other.
         tokio::spawn(watchdog::keep_petting(arguments.deadline));
         // The lease is held until the jump.
-        let (_connected, package) = acquire::package(&inputs, &Journal, arguments.deadline).await?;
+        let (_connected, package) = netboot::package(&inputs, &Journal, arguments.deadline).await?;
         jump::into(&inputs, package, arguments.dryrun)
     })
 }

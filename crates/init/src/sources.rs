@@ -7,6 +7,9 @@
 use std::io;
 use std::path::Path;
 
+use netboot::Host;
+use netboot::Policy;
+use netboot::read_file;
 use report::Code;
 use report::Failure;
 use serde::Deserialize;
@@ -14,10 +17,6 @@ use tracing::warn;
 use trust::Clock;
 use trust::Timestamp;
 use trust::TrustPolicy;
-
-use crate::inputs::Host;
-use crate::inputs::Policy;
-use crate::inputs::read_file;
 
 const POLICY_DIRECTORY: &str = "/etc/trust_policy";
 const HOST_CONFIG_FILE: &str = "/etc/host_configuration.json";

@@ -45,7 +45,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
 /// What the probe of a link found out.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     client: Client,
     /// The mirror that answered, and its descriptor if it gave one.
     descriptor: Option<(usize, Vec<u8>)>,
@@ -55,7 +55,7 @@ pub(crate) struct Answer {
 ///
 /// # Errors
 /// The gravest failure, once nothing can heal any more or the deadline has passed.
-pub(crate) async fn package(
+pub async fn package(
     inputs: &Inputs,
     events: &dyn Events,
     patience: Duration,

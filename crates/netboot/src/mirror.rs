@@ -30,7 +30,7 @@ use crate::meter::Meter;
 use crate::meter::megabytes;
 
 /// What may be started, in memory files of its own.
-pub(crate) type Verified = VerifiedPackage<MemFile, MemFile>;
+pub type Verified = VerifiedPackage<MemFile, MemFile>;
 
 /// One try at one mirror, for the report.
 #[derive(Debug)]

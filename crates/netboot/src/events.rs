@@ -20,7 +20,7 @@ const MOST_MIRRORS: usize = 48;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
-pub(crate) enum Event {
+pub enum Event {
     /// A stage begins.
     StageBegins {
         /// Which.
@@ -59,7 +59,7 @@ pub(crate) enum Event {
 
 impl Event {
     /// Writes into a report what belongs there.
-    pub(crate) fn note_in(self, report: &mut BootReport) {
+    pub fn note_in(self, report: &mut BootReport) {
         match self {
             Self::StageEnded(timing) => report.stages.push(timing),
             Self::Nics(nics) => report.nics = nics,
@@ -81,7 +81,7 @@ impl Event {
 }
 
 /// Who hears of it, and keeps the boot report.
-pub(crate) trait Events: Sync {
+pub trait Events: Sync {
     /// Time since the start, which is where all times in the report count from.
     fn elapsed(&self) -> Duration;
 
@@ -94,15 +94,24 @@ pub(crate) trait Events: Sync {
 
 /// A stage that is running.
 #[must_use]
-pub(crate) struct Running<'a> {
+pub struct Running<'a> {
     events: &'a dyn Events,
     stage: Stage,
     start: Duration,
 }
 
+impl core::fmt::Debug for Running<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Running")
+            .field("stage", &self.stage)
+            .field("start", &self.start)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'a> Running<'a> {
     /// Begins a stage.
-    pub(crate) fn begin(events: &'a dyn Events, stage: Stage) -> Self {
+    pub fn begin(events: &'a dyn Events, stage: Stage) -> Self {
         let start = events.elapsed();
         events.on(Event::StageBegins { stage, at: start });
         Self { events, stage, start }
@@ -114,7 +123,7 @@ impl<'a> Running<'a> {
     ///
     /// # Errors
     /// Those of `result`.
-    pub(crate) fn close<T>(
+    pub fn close<T>(
         self,
         result: Result<T, Failure>,
         summary: impl FnOnce(&T) -> String,

@@ -28,11 +28,7 @@ use crate::mirror::Verified;
 ///
 /// # Errors
 /// E0503, E0507 and E06xx.
-pub(crate) fn load(
-    inputs: &Inputs,
-    events: &dyn Events,
-    package: Verified,
-) -> Result<Loaded, Failure> {
+pub fn load(inputs: &Inputs, events: &dyn Events, package: Verified) -> Result<Loaded, Failure> {
     let loading = Running::begin(events, Stage::Kexec);
     loading
         .close(hand_over(inputs, events, package), |_| "kernel and initramfs are loaded".to_owned())
@@ -78,7 +74,7 @@ fn hand_over(inputs: &Inputs, events: &dyn Events, package: Verified) -> Result<
 }
 
 /// What an error of memory files or kexec means to an operator.
-pub(crate) fn kexec_failure(error: KexecError) -> Failure {
+pub fn kexec_failure(error: KexecError) -> Failure {
     let code = match &error {
         KexecError::MemoryFile { .. } => Code::MemoryFile,
         KexecError::Unsupported | KexecError::Forbidden => Code::KexecForbidden,

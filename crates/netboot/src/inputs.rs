@@ -25,22 +25,22 @@ const MAX_FILE: u64 = 1 << 20;
 
 /// Everything that decides what is fetched from where, and whether it may run.
 #[derive(Debug)]
-pub(crate) struct Inputs {
+pub struct Inputs {
     /// What must hold.
-    pub(crate) policy: Policy,
+    pub policy: Policy,
     /// Where packages are.
-    pub(crate) host: Host,
+    pub host: Host,
     /// What is known about the present.
-    pub(crate) clock: Clock,
+    pub clock: Clock,
 }
 
 /// The trust policy and the raw files that it was read from, which are handed to the OS.
 #[derive(Debug)]
-pub(crate) struct Policy {
+pub struct Policy {
     /// What must hold.
-    pub(crate) policy: TrustPolicy,
+    pub policy: TrustPolicy,
     /// File names and contents.
-    pub(crate) files: Vec<(String, Vec<u8>)>,
+    pub files: Vec<(String, Vec<u8>)>,
 }
 
 impl Policy {
@@ -48,7 +48,7 @@ impl Policy {
     ///
     /// # Errors
     /// E0101 to E0106.
-    pub(crate) fn read(directory: &Path) -> Result<Self, Failure> {
+    pub fn read(directory: &Path) -> Result<Self, Failure> {
         let missing = |path: &Path| {
             let detail = format!("{} does not exist", path.display());
             Failure::new(Code::TrustPolicyMissing, detail)
@@ -85,7 +85,7 @@ impl Policy {
     ///
     /// # Errors
     /// E0106.
-    pub(crate) fn check_fetch_method(&self) -> Result<(), Failure> {
+    pub fn check_fetch_method(&self) -> Result<(), Failure> {
         match self.policy.document().fetch_method() {
             FetchMethod::Network => Ok(()),
             FetchMethod::Initramfs => {
@@ -97,13 +97,13 @@ impl Policy {
 }
 
 /// The host configuration, where it came from, and its raw form, which is handed to the OS.
-pub(crate) struct Host {
+pub struct Host {
     /// What it says.
-    pub(crate) config: HostConfig,
+    pub config: HostConfig,
     /// For the report.
-    pub(crate) report: HostConfigReport,
+    pub report: HostConfigReport,
     /// As it was read. Holds secrets.
-    pub(crate) raw: Vec<u8>,
+    pub raw: Vec<u8>,
 }
 
 impl Host {
@@ -112,7 +112,7 @@ impl Host {
     ///
     /// # Errors
     /// E0112 to E0114; the detail names the place.
-    pub(crate) fn parse(source: &str, place: &str, raw: Vec<u8>) -> Result<Self, Failure> {
+    pub fn parse(source: &str, place: &str, raw: Vec<u8>) -> Result<Self, Failure> {
         let named = |error: &hostcfg::HostConfigError| {
             Failure::new(error.code(), format!("{place}: {error}"))
         };
@@ -141,7 +141,7 @@ impl core::fmt::Debug for Host {
 ///
 /// # Errors
 /// Those of reading, and one for a file above 1 MiB.
-pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MAX_FILE {

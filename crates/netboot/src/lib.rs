@@ -1,0 +1,35 @@
+//! From a trust policy and a host configuration to a loaded kernel: connect, fetch, verify, load.
+//!
+//! [`package`] tries interfaces and mirrors until a package is authorised, [`load`] hands it to the
+//! kernel together with what the next OS is told. `/init` of the boot image goes this way with what
+//! the image holds.
+//!
+//! Nothing here prints or keeps a report: what happens is told to [`Events`]. Nothing here decides
+//! what is trusted either: that is the [`trust`] crate's, by the policy that the caller read.
+
+#![forbid(unsafe_code)]
+
+mod acquire;
+mod events;
+mod handover;
+mod inputs;
+mod ledger;
+mod load;
+mod memory;
+mod meter;
+mod mirror;
+
+pub use kexec_rs::Loaded;
+
+pub use acquire::Answer;
+pub use acquire::package;
+pub use events::Event;
+pub use events::Events;
+pub use events::Running;
+pub use inputs::Host;
+pub use inputs::Inputs;
+pub use inputs::Policy;
+pub use inputs::read_file;
+pub use load::kexec_failure;
+pub use load::load;
+pub use mirror::Verified;
