@@ -13,6 +13,8 @@ use std::sync::Once;
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
+use ospkg::bzimage::BzImage;
+use ospkg::bzimage::RELEASE_LEN;
 
 use crate::apt::Apt;
 use crate::cache;
@@ -403,25 +405,19 @@ fn newest(dir: &Path) -> Option<PathBuf> {
         .map(|(_, path)| path)
 }
 
-/// The release that a bzImage says it is (boot protocol: a pointer at 0x20e, counted from 0x200, to
-/// a text that begins with the release).
+/// The release that a bzImage says it is.
 fn release_of(image: &Path) -> Result<String> {
     let mut head = Vec::new();
+    let most = u64::try_from(RELEASE_LEN).unwrap_or(u64::MAX);
     fs::File::open(image)
-        .and_then(|file| file.take(64 * 1024).read_to_end(&mut head))
+        .and_then(|file| file.take(most).read_to_end(&mut head))
         .with_context(|| format!("cannot read the kernel {}", image.display()))?;
-    release_in(&head).with_context(|| format!("{} is not a bzImage", image.display()))
-}
-
-fn release_in(head: &[u8]) -> Option<String> {
-    if head.get(0x202..0x206)? != b"HdrS" {
-        return None;
-    }
-    let pointer = head.get(0x20e..0x210)?.try_into().ok().map(u16::from_le_bytes)?;
-    let text = head.get(0x200 + usize::from(pointer)..)?;
-    let release: Vec<u8> =
-        text.iter().copied().take_while(|byte| byte.is_ascii_graphic()).take(128).collect();
-    String::from_utf8(release).ok().filter(|release| !release.is_empty())
+    let kernel =
+        BzImage::parse(&head).with_context(|| format!("{} cannot be booted", image.display()))?;
+    let release = kernel.release(&head);
+    release
+        .map(str::to_owned)
+        .with_context(|| format!("the kernel {} does not say its release", image.display()))
 }
 
 #[cfg(test)]
@@ -433,18 +429,17 @@ mod tests {
     use super::Kernel;
     use super::is_kernel_package;
     use super::missing_driver;
-    use super::release_in;
+    use super::release_of;
 
     #[test]
-    fn the_release_is_read_from_the_header() {
-        let mut head = vec![0_u8; 0x1000];
-        assert_eq!(release_in(&head), None);
-        head[0x202..0x206].copy_from_slice(b"HdrS");
-        head[0x20e..0x210].copy_from_slice(&0x600_u16.to_le_bytes());
-        head[0x800..0x813].copy_from_slice(b"6.1.0-56-cloud (x) ");
-        assert_eq!(release_in(&head).as_deref(), Some("6.1.0-56-cloud"));
-        head[0x20e..0x210].copy_from_slice(&0xffff_u16.to_le_bytes());
-        assert_eq!(release_in(&head), None);
+    fn what_cannot_be_booted_is_named_with_the_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("vmlinuz");
+        std::fs::write(&file, "#!/bin/sh\n".repeat(100)).unwrap();
+        let error = format!("{:#}", release_of(&file).unwrap_err());
+        assert!(error.contains("vmlinuz") && error.contains("not a bzImage"), "{error}");
+        let error = format!("{:#}", release_of(&dir.path().join("none")).unwrap_err());
+        assert!(error.contains("none: No such file"), "{error}");
     }
 
     #[test]

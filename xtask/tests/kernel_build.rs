@@ -11,7 +11,8 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Writes the header of a bzImage that needs 0x1200000 bytes to unpack itself.
+/// Writes a bzImage that is setup code alone: boot flag, magic, protocol 2.15, loaded high, 64 bits,
+/// and 0x1200000 bytes to unpack itself.
 const MAKEFILE: &str = r#"VERSION = 6
 PATCHLEVEL = 12
 SUBLEVEL = 1
@@ -23,7 +24,9 @@ allnoconfig:
 bzImage:
 	@echo "  CC      init/main.o"
 	mkdir -p $(O)/arch/x86/boot
-	(head -c 514 /dev/zero; printf '@MAGIC@'; head -c 90 /dev/zero; printf '\000\000\040\001'; \
+	(head -c 510 /dev/zero; printf '\125\252'; head -c 2 /dev/zero; printf '@MAGIC@\017\002'; \
+	 head -c 9 /dev/zero; printf '\001'; head -c 36 /dev/zero; printf '\001\000'; \
+	 head -c 40 /dev/zero; printf '\000\000\040\001'; head -c 2000 /dev/zero; \
 	 printf '%s' "$(KBUILD_BUILD_USER) $(CFLAGS) $$CFLAGS") > $(O)/arch/x86/boot/bzImage
 	cd $(O) && touch System.map modules.builtin modules.builtin.modinfo
 	@FAIL@

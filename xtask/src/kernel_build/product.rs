@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use anyhow::Result;
+use ospkg::bzimage::BzImage;
 use serde::Deserialize;
 use serde::Serialize;
 use sha2::Digest;
@@ -206,7 +207,9 @@ pub fn collect(
             key: key.clone(),
             bytes: u64::try_from(image.len()).unwrap_or(u64::MAX),
             sha256: hex::encode(Sha256::digest(&image)),
-            init_size: init_size(&image).context("what make made is not a bzImage")?,
+            init_size: BzImage::parse_whole(&image)
+                .context("what make made is not a bzImage")?
+                .init_size,
             steps: effort.steps,
             seconds: effort.seconds,
             jobs: effort.jobs,
@@ -217,14 +220,6 @@ pub fn collect(
     })?;
     prune(which);
     Product::open(&target).context("the kernel has gone from the cache while it was put there")
-}
-
-/// Memory that a bzImage asks for (boot protocol: `init_size` at 0x260); none if it is no bzImage.
-#[must_use]
-pub fn init_size(image: &[u8]) -> Option<u32> {
-    let header = image.get(0x202..0x206)? == b"HdrS";
-    let bytes = image.get(0x260..0x264)?.try_into().ok()?;
-    header.then(|| u32::from_le_bytes(bytes))
 }
 
 fn dir() -> Result<PathBuf> {
@@ -260,7 +255,6 @@ fn prune(which: Which) {
 
 #[cfg(test)]
 mod tests {
-    use super::init_size;
     use super::key;
     use crate::kernel_build::options::Requests;
     use crate::kernel_build::tools::Tools;
@@ -279,15 +273,5 @@ mod tests {
         ] {
             assert_ne!(first, other);
         }
-    }
-
-    #[test]
-    fn the_need_of_memory_is_read_from_the_header() {
-        let mut image = vec![0; 0x400];
-        assert_eq!(init_size(&image), None);
-        image[0x202..0x206].copy_from_slice(b"HdrS");
-        image[0x260..0x264].copy_from_slice(&0x0120_0000_u32.to_le_bytes());
-        assert_eq!(init_size(&image), Some(0x0120_0000));
-        assert_eq!(init_size(&image[..0x204]), None);
     }
 }

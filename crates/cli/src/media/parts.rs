@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ospkg::bzimage::BzImage;
+use ospkg::bzimage::BzImageError;
 
 use crate::Error;
 use crate::Result;
@@ -14,11 +15,6 @@ pub const COMMAND_LINE: &str = "console=tty0 console=ttyS0,115200 panic=30 quiet
 
 /// Largest kernel that is read: several times what a distribution's is.
 const MAX_KERNEL: usize = 256 << 20;
-
-/// Where the setup header has the address of the kernel's version, less 0x200.
-const VERSION_POINTER: usize = 0x20e;
-/// Where it has the length of what follows the setup code, in units of 16 bytes.
-const SYSTEM_SIZE: usize = 0x1f4;
 
 /// What every boot medium holds.
 #[derive(Clone, Debug)]
@@ -50,8 +46,8 @@ impl Parts {
         build_time: i64,
     ) -> Result<Self> {
         let header = check_kernel(&kernel)?;
-        let release = release(&kernel).ok_or_else(|| {
-            Error::new("the kernel does not say its release")
+        let release = header.release(&kernel).map(str::to_owned).ok_or_else(|| {
+            Error::new("kernel: it does not say its release")
                 .remedy("give the bzImage as its build made it (vmlinuz of a distribution is one)")
         })?;
         let command_line = command_line(more.unwrap_or_default(), header.cmdline_size)?;
@@ -69,40 +65,24 @@ pub(crate) fn read_kernel(path: &Path) -> Result<Vec<u8>> {
     Ok(kernel)
 }
 
-/// The kernel's release, such as `6.12.117`, if this is a bzImage that says it.
+/// The kernel's release, such as `6.12.117`, if this is a kernel that says it.
 pub(crate) fn release(kernel: &[u8]) -> Option<String> {
-    let at: [u8; 2] = kernel.get(VERSION_POINTER..VERSION_POINTER + 2)?.try_into().ok()?;
-    let at = usize::from(u16::from_le_bytes(at));
-    if at == 0 {
-        return None;
-    }
-    let text = kernel.get(at + 0x200..)?;
-    let text = text.get(..text.iter().take(256).position(|byte| *byte == 0)?)?;
-    let release = core::str::from_utf8(text).ok()?.split_whitespace().next()?;
-    let plain = |letter: char| letter.is_ascii_graphic() && letter != '/';
-    release.chars().all(plain).then(|| release.to_owned())
+    BzImage::parse(kernel).ok()?.release(kernel).map(str::to_owned)
 }
 
+/// Not with the code of the parser's errors: that is for the kernel of an OS package.
 fn check_kernel(kernel: &[u8]) -> Result<BzImage> {
-    const REMEDY: &str =
-        "give an x86-64 bzImage: arch/x86/boot/bzImage of a build, or /boot/vmlinuz-RELEASE";
+    const REMEDY: &str = "give an x86-64 bzImage with --kernel: arch/x86/boot/bzImage of a build, or \
+                          /boot/vmlinuz-RELEASE of a distribution";
     if kernel.len() > MAX_KERNEL {
         return Err(Error::new("larger than any kernel is (256 MiB)").remedy(REMEDY));
     }
-    let header = BzImage::parse(kernel).map_err(|error| Error::coded(&error).remedy(REMEDY))?;
-    let units: Option<[u8; 4]> =
-        kernel.get(SYSTEM_SIZE..SYSTEM_SIZE + 4).and_then(|bytes| bytes.try_into().ok());
-    // Rounded up to 16 bytes by the build.
-    let least = u64::from(units.map_or(0, u32::from_le_bytes)).saturating_mul(16);
-    let least = (u64::from(header.setup_len) + least).saturating_sub(15);
-    if (kernel.len() as u64) < least {
-        return Err(Error::new(format!(
-            "kernel: cut short: {} bytes, and its header speaks of {least}",
-            kernel.len()
-        ))
-        .remedy("copy the kernel again, whole"));
-    }
-    Ok(header)
+    BzImage::parse_whole(kernel).map_err(|error| {
+        Error::new(error.to_string()).remedy(match error {
+            BzImageError::Cut { .. } => "copy the kernel again, whole",
+            _ => REMEDY,
+        })
+    })
 }
 
 fn command_line(more: &str, longest: u32) -> Result<String> {
