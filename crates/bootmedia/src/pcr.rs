@@ -24,22 +24,30 @@ const MEASURED: [&str; 7] =
 /// What the firmware measures before the first boot option.
 const FIRST_ATTEMPT: &str = "Calling EFI Application from Boot Option";
 
+/// Most that the sections of an image may take in memory beyond what the file has of them, together,
+/// in bytes. Real ones round up to a page; a header can claim 4 GiB for each.
+const MAX_ZEROS: usize = 16 << 20;
+
 /// PCR 11 (SHA-256) as systemd-stub 252 leaves it: for each section, its name with NUL and then its
 /// content in memory.
 ///
 /// # Errors
-/// If it is no unified kernel image, or has another stub: later ones measure more sections.
+/// If it is no unified kernel image, or has another stub: later ones measure more sections; or if its
+/// sections take far more in memory than the file has.
 pub fn uki_pcr11(image: &[u8]) -> Result<[u8; 32], UkiError> {
     contents_with_known_stub(image)?;
     let image = Image::parse(image)?;
     let mut pcr = [0; 32];
+    let mut room = MAX_ZEROS;
     for name in MEASURED {
         let Some(section) = image.section(name) else { continue };
         pcr = extend(&pcr, Sha256::new().chain_update(name).chain_update([0]));
         let content = image.content(section);
         let mut hash = Sha256::new().chain_update(content);
         let len = usize::try_from(section.virtual_size).unwrap_or(content.len());
-        add_zeros(&mut hash, len.saturating_sub(content.len()));
+        let zeros = len.saturating_sub(content.len());
+        room = room.checked_sub(zeros).ok_or(UkiError::MostlyZeros(name))?;
+        add_zeros(&mut hash, zeros);
         pcr = extend(&pcr, hash);
     }
     Ok(pcr)

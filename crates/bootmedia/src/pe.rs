@@ -265,6 +265,25 @@ impl<'a> Image<'a> {
     }
 }
 
+/// How many bytes the headers of a PE32+ image speak of, sections and certificate table included,
+/// whether they are there or not. `None` if the headers themselves are not all there.
+#[must_use]
+pub fn claimed_len(bytes: &[u8]) -> Option<u64> {
+    let coff = usize::try_from(bytes::u32(bytes, 0x3c)?).ok()?;
+    let header = bytes.get(coff..).filter(|header| header.starts_with(b"PE\0\0"))?;
+    let optional_len = usize::from(bytes::u16(header, 20)?);
+    let entry = COFF_LEN + DIRECTORIES + 8 * usize::try_from(CERTIFICATES).ok()?;
+    let certificates = (bytes::u32(header, entry)?, bytes::u32(header, entry + 4)?);
+    let table = coff.checked_add(COFF_LEN + optional_len)?;
+    let sections = read_sections(bytes, table, usize::from(bytes::u16(header, 6)?))?;
+    let raw = sections.iter().map(|section| (section.raw_offset, section.raw_size));
+    let ends = raw
+        .chain([certificates])
+        .filter(|(_, len)| *len != 0)
+        .map(|(start, len)| u64::from(start) + u64::from(len));
+    Some(ends.max().unwrap_or(0))
+}
+
 fn read_sections(bytes: &[u8], table: usize, count: usize) -> Option<Vec<Section>> {
     let end = table.checked_add(count.checked_mul(SECTION_LEN)?)?;
     let headers = bytes.get(table..end)?;

@@ -34,6 +34,9 @@ pub enum UkiError {
     /// The stub is for something else.
     #[error("the UEFI stub cannot be used: it has a section {0} already; is it a complete image?")]
     StubInUse(&'static str),
+    /// The stub is a kernel, which would start alone.
+    #[error("the UEFI stub cannot be used: it is a kernel itself")]
+    StubIsKernel,
     /// The kernel cannot be used.
     #[error(transparent)]
     Kernel(#[from] BzImageError),
@@ -65,6 +68,9 @@ pub enum UkiError {
     /// What this stub measures is not known.
     #[error("what it leaves in the TPM is known for systemd-stub 252 only; its stub is {0}")]
     UnknownStub(String),
+    /// A section takes far more in memory than the file has of it.
+    #[error("section {0} claims more memory than any unified kernel image needs")]
+    MostlyZeros(&'static str),
     /// A PE image without a kernel inside.
     #[error("it is no unified kernel image: it has no section {0}")]
     NotUki(&'static str),
@@ -99,6 +105,9 @@ impl Uki<'_> {
     /// [`UkiError`], which names the part that cannot be used.
     pub fn build(&self) -> Result<Vec<u8>, UkiError> {
         let stub = Image::parse(self.stub).map_err(UkiError::Stub)?;
+        if BzImage::parse(self.stub).is_ok() {
+            return Err(UkiError::StubIsKernel);
+        }
         for name in [".linux", ".initrd", ".cmdline"] {
             if stub.section(name).is_some() {
                 return Err(UkiError::StubInUse(name));

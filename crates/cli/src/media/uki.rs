@@ -1,8 +1,11 @@
 //! One UEFI executable of kernel, initramfs and command line.
 
+use std::path::Path;
+
 use bootmedia::signer::Signer;
 use bootmedia::uki;
 use bootmedia::uki::Uki;
+use bootmedia::uki::UkiError;
 
 use super::Loader;
 use super::Loaders;
@@ -27,18 +30,35 @@ pub fn uki(parts: &Parts, loaders: &Loaders, signer: Option<&Signer>) -> Result<
         uname: &parts.release,
         sbat: None,
     };
-    let failed = |error: &dyn core::fmt::Display| {
-        Error::new(format!("making a unified kernel image: {error}")).remedy(
-            "a kernel with CONFIG_EFI_STUB and the stub of systemd-boot-efi are needed (--kernel, --stub)",
-        )
-    };
-    let image = image.build().map_err(|error| failed(&error))?;
+    let image = image.build().map_err(|error| match error {
+        UkiError::Stub(_) | UkiError::StubInUse(_) | UkiError::StubIsKernel => {
+            no_stub(&error, &loaders.path(Loader::Stub))
+        }
+        UkiError::NoEfiStub => Error::new(error.to_string()).remedy(
+            "give a kernel that was built with CONFIG_EFI_STUB, or choose --format initramfs",
+        ),
+        _ => Error::new(format!("making a unified kernel image: {error}")),
+    })?;
     match signer {
         Some(signer) => signer
             .sign(&image)
             .map_err(|error| Error::new(format!("signing for Secure Boot: {error}"))),
         None => Ok(image),
     }
+}
+
+/// What a stub is, for whoever gave something else as one.
+fn no_stub(error: &UkiError, path: &Path) -> Error {
+    Error::new(error.to_string())
+        .on(path.display())
+        .detail(
+            "a UEFI stub is the small executable in front of a UKI that finds kernel, initramfs and \
+             command line behind itself and starts them",
+        )
+        .remedy(
+            "leave --stub out, and the one of the package systemd-boot-efi is taken (apt-get install \
+             systemd-boot-efi); or give another linuxx64.efi.stub",
+        )
 }
 
 impl Parts {
