@@ -11,6 +11,7 @@ use thiserror::Error;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 use x509_cert::der::Encode;
+use x509_cert::der::ErrorKind;
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::pem;
 
@@ -121,14 +122,42 @@ impl fmt::Debug for Signer {
 /// If it is something else, or more than one.
 pub fn read_certificate(bytes: &[u8]) -> Result<Certificate, SignError> {
     let bad = |reason: String| SignError::NotCertificate(reason);
+    let no_x509 = |error: &dyn fmt::Display| bad(format!("what it holds is no X.509: {error}"));
     if bytes.starts_with(&[0x30]) {
-        return Certificate::from_der(bytes).map_err(|error| bad(error.to_string()));
+        return Certificate::from_der(bytes).map_err(|error| no_x509(&error));
     }
-    let mut chain = Certificate::load_pem_chain(bytes).map_err(|error| bad(error.to_string()))?;
+    if let Some(reason) = no_pem(bytes) {
+        return Err(bad(reason));
+    }
+    let mut chain = Certificate::load_pem_chain(bytes).map_err(|error| match error.kind() {
+        ErrorKind::Pem(error) => bad(format!("its CERTIFICATE block is damaged ({error})")),
+        _ => no_x509(&error),
+    })?;
     match (chain.pop(), chain.is_empty()) {
         (Some(certificate), true) => Ok(certificate),
         (None, _) => Err(bad("it holds no CERTIFICATE block".to_owned())),
-        (Some(_), false) => Err(bad("it holds more than one".to_owned())),
+        (Some(_), false) => Err(bad("it holds more than one certificate".to_owned())),
+    }
+}
+
+/// Why this cannot be a certificate in PEM, as far as the lines around it show.
+fn no_pem(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let marks = |which: &str| {
+        let lines = text.lines().filter_map(|line| line.trim().strip_prefix(which));
+        lines.filter_map(|rest| rest.strip_suffix("-----")).map(str::to_owned).next()
+    };
+    match (marks("-----BEGIN "), marks("-----END ")) {
+        (None, _) => Some(
+            "it is neither PEM, for no line is -----BEGIN CERTIFICATE-----, nor DER".to_owned(),
+        ),
+        (Some(label), _) if label != "CERTIFICATE" => {
+            Some(format!("it holds a {label} in place of a certificate"))
+        }
+        (Some(_), None) => {
+            Some("it is cut short: there is no line -----END CERTIFICATE-----".to_owned())
+        }
+        (Some(_), Some(_)) => None,
     }
 }
 

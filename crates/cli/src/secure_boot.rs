@@ -7,6 +7,7 @@ use std::path::Path;
 
 use bootmedia::authenticode::SignError;
 use bootmedia::authenticode::Signer;
+use bootmedia::signer;
 
 pub use enroll::Enrolled;
 pub use enroll::SetupMode;
@@ -41,9 +42,7 @@ pub fn read_signer(key: &Path, certificate: &Path) -> Result<Signer> {
             SignError::NotKey(_) => words
                 .on(key.display())
                 .remedy("give a private key in PEM: PRIVATE KEY or RSA PRIVATE KEY"),
-            SignError::NotCertificate(_) => words
-                .on(certificate.display())
-                .remedy("give a file with one certificate, in PEM or DER"),
+            SignError::NotCertificate(_) => not_certificate(&error, certificate),
             SignError::Mismatch(_) => {
                 words.on(format!("{} and {}", key.display(), certificate.display())).remedy(
                     "give the certificate that was made with this key, such as db.key and db.crt",
@@ -52,4 +51,22 @@ pub fn read_signer(key: &Path, certificate: &Path) -> Result<Signer> {
             _ => words,
         }
     })
+}
+
+/// Reads a certificate (PEM or DER) as it is, and sees that it is one.
+///
+/// # Errors
+/// If it cannot be read, or why it is none.
+pub(crate) fn read_certificate(path: &Path) -> Result<Vec<u8>> {
+    let bytes = files::read(path)?;
+    match signer::read_certificate(&bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(not_certificate(&error, path)),
+    }
+}
+
+fn not_certificate(error: &SignError, path: &Path) -> Error {
+    Error::new(error.to_string())
+        .on(path.display())
+        .remedy("give a file with one certificate in PEM or DER, such as db.crt or db.cer")
 }

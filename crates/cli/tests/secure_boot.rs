@@ -87,6 +87,62 @@ fn keygen_makes_every_form_and_overwrites_nothing() {
 }
 
 #[test]
+fn what_is_no_certificate_is_named_with_the_reason() {
+    let lab = lab_with_keys();
+    lab.write("image.efi", image());
+    let pem = String::from_utf8(lab.read("keys/db.crt")).unwrap();
+    let kek = String::from_utf8(lab.read("keys/KEK.crt")).unwrap();
+    lab.write("text", "hello\n");
+    lab.write("cut", &pem[..300]);
+    lab.write("letters", pem.replace("MII", "M#I"));
+    lab.write("bytes", pem.replace("MII", "MAA"));
+    lab.write("two", format!("{pem}{kek}"));
+    lab.write("empty", "");
+    lab.write("der", &lab.read("keys/db.cer")[..100]);
+    for (file, reason) in [
+        ("text", "it is neither PEM, for no line is -----BEGIN CERTIFICATE-----, nor DER"),
+        ("empty", "it is neither PEM"),
+        ("keys/db.esl", "it is neither PEM"),
+        ("cut", "it is cut short: there is no line -----END CERTIFICATE-----"),
+        ("letters", "its CERTIFICATE block is damaged"),
+        ("bytes", "what it holds is no X.509"),
+        ("der", "what it holds is no X.509"),
+        ("two", "it holds more than one certificate"),
+        ("keys/db.key", "it holds a PRIVATE KEY in place of a certificate"),
+    ] {
+        // Also where the image has no signature that could be compared with it.
+        let reason = format!("error: {file}: the certificate cannot be used: {reason}");
+        let verify = format!("secure-boot verify image.efi --cert {file}");
+        for words in [
+            &verify,
+            &format!("secure-boot sign image.efi --key keys/db.key --cert {file} --out x"),
+        ] {
+            let ran = lab.refused(words, &reason);
+            assert!(ran.stderr.contains("such as db.crt or db.cer"), "{}", ran.stderr);
+        }
+    }
+    // Text in front of it, as openssl writes it, is no harm.
+    lab.write("with-text", format!("Certificate:\n    Data:\n{pem}"));
+    lab.refused("secure-boot verify image.efi --cert with-text", "image.efi is not signed");
+}
+
+#[test]
+fn missing_directories_above_are_made() {
+    let lab = lab_with_keys();
+    lab.write("image.efi", image());
+    lab.ok("secure-boot sign image.efi --key keys/db.key --cert keys/db.crt --out a/b/signed.efi");
+    lab.ok("secure-boot keygen --out c/d/keys");
+    lab.ok("keygen root --out-cert e/root.pem --out-key f/g/root.key");
+    for file in ["a/b/signed.efi", "c/d/keys/db.key", "e/root.pem", "f/g/root.key"] {
+        assert!(lab.path(file).is_file(), "{file}");
+    }
+    lab.refused(
+        "keygen root --out-cert image.efi/x --out-key y",
+        "cannot make the directory image.efi",
+    );
+}
+
+#[test]
 fn keygen_tells_scripts_what_it_made() {
     let lab = Lab::new();
     let owner = "12345678-9abc-4def-8123-456789abcdef";

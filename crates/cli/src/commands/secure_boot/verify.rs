@@ -14,6 +14,7 @@ use crate::Result;
 use crate::dates;
 use crate::files;
 use crate::output::Output;
+use crate::secure_boot;
 
 /// Judge the signatures of an image as firmware does that trusts this certificate.
 ///
@@ -36,19 +37,16 @@ Examples:
   ramstrap secure-boot verify /boot/vmlinuz --json";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
+    // First: without a usable certificate nothing that is said of the image would count.
+    let trusted = args.cert.as_deref().map(secure_boot::read_certificate).transpose()?;
     let image = files::read_large(&args.image)?;
     let signatures =
         authenticode::signatures(&image).map_err(|error| not_image(&error, &args.image))?;
-    let trusted = args.cert.as_deref().map(files::read).transpose()?;
     let mut accepted = None;
     let mut lines = Vec::new();
     for signature in &signatures {
-        let verdict = judge(signature, trusted.as_deref()).map_err(|error| {
-            let file = args.cert.as_deref().unwrap_or(&args.image);
-            Error::new(error.to_string())
-                .on(file.display())
-                .remedy("give a file with one certificate, in PEM or DER")
-        })?;
+        let verdict =
+            judge(signature, trusted.as_deref()).map_err(|error| not_image(&error, &args.image))?;
         match verdict {
             None => accepted = accepted.or(Some(signature)),
             Some(reason) => lines.push(format!("signed by {}: {reason}", signature.subject)),
