@@ -3,6 +3,7 @@
 //! Images may come from anywhere: every size is bounded, every reader ends, and what does not parse
 //! becomes an error or a warning. Nothing here decides whether anything boots.
 
+mod cut;
 mod initramfs;
 mod iso;
 mod medium;
@@ -10,6 +11,7 @@ mod uki;
 
 use std::path::Path;
 
+use ospkg::bzimage::BzImage;
 use serde::Serialize;
 use sha2::Digest;
 use sha2::Sha256;
@@ -19,8 +21,10 @@ use crate::Result;
 use crate::media;
 
 pub use initramfs::Archive;
+pub use initramfs::Init;
 pub use initramfs::Initramfs;
 pub use initramfs::Member;
+pub use initramfs::Modules;
 pub use initramfs::Policy;
 pub use initramfs::Root;
 pub use initramfs::build_time;
@@ -117,21 +121,30 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
 /// If it is of no known kind, or is damaged so that nothing can be said of it.
 pub fn inspect_bytes(bytes: &[u8]) -> Result<Inspection> {
     let at = |offset: usize, magic: &[u8]| bytes.get(offset..offset + magic.len()) == Some(magic);
+    let pe = at(0, b"MZ").then(|| bootmedia::pe::Image::parse(bytes));
     let mut found = if at(0x8001, b"CD001") {
         medium::iso(bytes)?
     } else if at(512, b"EFI PART") {
         medium::disk(bytes)?
-    } else if at(0, b"MZ") && bootmedia::pe::Image::parse(bytes).is_ok() {
+    } else if let Some(error) = at(0x202, b"HdrS").then(|| cut::kernel(bytes)).flatten() {
+        return Err(error);
+    } else if let Some(Ok(_)) = pe {
         uki::executable(bytes)
     } else if at(0x202, b"HdrS") {
         kernel_alone(bytes)
+    } else if let Some(Err(error)) = pe {
+        return Err(cut::executable(bytes, &error));
     } else if initramfs::begins(bytes) {
         of_initramfs(bytes)?
     } else {
-        return Err(Error::new(
-            "it is no initramfs, UEFI executable, ISO, disk image or kernel that is known here",
-        )
-        .remedy("give a file that `boot-image build` made, or the directory of --format pxe"));
+        return Err(Error::new(format!(
+            "it is no initramfs, UEFI executable, ISO, disk image or kernel that is known here, or too \
+             little of one: it has {} bytes",
+            bytes.len()
+        ))
+        .remedy(
+            "give a whole file that `boot-image build` made, or the directory of --format pxe",
+        ));
     };
     found.size = bytes.len() as u64;
     found.sha256 = Some(sha256(bytes));
@@ -154,13 +167,19 @@ impl Inspection {
 }
 
 impl Kernel {
-    fn of(bytes: &[u8]) -> Self {
+    /// With a warning if no machine would boot it.
+    fn of(bytes: &[u8], warnings: &mut Vec<String>) -> Self {
+        if let Err(error) = BzImage::parse_whole(bytes) {
+            warnings.push(error.to_string());
+        }
         Self { release: media::release(bytes), size: bytes.len() as u64, sha256: sha256(bytes) }
     }
 }
 
 fn kernel_alone(bytes: &[u8]) -> Inspection {
-    Inspection { kernel: Some(Kernel::of(bytes)), ..Inspection::new(Kind::Kernel) }
+    let mut found = Inspection::new(Kind::Kernel);
+    found.kernel = Some(Kernel::of(bytes, &mut found.warnings));
+    found
 }
 
 fn of_initramfs(bytes: &[u8]) -> Result<Inspection> {

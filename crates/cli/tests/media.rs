@@ -114,6 +114,8 @@ fn every_medium_holds_the_same_and_says_so() {
         assert!(found["uki"]["os_release"].as_str().unwrap().starts_with("ID=ramstrap\n"));
         assert_eq!(found["uki"]["sha256"], built["uki"]["sha256"], "{format}");
         assert_eq!(found["uki"]["pcrs"]["9"].as_str().unwrap().len(), 64);
+        assert_eq!(found["initramfs"]["init"]["size"], init().len());
+        assert_eq!(found["initramfs"]["init"]["sha256"].as_str().map(str::len), Some(64));
         let files = found["initramfs"]["files"].as_array().unwrap();
         assert!(files.iter().any(|file| file["path"] == "init" && file["mode"] == "100755"));
         let plain = lab.ok(&format!("boot-image inspect {out} --files")).stdout;
@@ -255,7 +257,10 @@ fn what_is_missing_or_wrong_is_named_and_leaves_nothing() {
     let lab = lab();
     let iso = build("iso", "x");
     lab.write("text", "#!/bin/sh\n".repeat(1000));
-    refused(&lab, &iso.replace("k/bzImage", "text"), "text: kernel: not a bzImage");
+    let ran =
+        refused(&lab, &iso.replace("k/bzImage", "text"), "error: text: kernel: not a bzImage");
+    assert!(ran.stderr.contains("give an x86-64 bzImage with --kernel"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("E0507"), "no package is spoken of\n{}", ran.stderr);
     refused(&lab, &iso.replace("k/bzImage", "none"), "cannot read none");
     lab.write("cut", &kernel()[..20_200]);
     refused(&lab, &iso.replace("k/bzImage", "cut"), "cut: kernel: cut short: 20200 bytes");
@@ -266,10 +271,17 @@ fn what_is_missing_or_wrong_is_named_and_leaves_nothing() {
     let ran = refused(&lab, &format!("{iso} --loaders loaders"), "there is no loaders/ldlinux.c32");
     assert!(ran.stderr.contains("apt-get install syslinux-common"), "{}", ran.stderr);
     lab.write("stub.text", "no stub");
-    refused(&lab, &iso.replace("--stub stub", "--stub stub.text"), "the UEFI stub cannot be used");
+    for (file, reason) in [
+        ("stub.text", "stub.text: the UEFI stub cannot be used: it is no PE image"),
+        ("k/bzImage", "k/bzImage: the UEFI stub cannot be used: it is a kernel itself"),
+    ] {
+        let ran = refused(&lab, &iso.replace("--stub stub", &format!("--stub {file}")), reason);
+        assert!(ran.stderr.contains("a UEFI stub is the small executable"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("apt-get install systemd-boot-efi"), "{}", ran.stderr);
+    }
 
-    for (format, out) in FORMATS.iter().flat_map(|it| [(it, "none/x"), (it, "init/x")]) {
-        refused(&lab, &build(format, out), &format!("cannot write {out}"));
+    for format in FORMATS {
+        refused(&lab, &build(format, "init/x"), "cannot make the directory init: ");
     }
     refused(&lab, &build("iso", "k"), "k is a directory");
     refused(&lab, &build("pxe", "k"), "k is there, and is not ours to replace");
@@ -281,6 +293,76 @@ fn what_is_missing_or_wrong_is_named_and_leaves_nothing() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr.contains("xorriso is missing"), "{stderr}");
     assert!(stderr.contains("apt-get install xorriso"), "{stderr}");
+}
+
+#[test]
+fn missing_directories_above_an_image_are_made() {
+    let lab = lab();
+    for format in FORMATS.iter().chain(&["initramfs"]) {
+        let out = format!("new/{format}/below/x");
+        let words = build(format, &out);
+        let words = if *format == "initramfs" {
+            words.replace("--kernel k/bzImage --stub stub", "")
+        } else {
+            words
+        };
+        lab.ok(&words);
+        assert!(lab.path(&out).exists(), "{format}");
+    }
+}
+
+/// Each kind of image, cut at every place where something else is missing.
+#[test]
+fn an_image_that_is_cut_short_says_so() {
+    const REMEDY: &str = "help: copy or download it again, whole";
+    let lab = lab();
+    for format in ["uki", "iso", "disk"] {
+        lab.ok(&build(format, &format!("whole.{format}")));
+    }
+    lab.write("whole.bzImage", kernel());
+    let whole = |kind: &str| lab.read(&format!("whole.{kind}"));
+    let cut = |kind: &str, length: usize| {
+        lab.write("cut", &whole(kind)[..length]);
+        lab.run("boot-image inspect cut")
+    };
+    let all = |kind: &str| whole(kind).len();
+    for (kind, name, lengths) in [
+        ("uki", "the UEFI executable", [8_000, all("uki") - 1]),
+        ("disk", "the disk image", [1_024, all("disk") / 9]),
+        ("iso", "the ISO image", [33_000, 40_000]),
+        ("bzImage", "the kernel (bzImage)", [1_000, 20_200]),
+    ] {
+        let least = if kind == "bzImage" { 20_465 } else { all(kind) };
+        for length in lengths {
+            let ran = cut(kind, length);
+            assert_eq!(ran.status, 1, "{kind} {length}: {}", ran.stdout);
+            let words = format!(
+                "cut: {name} is cut short: it has {length} bytes, and its own headers speak of {least}\n"
+            );
+            assert!(ran.stderr.contains(&words), "{kind} {length}: no {words:?} in {}", ran.stderr);
+            assert!(ran.stderr.contains(REMEDY), "{}", ran.stderr);
+        }
+    }
+    for kind in ["uki", "bzImage"] {
+        let ran = cut(kind, 100);
+        let words = "begins as a UEFI executable or a kernel, and ends after 100 bytes";
+        assert!(ran.status == 1 && ran.stderr.contains(words), "{}", ran.stderr);
+        assert!(ran.stderr.contains(REMEDY), "{}", ran.stderr);
+    }
+    // What a machine starts is there; what comes behind it is not.
+    for kind in ["disk", "iso"] {
+        let ran = cut(kind, all(kind) - 512);
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        assert!(ran.stderr.contains("is cut short: it has "), "{kind}: {}", ran.stderr);
+        let ran = lab.ok(&format!("boot-image inspect whole.{kind}"));
+        assert_eq!(ran.stderr, "", "{kind}");
+    }
+    let ran = cut("iso", 300_000);
+    for words in ["is cut short: it has 300000 bytes", "there is no UEFI executable in it"] {
+        assert!(ran.status == 0 && ran.stderr.contains(words), "{words}: {}", ran.stderr);
+    }
+    let ran = cut("iso", 300);
+    assert!(ran.stderr.contains("or too little of one: it has 300 bytes"), "{}", ran.stderr);
 }
 
 /// What is not known of other stubs than Debian 12's is not said.
@@ -418,7 +500,7 @@ fn firmware_of_modules_is_taken_along() {
     assert!(!ran.stderr.contains("firmware"), "{}", ran.stderr);
     let found = json(&lab.ok("boot-image inspect out --json"));
     assert_eq!(found["initramfs"]["firmware"][0], "acme/two.bin");
-    assert_eq!(found["initramfs"]["modules"][0], tree);
+    assert_eq!(found["initramfs"]["modules"]["release"], tree);
     fs::rename(lab.path(tree), lab.path("6.1.0")).unwrap();
     refused(
         &lab,

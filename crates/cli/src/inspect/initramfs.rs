@@ -38,20 +38,38 @@ pub struct Initramfs {
     pub sha256: String,
     /// One behind the other.
     pub archives: Vec<Archive>,
-    /// Length and SHA-256 of `/init`.
-    pub init: Option<(u64, String)>,
+    /// `/init`, if there is one.
+    pub init: Option<Init>,
     /// Unix seconds: what expired before then never boots.
     pub build_time: Option<i64>,
     /// The trust policy, if there is one that a machine would take.
     pub trust_policy: Option<Policy>,
     /// The host configuration without its secrets, if there is one that a machine would take.
     pub host_configuration: Option<Value>,
-    /// Release of the kernel that the modules are for, and how many there are.
-    pub modules: Option<(String, usize)>,
+    /// The kernel's modules, if there are any.
+    pub modules: Option<Modules>,
     /// Names below `/lib/firmware`.
     pub firmware: Vec<String>,
     /// Everything in it, in its order.
     pub files: Vec<Member>,
+}
+
+/// The first program.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Init {
+    /// Length in bytes.
+    pub size: u64,
+    /// Of the file.
+    pub sha256: String,
+}
+
+/// Modules of a kernel.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Modules {
+    /// Release of the kernel that they are for.
+    pub release: String,
+    /// How many there are.
+    pub count: usize,
 }
 
 /// One archive of an initramfs.
@@ -144,7 +162,8 @@ impl Initramfs {
                 *releases.entry(release.to_owned()).or_insert(0) += 1;
             }
         }
-        let init = kept.get("init").map(|init| (init.len() as u64, sha256(init)));
+        let init = kept.get("init");
+        let init = init.map(|init| Init { size: init.len() as u64, sha256: sha256(init) });
         let trust_policy = policy(&policy_files, warnings);
         let host_configuration = match kept.get(HOST_CONFIG).map(|json| HostConfig::parse(json)) {
             Some(Ok(config)) => serde_json::from_str(&config.redacted_json()).ok(),
@@ -165,7 +184,7 @@ impl Initramfs {
             build_time: kept.get(IMAGE).and_then(|json| said_build_time(json)),
             trust_policy,
             host_configuration,
-            modules: releases.into_iter().next(),
+            modules: releases.into_iter().next().map(|(release, count)| Modules { release, count }),
             firmware,
             files,
         })

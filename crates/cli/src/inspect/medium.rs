@@ -6,6 +6,7 @@ use super::Initramfs;
 use super::Inspection;
 use super::Kernel;
 use super::Kind;
+use super::cut;
 use super::iso;
 use super::read;
 use super::sha256;
@@ -21,28 +22,38 @@ const SECTOR: usize = 512;
 
 /// A disk image.
 pub(super) fn disk(bytes: &[u8]) -> Result<Inspection> {
-    let uki = efi_executable(bytes).ok_or_else(|| {
-        Error::new(format!("no EFI system partition in it has a file {}", media::BOOT_LOADER))
-            .remedy("it is a disk image, but none of `boot-image build`, or it is cut short")
-    })?;
-    Ok(Inspection { kind: Kind::Disk, ..uki::executable(&uki) })
+    let short = cut::short("the disk image", bytes, cut::medium_len(bytes));
+    let Some(uki) = efi_executable(bytes) else {
+        return Err(short.unwrap_or_else(|| {
+            Error::new(format!("no EFI system partition in it has a file {}", media::BOOT_LOADER))
+                .remedy("it is a disk image, but none of `boot-image build`: give one of those")
+        }));
+    };
+    let mut found = Inspection { kind: Kind::Disk, ..uki::executable(&uki) };
+    found.warnings.extend(short.map(|error| error.to_string()));
+    Ok(found)
 }
 
 /// An ISO image.
 pub(super) fn iso(bytes: &[u8]) -> Result<Inspection> {
+    let short = cut::short("the ISO image", bytes, cut::medium_len(bytes));
     let uki = efi_executable(bytes);
     let bios = |name: &str| iso::file(bytes, name);
     let (kernel, initramfs) = (bios("boot/vmlinuz"), bios("boot/initrd.img"));
     if uki.is_none() && kernel.is_none() {
-        return Err(Error::new("an ISO image without kernel and UEFI executable of ramstrap")
-            .remedy("it is none of `boot-image build`, or it is cut short"));
+        return Err(short.unwrap_or_else(|| {
+            Error::new("an ISO image without kernel and UEFI executable of ramstrap")
+                .remedy("it is none of `boot-image build`: give one of those")
+        }));
     }
     let script = bios("isolinux/isolinux.cfg").map(String::from_utf8_lossy);
     let command_line = script.as_ref().and_then(|script| {
         script.lines().find_map(|line| line.trim().strip_prefix("APPEND ").map(str::to_owned))
     });
     let parts = Parts { kernel, initramfs, command_line, uki: uki.as_deref() };
-    Ok(parts.inspect(Kind::Iso, "BIOS"))
+    let mut found = parts.inspect(Kind::Iso, "BIOS");
+    found.warnings.extend(short.map(|error| error.to_string()));
+    Ok(found)
 }
 
 /// A directory as `--format pxe` makes it.
@@ -122,7 +133,7 @@ impl Parts<'_> {
             }
         }
         if found.kernel.is_none() {
-            found.kernel = self.kernel.map(Kernel::of);
+            found.kernel = self.kernel.map(|kernel| Kernel::of(kernel, &mut found.warnings));
             found.command_line.clone_from(&self.command_line);
             match self.initramfs.map(|bytes| Initramfs::read(bytes, &mut found.warnings)) {
                 Some(Ok(initramfs)) => found.initramfs = Some(initramfs),

@@ -2,6 +2,7 @@
 
 use bootmedia::authenticode;
 use bootmedia::pcr;
+use ospkg::bzimage::BzImage;
 use serde::Serialize;
 
 use super::Initramfs;
@@ -70,7 +71,7 @@ pub struct Signature {
 /// Reads an executable, which may be a UKI, a kernel or something else.
 pub(super) fn executable(bytes: &[u8]) -> Inspection {
     let contents = bootmedia::uki::read(bytes).ok();
-    let kernel = media::release(bytes).is_some() && bytes.get(0x202..0x206) == Some(b"HdrS");
+    let kernel = BzImage::parse(bytes).is_ok();
     let kind = match (&contents, kernel) {
         (Some(_), _) => Kind::Uki,
         (None, true) => Kind::Kernel,
@@ -92,11 +93,11 @@ pub(super) fn executable(bytes: &[u8]) -> Inspection {
             .push(format!("the signature by {} is NOT over this image", signature.subject));
     }
     if kernel {
-        found.kernel = Some(Kernel::of(bytes));
+        found.kernel = Some(Kernel::of(bytes, &mut found.warnings));
     }
     if let Some(contents) = contents {
         let text = |section: Option<&[u8]>| section.map(media::text);
-        let of_kernel = Kernel::of(contents.linux);
+        let of_kernel = Kernel::of(contents.linux, &mut found.warnings);
         found.command_line = text(contents.command_line);
         uki.os_release = text(contents.os_release);
         uki.uname = text(contents.uname);

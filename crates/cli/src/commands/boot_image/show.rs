@@ -103,14 +103,15 @@ fn show_initramfs(initramfs: &Initramfs, output: &Output) {
             ),
         );
     }
-    if let Some((length, digest)) = &initramfs.init {
-        output.field("/init", format!("{} SHA-256 {digest}", size(*length)));
+    if let Some(init) = &initramfs.init {
+        output.field("/init", format!("{} SHA-256 {}", size(init.size), init.sha256));
     }
     if let Some(time) = initramfs.build_time {
         output.field("build time", dates::format(time));
     }
-    if let Some((release, number)) = &initramfs.modules {
-        output.field("modules", format!("{} for kernel {release}", count(*number, "module")));
+    if let Some(modules) = &initramfs.modules {
+        let number = count(modules.count, "module");
+        output.field("modules", format!("{number} for kernel {}", modules.release));
     }
     if !initramfs.firmware.is_empty() {
         output.field("firmware", initramfs.firmware.join(" "));
