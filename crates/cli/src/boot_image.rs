@@ -144,8 +144,8 @@ pub struct Checked {
 }
 
 impl Config {
-    /// Reads the files of a trust policy directory, whatever is in them. Directories and names
-    /// that begin with a dot are passed over.
+    /// Reads the files of a trust policy directory, whatever is in them. Names that begin with a dot
+    /// are passed over. What is no file, such as a directory, counts as an empty one of its name.
     ///
     /// # Errors
     /// If the directory or a file in it cannot be read.

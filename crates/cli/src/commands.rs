@@ -30,6 +30,9 @@ pub type FindInit<'a> = &'a dyn Fn() -> Result<PathBuf>;
 
 /// The operator's tool of ramstrap: keys, OS packages, configuration checks, boot images.
 ///
+/// What a command writes (--out and the like) appears whole or not at all; directories above it that
+/// are missing are made.
+///
 /// Exit status: 0 done or accepted, 1 refused or failed (the reason on stderr, with its code), 2
 /// wrong usage.
 #[derive(Debug, Parser)]

@@ -56,15 +56,11 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Starts a file beside `path`; its directory must exist.
+    /// Starts a file beside `path`. Directories above it that are missing are made.
     ///
     /// # Errors
-    /// If the directory is missing or not writable, or if the name is a directory's or a device's.
+    /// If the directory cannot be made or written to, or if the name is a directory's or a device's.
     pub fn create(path: &Path) -> Result<Self> {
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
         if path.is_dir() {
             return Err(Error::new(format!("{} is a directory", path.display()))
                 .remedy("give the name of a file"));
@@ -75,7 +71,8 @@ impl NewFile {
                 "write to a file first, and copy that: `dd if=FILE of=DEVICE bs=4M conv=fsync`",
             ));
         }
-        let file = NamedTempFile::with_prefix_in(".ramstrap-", directory)
+        create_directory_of(path)?;
+        let file = NamedTempFile::with_prefix_in(".ramstrap-", directory(path))
             .map_err(|error| Error::io("write", path, &error))?;
         Ok(Self { path: path.to_owned(), file })
     }
@@ -125,16 +122,26 @@ impl Write for NewFile {
     }
 }
 
-/// Makes the directory that a file is to be written into, if it is missing.
+/// The directory that this is in.
+pub(crate) fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes the directory that something is to be written into, if it is missing: one rule for every
+/// output of the tool.
 ///
 /// # Errors
 /// If it cannot be made.
 pub fn create_directory_of(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => fs::create_dir_all(directory)
-            .map_err(|error| Error::io("make the directory", directory, &error)),
-        _ => Ok(()),
+    let directory = directory(path);
+    if directory.is_dir() {
+        return Ok(());
     }
+    fs::create_dir_all(directory)
+        .map_err(|error| Error::io("make the directory", directory, &error))
 }
 
 /// Writes a whole file under its name at once.

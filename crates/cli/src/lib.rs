@@ -18,6 +18,7 @@ pub mod inspect;
 pub mod keys;
 pub mod media;
 pub mod modules;
+mod new_directory;
 mod output;
 pub mod package;
 mod progress;

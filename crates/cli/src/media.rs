@@ -5,7 +5,6 @@
 //! a medium around it. Same inputs, same bytes: no clock, no random numbers, no names of this
 //! machine get into a medium.
 
-mod directory;
 mod disk;
 mod fat;
 mod iso;

@@ -215,7 +215,6 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
         initramfs_name: base_name(&contents.initramfs)?,
         watchdog_seconds: contents.watchdog_seconds,
     };
-    files::create_directory_of(&names.archive)?;
     let mut archive = NewFile::create(&names.archive)?;
     {
         let total = kernel_length.saturating_add(initramfs_length);

@@ -52,7 +52,8 @@ struct Root {
     /// Name in the certificate. Without it: the base64 of the key's SHA-256.
     #[arg(long, value_name = "NAME")]
     subject_cn: Option<String>,
-    /// Where the certificate goes: `ospkg_signing_root.pem` of a trust policy is such a file.
+    /// Where the certificate goes: `ospkg_signing_root.pem` of a trust policy is such a file. Missing
+    /// directories above it are made.
     #[arg(long, value_name = "FILE", default_value = "rootcert.pem")]
     out_cert: PathBuf,
     /// Where the private key goes, readable by you alone.
@@ -93,7 +94,7 @@ struct Issue {
     /// Name in the certificate. Without it: the base64 of the key's SHA-256.
     #[arg(long, value_name = "NAME")]
     subject_cn: Option<String>,
-    /// Where the certificate goes.
+    /// Where the certificate goes. Missing directories above it are made.
     #[arg(long, value_name = "FILE", default_value = "cert.pem")]
     out_cert: PathBuf,
     /// Where a new private key goes, readable by you alone.

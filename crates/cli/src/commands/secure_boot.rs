@@ -91,7 +91,8 @@ struct Sign {
     /// Its certificate, in PEM or DER.
     #[arg(long, value_name = "FILE")]
     cert: PathBuf,
-    /// Where the signed image goes. It may be the image itself, with --force.
+    /// Where the signed image goes: with --force, also the image itself. Missing directories above it
+    /// are made.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Replace a file that exists.
@@ -113,7 +114,7 @@ struct VmVars {
     /// The empty variables that came with the firmware.
     #[arg(long, value_name = "FILE", default_value = "/usr/share/OVMF/OVMF_VARS_4M.fd")]
     template: PathBuf,
-    /// Where the new file goes.
+    /// Where the new file goes. Missing directories above it are made.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Replace a file that exists.

@@ -148,7 +148,6 @@ fn run_xorriso(work: &Path, parts: &Parts, uki: &[u8]) -> Result<()> {
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    files::create_directory_of(path)?;
     files::write(path, bytes, files::PUBLIC, true)
 }
 

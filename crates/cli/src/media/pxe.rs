@@ -6,8 +6,9 @@ use sha2::Digest;
 use sha2::Sha256;
 
 use super::Parts;
-use super::directory::NewDirectory;
 use crate::Result;
+use crate::files::PUBLIC;
+use crate::new_directory::NewDirectory;
 
 /// By this file an earlier directory is known.
 pub(crate) const SCRIPT: &str = "boot.ipxe";
@@ -18,14 +19,14 @@ const README: &str = "README.txt";
 const SUMS: &str = "SHA256SUMS";
 const OURS: [&str; 6] = [README, SCRIPT, INITRAMFS, UKI, KERNEL, SUMS];
 
-/// Writes the directory `out`, replacing an earlier one but for files that others put there: `vmlinuz`, `initramfs` and `boot.ipxe` for
-/// iPXE, `ramstrap.efi` for UEFI PXE and UEFI HTTP boot, `SHA256SUMS`, and `README.txt` with what
-/// a DHCP server has to say.
+/// Writes the directory `out`, replacing an earlier one but for files that others put there:
+/// `vmlinuz`, `initramfs` and `boot.ipxe` for iPXE, `ramstrap.efi` for UEFI PXE and UEFI HTTP boot,
+/// `SHA256SUMS`, and `README.txt` with what a DHCP server has to say.
 ///
 /// # Errors
 /// If something else stands at `out`, or it cannot be written. It is left as it was then.
 pub fn pxe(parts: &Parts, uki: &[u8], out: &Path) -> Result<()> {
-    let directory = NewDirectory::create(out, SCRIPT, &OURS)?;
+    let directory = NewDirectory::replacing(out, 0o755, SCRIPT, &OURS)?;
     let script = script(&parts.command_line);
     let mut sums = String::new();
     // In the order that `sha256sum *` has.
@@ -36,10 +37,10 @@ pub fn pxe(parts: &Parts, uki: &[u8], out: &Path) -> Result<()> {
         (UKI, uki),
         (KERNEL, &parts.kernel),
     ] {
-        directory.file(name, bytes)?;
+        directory.file(name, bytes, PUBLIC)?;
         sums.push_str(&format!("{}  {name}\n", hex::encode(Sha256::digest(bytes))));
     }
-    directory.file(SUMS, sums.as_bytes())?;
+    directory.file(SUMS, sums.as_bytes(), PUBLIC)?;
     directory.publish()
 }
 

@@ -1,7 +1,6 @@
 //! A set of keys for Secure Boot: PK, KEK and db, in every form that firmware and tools ask for.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -26,6 +25,7 @@ use time::OffsetDateTime;
 use crate::Error;
 use crate::Result;
 use crate::files;
+use crate::new_directory::NewDirectory;
 
 /// What every firmware verifies. Some stop at this length.
 pub const DEFAULT_BITS: u16 = 2048;
@@ -87,25 +87,11 @@ impl KeySet {
     /// If there is something of this name other than an empty directory, or it cannot be written.
     pub fn write(&self, directory: &Path) -> Result<()> {
         refuse_used(directory)?;
-        files::create_directory_of(directory)?;
-        let parent = match directory.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let failed = |error: std::io::Error| Error::io("write", directory, &error);
-        let new = tempfile::Builder::new()
-            .prefix(".ramstrap-")
-            .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir_in(parent);
-        let new = new.map_err(failed)?;
+        let new = NewDirectory::create(directory, 0o700)?;
         for (name, bytes, mode) in &self.files {
-            files::write(&new.path().join(name), bytes, *mode, false)?;
+            new.file(name, bytes, *mode)?;
         }
-        // Takes the place of an empty directory, and of nothing else.
-        fs::rename(new.path(), directory).map_err(failed)?;
-        // It has its name and must stay.
-        let _ = new.keep();
-        Ok(())
+        new.publish()
     }
 }
 

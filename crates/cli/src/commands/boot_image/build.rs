@@ -88,7 +88,7 @@ pub(super) struct Args {
     /// Certificate of that key, which is in the firmware's db.
     #[arg(long, value_name = "FILE", requires = "secure_boot_key")]
     secure_boot_cert: Option<PathBuf>,
-    /// Where the image goes; for pxe, a directory.
+    /// Where the image goes; for pxe, a directory. Missing directories above it are made.
     #[arg(long, value_name = "FILE|DIR")]
     pub(super) out: PathBuf,
 }

@@ -42,8 +42,8 @@ pub(super) struct Args {
     /// Where machines find the archive: an http(s) URL, or a path relative to the descriptor's.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// NAME (NAME.zip and NAME.json mean the same), or a directory for os-package.zip. Directories that are missing are
-    /// made.
+    /// NAME (NAME.zip and NAME.json mean the same), or a directory for os-package.zip. Missing
+    /// directories above it are made.
     #[arg(long, value_name = "NAME|DIR")]
     out: PathBuf,
     /// Take a kernel that is not a bzImage.

@@ -25,7 +25,7 @@ const YEAR: i64 = 365 * dates::DAY;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// New directory for the files.
+    /// New directory for the files. Missing directories above it are made.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// What the names in the certificates start with.
