@@ -24,8 +24,15 @@ pub const FIXED: [(&str, &str); 4] = [
 ];
 
 /// What `make` is told besides. An empty `LOCALVERSION` keeps the state of a git checkout out of the
-/// release.
-const SETTINGS: [(&str, &str); 2] = [("ARCH", "x86_64"), ("LOCALVERSION", "")];
+/// release. Compilers that no option of ours asks for are kept away: their versions, or that they are
+/// there at all, would stand in the configuration, which is in the kernel.
+const SETTINGS: [(&str, &str); 5] = [
+    ("ARCH", "x86_64"),
+    ("BINDGEN", "no-bindgen"),
+    ("LOCALVERSION", ""),
+    ("PAHOLE", "no-pahole"),
+    ("RUSTC", "no-rustc"),
+];
 
 /// Lines of output that are shown of a build that failed.
 const LINES_SHOWN: usize = 40;

@@ -235,7 +235,7 @@ impl Other {
     fn of_this_host(jobs: usize, dir: &Path) -> Result<Self> {
         let mut prefix: Vec<String> = Vec::new();
         let mut differed: Vec<String> =
-            ["output directory", "umask", "time zone", "date", "number of jobs"]
+            ["output directory", "umask", "time zone", "date", "number of jobs", "set of programs"]
                 .map(str::to_owned)
                 .into();
         let mut same = Vec::new();
@@ -262,15 +262,18 @@ impl Other {
     }
 }
 
-/// A `PATH` on which [`ANOTHER_DATE`] comes first.
+/// Where every host has what a kernel is built with. What somebody installed besides (a Rust compiler,
+/// for one) the second build must do without.
+const BARE_PATH: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// A `PATH` on which [`ANOTHER_DATE`] comes first, and nothing that is not the distribution's.
 fn path_with_another_date(dir: &Path) -> Result<OsString> {
     let bin = dir.join("bin");
     fs::create_dir(&bin)?;
     let date = bin.join("date");
     fs::write(&date, ANOTHER_DATE)?;
     fs::set_permissions(&date, fs::Permissions::from_mode(0o755))?;
-    let path = env::var_os("PATH").unwrap_or_default();
-    Ok(env::join_paths(iter::once(bin).chain(env::split_paths(&path)))?)
+    Ok(env::join_paths(iter::once(bin).chain(BARE_PATH.map(PathBuf::from)))?)
 }
 
 /// Copies the source beside the second output, and lets another user build if that can be.
