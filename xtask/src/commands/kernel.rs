@@ -37,10 +37,13 @@ enum Command {
     Build(BuildArgs),
     /// Resolve the options and name those that do not survive; takes seconds
     Check(CheckArgs),
-    /// Build twice in different surroundings and compare every byte
-    #[command(after_help = "The second build has another directory, umask, date, time zone \
-        and number of jobs; as root another user and host name, too. It takes \
-        twice the time of a build, and 2 GB in the directory for temporary files.")]
+    /// Build once more in other surroundings and compare every byte with the kernel in the cache
+    #[command(
+        after_help = "The other build has another copy of the source, another directory, umask, \
+        date, time zone, number of jobs and set of programs on PATH; as root another user and host name, \
+        too. It takes the time of a build (of two, if there is no kernel in the cache yet), and 2 GB in \
+        the directory for temporary files."
+    )]
     Reproduce(ReproduceArgs),
 }
 

@@ -34,14 +34,15 @@ const DIGITS: usize = 12;
 /// How many kernels of a kind stay in the cache.
 const KEPT: usize = 4;
 
-/// The files of a kernel: name in the cache, place below the output directory.
-const FILES: [(&str, &str); 5] = [
-    ("bzImage", make::IMAGE),
+/// The files of a kernel: name in the cache, place below the output directory. What is made first, and
+/// explains differences in what comes after, stands first.
+pub const FILES: [(&str, &str); 5] = [
     ("config", ".config"),
     ("System.map", "System.map"),
     // Drivers that are built in, and the firmware that they ask for.
     ("modules.builtin", "modules.builtin"),
     ("modules.builtin.modinfo", "modules.builtin.modinfo"),
+    ("bzImage", make::IMAGE),
 ];
 
 /// `build.json`: how a kernel was made. Readers ignore keys that they do not know.

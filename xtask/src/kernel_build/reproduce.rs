@@ -25,16 +25,15 @@ use tempfile::TempDir;
 
 use super::Settings;
 use super::Which;
-use super::kconfig::Kconfig;
 use super::make;
 use super::make::Make;
 use super::make::Surroundings;
 use super::options::Requests;
+use super::product;
 use super::room;
 use super::room::Lock;
 use super::source;
 use super::source::Unpacked;
-use super::verify;
 use crate::apt;
 use crate::progress;
 use crate::setup;
@@ -42,11 +41,6 @@ use crate::setup;
 /// Objects that say when, where and by whom, and an archive with times of files in it.
 const TELLTALES: [&str; 4] =
     ["init/version-timestamp.o", "init/version.o", "kernel/configs.o", "usr/initramfs_data.o"];
-
-/// What is compared of a whole kernel; the first that differs is named, so what is made first comes
-/// first.
-const WHOLE: [&str; 5] =
-    [".config", "vmlinux", "System.map", "modules.builtin.modinfo", make::IMAGE];
 
 /// Steps that lead to [`TELLTALES`], for the progress.
 const QUICK_STEPS: usize = 110;
@@ -100,70 +94,90 @@ impl fmt::Display for Proof {
     }
 }
 
-/// Builds twice and compares.
+/// Builds in other surroundings than usual and compares: with the kernel of the cache, which is built
+/// first if it is not there, or with a second quick build.
 ///
 /// # Errors
 ///
 /// The builds differ: the first file and byte that do are named. Or one of them failed.
 pub fn run(which: Which, extent: Extent, settings: &Settings) -> Result<Proof> {
     setup::ensure(&setup::for_kernel())?;
+    match extent {
+        Extent::Quick => quick(which, settings),
+        Extent::Full => full(which, settings),
+    }
+}
+
+fn quick(which: Which, settings: &Settings) -> Result<Proof> {
     let requests = which.requests()?;
     let _lock = Lock::take()?;
-    let pins = super::pins()?;
-    let mut tree = source::obtain(&settings.source, &pins)?;
-    if extent == Extent::Full {
-        tree = source::intact(tree, &settings.source, &pins)?;
-    }
+    let tree = source::obtain(&settings.source, &super::pins()?)?;
     let here = super::work_directory()?;
+    let elsewhere = elsewhere(ROOM_QUICK)?;
+    let other = Other::of_this_host(settings.jobs(), elsewhere.path())?;
+    let plain = Surroundings::plain(settings.jobs());
+    let first = Make { tree: &tree.dir, out: here.path(), surroundings: &plain };
+    let out = other.output_directory(elsewhere.path())?;
+    let second = Make { tree: &tree.dir, out: &out, surroundings: &other.surroundings };
+    control(which, &requests, &tree, &first)?;
+    for (make, name) in [(&first, "the first of two"), (&second, "the second of two")] {
+        super::configure(which, &requests, &tree, make)?;
+        telltales(which, make, name)?;
+    }
+    let files = compare(&TELLTALES.map(|name| (name, first.out.join(name), out.join(name))))?;
+    Ok(other.proof(which, tree.kernel, files))
+}
+
+fn full(which: Which, settings: &Settings) -> Result<Proof> {
+    let requests = which.requests()?;
+    let built = super::build_all(&[which], settings)?;
+    let product = &built.first().context("no kernel was built")?.product;
+    let pins = super::pins()?;
+    let _lock = Lock::take()?;
+    let tree = source::obtain(&settings.source, &pins)?;
+    let tree = source::intact(tree, &settings.source, &pins)?;
+    if tree.identity.sha256 != product.record.source.sha256 {
+        bail!(
+            "the kernel in {} was made of another source than the one that is taken now; \
+             delete it and start again",
+            product.dir.display()
+        );
+    }
+    let elsewhere = elsewhere(ROOM)?;
+    let mut other = Other::of_this_host(settings.jobs(), elsewhere.path())?;
+    let copy = copy_tree(&tree, &elsewhere, &mut other)?;
+    let out = other.output_directory(elsewhere.path())?;
+    let make = Make { tree: &copy, out: &out, surroundings: &other.surroundings };
+    super::configure(which, &requests, &tree, &make)?;
+    let label = format!("build the {which} kernel once more, as somebody else");
+    make.target(&label, &["bzImage"], product.record.steps)?;
+    let files = compare(
+        &product::FILES.map(|(name, place)| (name, product.dir.join(name), out.join(place))),
+    )?;
+    Ok(other.proof(which, tree.kernel, files))
+}
+
+/// A place that is not where kernels are built otherwise, with so much room.
+fn elsewhere(bytes: u64) -> Result<TempDir> {
     let elsewhere = tempfile::Builder::new()
         .prefix("ramstrap-kernel-in-quite-another-place-")
         .tempdir()
         .context("no temporary directory")?;
-    let room = if extent == Extent::Full { ROOM } else { ROOM_QUICK };
-    room::require(elsewhere.path(), room, "the second build")?;
-    let plain = Surroundings::plain(settings.jobs());
-    let mut other = Other::of_this_host(settings.jobs(), elsewhere.path())?;
-    let second_tree = match extent {
-        Extent::Quick => tree.dir.clone(),
-        Extent::Full => copy_tree(&tree, &elsewhere, &mut other)?,
-    };
-    let out = elsewhere.path().join("out");
-    fs::create_dir(&out)?;
-    if let Some(owner) = other.user {
-        std::os::unix::fs::chown(&out, Some(owner), Some(owner))?;
-    }
-    let first = Make { tree: &tree.dir, out: here.path(), surroundings: &plain };
-    let second = Make { tree: &second_tree, out: &out, surroundings: &other.surroundings };
-    let files: &[&str] = match extent {
-        Extent::Quick => &TELLTALES,
-        Extent::Full => &WHOLE,
-    };
-    if extent == Extent::Quick {
-        control(which, &requests, &tree, &first)?;
-    }
-    for (make, name) in [(&first, "first"), (&second, "second")] {
-        configure(which, &requests, &tree, make)?;
-        make_all(which, extent, make, name)?;
-    }
-    let files = compare(first.out, second.out, files)?;
-    let Other { differed, same, .. } = other;
-    Ok(Proof { which, version: tree.kernel, files, differed, same })
+    room::require(elsewhere.path(), bytes, "the second build")?;
+    Ok(elsewhere)
 }
 
-fn make_all(which: Which, extent: Extent, make: &Make<'_>, name: &str) -> Result<()> {
-    let (targets, steps) = match extent {
-        Extent::Quick => (&TELLTALES[..], QUICK_STEPS),
-        Extent::Full => (&["bzImage"][..], which.usual_steps()),
-    };
-    make.target(&format!("build the {which} kernel, the {name} of two"), targets, steps).map(drop)
+fn telltales(which: Which, make: &Make<'_>, name: &str) -> Result<()> {
+    let label = format!("build objects of the {which} kernel, {name}");
+    make.target(&label, &TELLTALES, QUICK_STEPS).map(drop)
 }
 
 /// Shows that the objects do tell where they were made, as long as nobody keeps them from it.
 fn control(which: Which, requests: &Requests, tree: &Unpacked, make: &Make<'_>) -> Result<()> {
     let loose = Surroundings { fixed: false, ..make.surroundings.clone() };
     let loose = Make { surroundings: &loose, ..make.clone() };
-    configure(which, requests, tree, &loose)?;
-    make_all(which, Extent::Quick, &loose, "control")?;
+    super::configure(which, requests, tree, &loose)?;
+    telltales(which, &loose, "the control")?;
     let object = make.out.join("init/version-timestamp.o");
     let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
     let fixed = make::FIXED.iter().find(|(name, _)| name.ends_with("TIMESTAMP"));
@@ -177,19 +191,12 @@ fn contains(bytes: &[u8], text: &[u8]) -> bool {
     bytes.windows(text.len().max(1)).any(|window| window == text)
 }
 
-fn configure(which: Which, requests: &Requests, tree: &Unpacked, make: &Make<'_>) -> Result<()> {
-    let result = make.configure(requests)?;
-    verify::verify(which.name(), &tree.kernel, requests, &result, &Kconfig::read(&tree.dir)?)
-}
-
-/// Files that are the same in both directories, with their hashes.
-fn compare(first: &Path, second: &Path, names: &[&str]) -> Result<Vec<(String, String)>> {
+/// Hashes of files that are the same in both places.
+fn compare(files: &[(&str, PathBuf, PathBuf)]) -> Result<Vec<(String, String)>> {
+    let read =
+        |path: &Path| fs::read(path).with_context(|| format!("make made no {}", path.display()));
     let mut same = Vec::new();
-    for name in names {
-        let read = |dir: &Path| {
-            let path = dir.join(name);
-            fs::read(&path).with_context(|| format!("make made no {}", path.display()))
-        };
+    for (name, first, second) in files {
         let (one, other) = (read(first)?, read(second)?);
         if let Some(text) = difference(&one, &other) {
             bail!("not reproducible: {name} differs between two builds: {text}");
@@ -259,6 +266,20 @@ impl Other {
             fixed: true,
         };
         Ok(Self { surroundings, user: None, differed, same })
+    }
+
+    /// An empty directory that the builder may write to.
+    fn output_directory(&self, elsewhere: &Path) -> Result<PathBuf> {
+        let out = elsewhere.join("out");
+        fs::create_dir(&out)?;
+        if let Some(owner) = self.user {
+            std::os::unix::fs::chown(&out, Some(owner), Some(owner))?;
+        }
+        Ok(out)
+    }
+
+    fn proof(self, which: Which, version: String, files: Vec<(String, String)>) -> Proof {
+        Proof { which, version, files, differed: self.differed, same: self.same }
     }
 }
 
@@ -348,11 +369,12 @@ mod tests {
             fs::write(one.path().join(name), text).unwrap();
             fs::write(other.path().join(name), text).unwrap();
         }
-        assert_eq!(compare(one.path(), other.path(), &["a", "b"]).unwrap().len(), 2);
+        let both = |name| (name, one.path().join(name), other.path().join(name));
+        assert_eq!(compare(&[both("a"), both("b")]).unwrap().len(), 2);
         fs::write(other.path().join("b"), "z").unwrap();
-        let error = compare(one.path(), other.path(), &["a", "b"]).unwrap_err().to_string();
+        let error = compare(&[both("a"), both("b")]).unwrap_err().to_string();
         assert!(error.contains("not reproducible: b differs"), "{error}");
-        let error = compare(one.path(), other.path(), &["c"]).unwrap_err().to_string();
+        let error = compare(&[both("c")]).unwrap_err().to_string();
         assert!(error.contains("make made no"), "{error}");
     }
 }
