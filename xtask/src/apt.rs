@@ -29,10 +29,7 @@ impl Apt {
     /// This is no system with APT, or the lists cannot be fetched.
     pub fn open() -> Result<Self> {
         if !Path::new("/usr/bin/apt-get").exists() {
-            bail!(
-                "apt-get is missing: kernels can be downloaded on Debian and Ubuntu only; \
-                   use --kernel FILE --modules DIR"
-            );
+            bail!("apt-get is missing: nothing can be downloaded but on Debian and Ubuntu");
         }
         if system_has_lists() {
             return Ok(Self { options: Vec::new() });
@@ -91,7 +88,8 @@ impl Apt {
         Ok(parse_versions(&self.cache(&["madison", package])?))
     }
 
-    /// Downloads packages into a directory; a name may be followed by `=VERSION`. APT checks their hashes against its signed lists.
+    /// Downloads packages into a directory; a name may be followed by `=VERSION`. APT checks their
+    /// hashes against its signed lists.
     ///
     /// # Errors
     ///

@@ -275,7 +275,10 @@ fn distribution_kernel(flavour: Flavour) -> Result<Kernel> {
                 eprintln!("warning: {error:#}; taking {}", dir.display());
                 unpacked(&dir)
             }
-            None => Err(error),
+            None => Err(error.context(
+                "the distribution's kernel cannot be had: use --kernel FILE --modules DIR with a kernel \
+                 of your own",
+            )),
         },
     }
 }

@@ -211,13 +211,12 @@ pub fn ensure(tools: &[Tool]) -> Result<()> {
     for tool in &missing {
         eprintln!("  {:<20} {}", tool.probe, tool.why);
     }
-    let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let Some(distribution) = Distribution::from_os_release(&os_release) else {
-        bail!(
-            "package names are known for Debian and Ubuntu only: install {} by hand",
-            names(&missing, |tool| tool.probe)
-        );
+    let Some(distribution) = Distribution::of_this_machine() else {
+        bail!("package names are known for Debian and Ubuntu only. {}", by_hand(&missing));
     };
+    if !is_there("apt-get") {
+        bail!("there is no apt-get here to install them with. {}", by_hand(&missing));
+    }
     let packages: Vec<&str> = missing.iter().map(|tool| tool.package(distribution)).collect();
     install(&packages)?;
     match missing.iter().find(|tool| !is_there(tool.probe)) {
@@ -326,16 +325,21 @@ fn search_dirs() -> Vec<std::path::PathBuf> {
     env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect()
 }
 
-fn names(tools: &[Tool], name: impl Fn(&Tool) -> &'static str) -> String {
-    tools.iter().map(name).collect::<Vec<_>>().join(", ")
+/// What somebody has to do whom nobody can help here.
+fn by_hand(missing: &[Tool]) -> String {
+    let named: Vec<_> = missing
+        .iter()
+        .map(|tool| format!("{} (Debian's package {})", tool.probe, tool.debian))
+        .collect();
+    format!("Install by hand, then try again: {}", named.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::Distribution;
+    use super::by_hand;
     use super::for_kernel;
     use super::is_there;
-    use super::names;
 
     #[test]
     fn distributions_are_told_apart() {
@@ -351,10 +355,13 @@ mod tests {
     #[test]
     fn what_a_kernel_is_built_with_has_names_of_packages() {
         let tools = for_kernel();
-        let packages = names(&tools, |tool| tool.package(Distribution::Debian));
         for package in ["gcc", "libc6-dev", "make", "flex", "bison", "bc", "libelf-dev", "zstd"] {
-            assert!(packages.split(", ").any(|it| it == package), "{package}: {packages}");
+            let named = tools.iter().any(|it| it.package(Distribution::Debian) == package);
+            assert!(named, "{package}");
         }
+        let words = by_hand(&tools);
+        assert!(words.contains("gcc (Debian's package gcc), "), "{words}");
+        assert!(words.contains("/usr/include/gelf.h (Debian's package libelf-dev)"), "{words}");
         assert!(tools.iter().all(|tool| tool.why.len() > 10));
     }
 

@@ -203,3 +203,46 @@ fn a_cache_that_cannot_be_written_is_named() {
     assert_eq!(status, Some(1));
     assert!(error.contains("cannot create") && error.contains("cache/ramstrap"), "{error}");
 }
+
+/// A package has the tarball inside: where that was put for a moment is nothing to the reader.
+#[test]
+fn a_tarball_that_is_no_source_is_named_as_it_was_given() {
+    let place = Place::new();
+    let stuff = place.dir.path().join("stuff");
+    fs::create_dir_all(stuff.join("usr/src")).unwrap();
+    fs::create_dir_all(stuff.join("DEBIAN")).unwrap();
+    fs::write(
+        stuff.join("DEBIAN/control"),
+        "Package: linux-source-6.12\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n",
+    )
+    .unwrap();
+    let run = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
+    let tarball = stuff.join("usr/src/linux-source-6.12.tar.xz");
+    run(Command::new("tar").arg("-cJf").arg(&tarball).args(["-C", "/etc", "hostname"]));
+    let package = place.dir.path().join("linux-source.deb");
+    run(Command::new("dpkg-deb").args(["--build", "--root-owner-group"]).arg(&stuff).arg(&package));
+    let package = package.to_str().unwrap();
+    let (status, _, error) = place.build(&["--tarball", package, "--unpinned"]);
+    assert_eq!(status, Some(1));
+    assert!(error.contains(&format!("{package} is no kernel source")), "{error}");
+    assert!(!error.contains("cache/ramstrap"), "{error}");
+}
+
+#[test]
+fn tools_that_nobody_can_install_are_named() {
+    let place = Place::new();
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["kernel", "build", "boot", "--source"])
+        .arg(place.tree())
+        .env("XDG_CACHE_HOME", place.dir.path().join("cache"))
+        .env("PATH", "/nowhere")
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains("Install by hand, then try again: gcc (Debian's package gcc)"),
+        "{error}"
+    );
+    assert!(!error.contains("--modules"), "{error}");
+}

@@ -134,7 +134,9 @@ pub fn obtain(source: &Source, pins: &Pins) -> Result<Unpacked> {
             if let Some(tree) = cached(&sha256)? {
                 return Ok(tree);
             }
-            publish(&sha256, identity, |dir| unpack::tarball_of(file, dir))
+            publish(&sha256, identity, &file.display().to_string(), |dir| {
+                unpack::tarball_of(file, dir)
+            })
         }
         Source::Distribution => {
             for pin in pins.iter() {
@@ -200,7 +202,9 @@ fn download(pins: &Pins) -> Result<Unpacked> {
     let (apt, versions) = match versions() {
         Ok(found) => found,
         // Without a network what was unpacked before will do.
-        Err(error) => return cached_of_the_distribution()?.ok_or(error),
+        Err(error) => {
+            return cached_of_the_distribution()?.ok_or_else(|| error.context(elsewhere(pins)));
+        }
     };
     let pinned = pins.iter().find(|pin| pin.package == PACKAGE && versions.contains(&pin.version));
     if pinned.is_none()
@@ -209,13 +213,7 @@ fn download(pins: &Pins) -> Result<Unpacked> {
         return Ok(tree);
     }
     let Some(version) = pinned.map(|pin| &pin.version).or_else(|| versions.first()) else {
-        let known: Vec<_> =
-            pins.iter().map(|pin| format!("{} {}", pin.package, pin.version)).collect();
-        bail!(
-            "this distribution has no package {PACKAGE}. Get the source elsewhere ({} is pinned) and \
-             give it with --tarball FILE, or an unpacked tree with --source DIR",
-            known.join(", ")
-        );
+        bail!("this distribution has no package {PACKAGE}. {}", elsewhere(pins));
     };
     room::require(&cache_dir()?, ROOM, "the kernel's source")?;
     let downloads = tempfile::Builder::new().prefix(".new-").tempdir_in(cache_dir()?)?;
@@ -253,7 +251,18 @@ fn download(pins: &Pins) -> Result<Unpacked> {
     if let Some(tree) = cached(&sha256)? {
         return Ok(tree);
     }
-    publish(&sha256, Some(identity), |dir| unpack::tarball_of(&package, dir))
+    let name = format!("the package {PACKAGE} {version}");
+    publish(&sha256, Some(identity), &name, |dir| unpack::tarball_of(&package, dir))
+}
+
+/// What to do where the package is not to be had.
+fn elsewhere(pins: &Pins) -> String {
+    let known: Vec<_> = pins.iter().map(|it| format!("{} {}", it.package, it.version)).collect();
+    format!(
+        "Get the kernel's source elsewhere ({} is pinned) and give it with --tarball FILE, or an \
+         unpacked tree with --source DIR",
+        known.join(", ")
+    )
 }
 
 /// The versions of the package in the archive, the newest first.
@@ -283,17 +292,18 @@ fn cached_of_the_distribution() -> Result<Option<Unpacked>> {
 }
 
 /// Unpacks a tarball into the cache. `open` gives it as a file, which it may put into the directory
-/// that it is told.
+/// that it is told; errors call it `name`, for that directory is gone when they are read.
 fn publish(
     sha256: &str,
     identity: Option<Identity>,
+    name: &str,
     open: impl FnOnce(&Path) -> Result<PathBuf>,
 ) -> Result<Unpacked> {
     room::require(&cache_dir()?, ROOM, "the kernel's source")?;
     let target = directory(sha256)?;
     cache::publish_dir(&target, |new| {
         let tarball = open(new)?;
-        let tree = unpack::unpack(&tarball, new)?;
+        let tree = unpack::unpack(&tarball, name, new)?;
         if tarball.starts_with(new) {
             fs::remove_file(&tarball)?;
         }

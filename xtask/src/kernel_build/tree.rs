@@ -25,18 +25,23 @@ const BUILT_INSIDE: [&str; 3] = [".config", "include/config", "arch/x86/include/
 ///
 /// It is no kernel source.
 pub fn version(tree: &Path) -> Result<String> {
+    version_of(tree, &tree.display().to_string())
+}
+
+/// As [`version`], with a name for the tree in errors.
+///
+/// # Errors
+///
+/// It is no kernel source.
+pub(super) fn version_of(tree: &Path, name: &str) -> Result<String> {
     let makefile = tree.join("Makefile");
     let text = fs::read_to_string(&makefile)
         .ok()
         .filter(|_| tree.join("Kconfig").is_file() && tree.join("arch/x86").is_dir())
         .with_context(|| {
-            format!(
-                "{} is no kernel source: it must have Makefile, Kconfig and arch/x86",
-                tree.display()
-            )
+            format!("{name} is no kernel source: it must have Makefile, Kconfig and arch/x86")
         })?;
-    version_in(&text)
-        .with_context(|| format!("{} says no version of the kernel", makefile.display()))
+    version_in(&text).with_context(|| format!("{name}: its Makefile says no version of the kernel"))
 }
 
 fn version_in(makefile: &str) -> Option<String> {

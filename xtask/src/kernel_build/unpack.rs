@@ -51,12 +51,13 @@ pub(super) fn tarball_of(file: &Path, dir: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Unpacks a kernel's tarball below a directory and returns the tree.
+/// Unpacks a kernel's tarball below a directory and returns the tree. Errors call it `name`: where it
+/// is may be temporary.
 ///
 /// # Errors
 ///
 /// It is damaged or no kernel source, or the disk is full.
-pub(super) fn unpack(tarball: &Path, dir: &Path) -> Result<PathBuf> {
+pub(super) fn unpack(tarball: &Path, name: &str, dir: &Path) -> Result<PathBuf> {
     let into = dir.join("unpacked");
     fs::create_dir(&into)?;
     let length = fs::metadata(tarball)?.len().max(1);
@@ -94,15 +95,11 @@ pub(super) fn unpack(tarball: &Path, dir: &Path) -> Result<PathBuf> {
         }
         let output = tar.wait_with_output()?;
         if !output.status.success() {
-            bail!(
-                "cannot unpack {}: {}",
-                tarball.display(),
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
+            bail!("cannot unpack {name}: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
         let tree = tree::only_directory_in(&into)
-            .with_context(|| format!("{} is no kernel source", tarball.display()))?;
-        tree::version(&tree).with_context(|| format!("cannot use {}", tarball.display()))?;
+            .with_context(|| format!("{name} is no kernel source"))?;
+        tree::version_of(&tree, name)?;
         Ok(tree)
     })
 }
@@ -209,7 +206,7 @@ mod tests {
             .unwrap();
         let tarball = pack(dir.path(), "linux-6.12");
         let into = tempfile::tempdir().unwrap();
-        let tree = unpack(&tarball, into.path()).unwrap();
+        let tree = unpack(&tarball, "linux.deb", into.path()).unwrap();
         assert!(tree.ends_with("unpacked/linux-6.12") && tree.join("Makefile").is_file());
     }
 
@@ -219,8 +216,10 @@ mod tests {
         fs::create_dir(dir.path().join("other")).unwrap();
         let tarball = pack(dir.path(), "other");
         let into = tempfile::tempdir().unwrap();
-        let error = format!("{:#}", unpack(&tarball, into.path()).unwrap_err());
-        assert!(error.contains("is no kernel source"), "{error}");
+        let error = format!("{:#}", unpack(&tarball, "linux.deb", into.path()).unwrap_err());
+        assert!(error.contains("linux.deb is no kernel source"), "{error}");
+        let place = into.path().display().to_string();
+        assert!(!error.contains(&place), "a place that is gone is of no use: {error}");
     }
 
     #[test]
@@ -229,8 +228,8 @@ mod tests {
         let tarball = dir.path().join("linux.tar.xz");
         fs::write(&tarball, vec![7; 4_000_000]).unwrap();
         let into = tempfile::tempdir().unwrap();
-        let error = format!("{:#}", unpack(&tarball, into.path()).unwrap_err());
-        assert!(error.contains("cannot unpack") && error.contains("linux.tar.xz"), "{error}");
+        let error = format!("{:#}", unpack(&tarball, "linux.deb", into.path()).unwrap_err());
+        assert!(error.contains("cannot unpack linux.deb: "), "{error}");
     }
 
     #[test]
