@@ -35,7 +35,12 @@ enum Command {
         Needs about 3 GB under the cache; the unpacked source stays there (kernels/source, 1.7 GB) and \
         can be deleted.")]
     Build(BuildArgs),
-    /// Resolve the options and name those that do not survive; takes seconds
+    /// Check that every option survives, without compiling: seconds, once the source is there
+    ///
+    /// `make` drops an option whose dependencies are not fulfilled without a word. This resolves the
+    /// options as a build would, and ends with status 1 and a list if one was lost: each with the file
+    /// and line that asks for it, where the kernel defines it, and what it depends on. The first time,
+    /// the source is downloaded and unpacked: minutes, and 2 GB under the cache.
     Check(CheckArgs),
     /// Build once more in other surroundings and compare every byte with the kernel in the cache
     #[command(
