@@ -215,6 +215,35 @@ codes! {
         "please report it with the lines above";
     DeadlineReached = "E0704", Transient, "the deadline passed before an OS package could be booted",
         "raise --deadline, or see above what was waited for";
+    // 08xx: taking a machine into service
+    StaffKeyUnknown = "E0801", Security, "the machine does not know this staff key",
+        "use a key whose public half is in the machine's OS package, or build and boot a release with it";
+    ProvisioningReplay = "E0802", Security, "a request was made for another connection",
+        "send it again with `ramstrap provision`; if you did not send it twice, somebody records and replays";
+    IdentityMismatch = "E0803", Security, "the machine's identity is another one",
+        "read the identity from the machine's own console again: it is new after each start; if they still differ, somebody answers in the machine's place";
+    PackageMismatch = "E0804", Security, "the machine runs another OS package than was expected",
+        "find out which release it booted, and why; it gets no secrets until you name that package";
+    AlreadyProvisioned = "E0805", Permanent, "the machine has its configuration already",
+        "restart it (`ramstrap host reboot`) to give it another one; if you did not provision it, find out who did";
+    ServiceConfigInvalid = "E0806", Permanent, "the service configuration cannot be used",
+        "correct the fields that are named; `ramstrap provision check FILE` checks it without a machine";
+    ProvisioningBusy = "E0807", Transient, "the machine is carrying out another request",
+        "wait until that one is done, then look with `ramstrap host status`";
+    NotProvisioned = "E0808", Permanent, "the machine has no configuration yet",
+        "provision it first";
+    NoNewerRelease = "E0809", Permanent, "there is no newer release",
+        "publish one with a higher release number, signed by enough of the trusted signers";
+    HostFailed = "E0810", Permanent, "the machine could not carry out the request",
+        "see its reason; restart the machine if a part was applied";
+    HostUnreachable = "E0811", Transient, "the machine could not be reached",
+        "check the address on its console, the route and the firewall between, and that it runs";
+    NotAHost = "E0812", Permanent, "what answers is not a machine that waits for staff",
+        "check address and port; it must speak ramstrap's provisioning protocol over TLS 1.3 with raw keys";
+    AnswerCut = "E0813", Transient, "the connection ended before the answer came",
+        "what became of the request is not known: ask with `ramstrap host status`";
+    ProvisioningMessage = "E0814", Permanent, "a message of the provisioning protocol cannot be used",
+        "use the same release of ramstrap on both sides; a message is at most 1 MiB";
 }
 
 impl Code {

@@ -30,7 +30,7 @@ command line sets it to N seconds, `panic=-1` to none. Whatever the failure, not
 there is no shell.
 ";
 
-const GROUPS: [(&str, &str); 7] = [
+const GROUPS: [(&str, &str); 8] = [
     ("E01", "Trust policy and host configuration"),
     ("E02", "Network"),
     ("E03", "Download"),
@@ -38,6 +38,7 @@ const GROUPS: [(&str, &str); 7] = [
     ("E05", "What is inside the verified package"),
     ("E06", "Memory and kexec"),
     ("E07", "The bootloader itself"),
+    ("E08", "Taking a machine into service"),
 ];
 
 fn render() -> String {
