@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::io;
 
+use rustls::AlertDescription;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
@@ -28,6 +29,9 @@ pub enum WireError {
     /// The message did not come or go in time.
     #[error("no message within {} s", .0.as_secs())]
     Deadline(Duration),
+    /// The other side's TLS refused the key of this one.
+    #[error("access denied")]
+    Denied,
     /// The stream failed.
     #[error("{0}")]
     Failed(String),
@@ -36,7 +40,11 @@ pub enum WireError {
 impl WireError {
     /// As an I/O error, with TLS's own words in place of the system's.
     fn failed(error: &io::Error) -> Self {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match error.kind() {
+            _ if tls == Some(&rustls::Error::AlertReceived(AlertDescription::AccessDenied)) => {
+                Self::Denied
+            }
             io::ErrorKind::UnexpectedEof => Self::Cut,
             _ => Self::Failed(error.to_string()),
         }

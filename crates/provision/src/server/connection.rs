@@ -19,6 +19,7 @@ use crate::Hello;
 use crate::PublicKey;
 use crate::Refused;
 use crate::Request;
+use crate::RequestKind;
 use crate::Why;
 use crate::keys::random;
 use crate::message::Envelope;
@@ -45,27 +46,32 @@ impl<H: Host> Connection<'_, H> {
     pub(crate) async fn serve(self, stream: TcpStream) {
         let limits = self.server.limits;
         let _ = stream.set_nodelay(true);
-        let accepted = timeout(limits.handshake, self.acceptor.accept(stream)).await;
-        let Ok(Ok(mut stream)) = accepted else {
-            if let Ok(Err(error)) = &accepted
-                && is_unknown_key(error)
-            {
-                self.host.event(Event::Refused {
-                    staff: None,
-                    code: Why::UnknownKey,
-                    reason: "a key that is not on the package's list of staff",
-                });
+        let handshake = self.acceptor.accept(stream).into_fallible();
+        let mut stream = match timeout(limits.handshake, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err((error, stream))) => {
+                if is_unknown_key(&error) {
+                    self.host.event(Event::Refused {
+                        staff: None,
+                        code: Why::UnknownKey,
+                        reason: "a key that is not on the package's list of staff",
+                    });
+                }
+                return turn_away(stream, limits.pause).await;
             }
-            // The place stays taken meanwhile: who knocks often waits long.
-            sleep(limits.pause).await;
-            return;
+            Err(_) => return sleep(limits.pause).await,
         };
         // The verifier has seen this very key; what else could be here is treated as nobody.
-        if let Some(staff) = self.staff_of(&stream) {
-            self.talk(&mut stream, staff).await;
-        }
+        let done = match self.staff_of(&stream) {
+            Some(staff) => self.talk(&mut stream, staff).await,
+            None => None,
+        };
+        // Until the client has read its answer: what follows may be the end of this system.
         close(&mut stream).await;
         drop(self.place);
+        if let Some((kind, accepted)) = done {
+            self.host.answered(kind, accepted);
+        }
     }
 
     fn staff_of(&self, stream: &TlsStream<TcpStream>) -> Option<&str> {
@@ -73,19 +79,22 @@ impl<H: Host> Connection<'_, H> {
         self.server.staff.name_of(PublicKey::from_spki(spki).ok()?)
     }
 
-    async fn talk(&self, stream: &mut TlsStream<TcpStream>, staff: &str) {
+    /// All that is said. Gives the request and whether it was carried out.
+    async fn talk(
+        &self,
+        stream: &mut TlsStream<TcpStream>,
+        staff: &str,
+    ) -> Option<(RequestKind, bool)> {
         let deadline = self.server.limits.message;
-        let Some(nonce) = new_nonce() else { return };
+        let nonce = new_nonce()?;
         let hello = ServerMessage::Hello(self.hello(&nonce));
-        if send(stream, &hello, deadline).await.is_err() {
-            return;
-        }
+        send(stream, &hello, deadline).await.ok()?;
         let request = match wire::read(stream, deadline).await {
             Ok(bytes) => self.judge(&bytes, &nonce),
             Err(error @ WireError::TooLong(_)) => {
                 Err(Refused::new(Why::Malformed, format!("the request is {error}")))
             }
-            Err(_) => return,
+            Err(_) => return None,
         };
         let kind = request.as_ref().ok().map(Request::kind);
         let result = match request {
@@ -104,12 +113,8 @@ impl<H: Host> Connection<'_, H> {
             Ok(accepted) => ServerMessage::Accepted(accepted),
             Err(refused) => ServerMessage::Refused(refused),
         };
-        if send(stream, &answer, deadline).await.is_ok() {
-            let _ = timeout(LINGER, stream.shutdown()).await;
-        }
-        if let Some(kind) = kind {
-            self.host.answered(kind, accepted);
-        }
+        let _ = send(stream, &answer, deadline).await;
+        kind.map(|kind| (kind, accepted))
     }
 
     fn hello(&self, nonce: &str) -> Hello {
@@ -206,6 +211,18 @@ async fn send(
 ) -> Result<(), WireError> {
     let bytes = to_vec(message).map_err(|error| WireError::Failed(error.to_string()))?;
     wire::write(stream, &bytes, deadline).await
+}
+
+/// Ends a failed handshake: what the client has still sent is taken and thrown away, because the
+/// system would otherwise throw our alert away with it. The place of the connection stays taken for
+/// all of the pause: who knocks often waits long.
+async fn turn_away(mut stream: TcpStream, pause: Duration) {
+    let mut rest = [0; 4096];
+    let drain = async {
+        let _ = stream.shutdown().await;
+        while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+    };
+    let _ = tokio::join!(timeout(pause, drain), sleep(pause));
 }
 
 /// Takes what the client may still be sending, for a moment.
