@@ -6,6 +6,7 @@ use core::str::FromStr;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
+#[cfg(any(feature = "client", feature = "server"))]
 use ed25519_dalek::Signer;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::VerifyingKey;
@@ -193,6 +194,7 @@ impl Identity {
         self.public().fingerprint()
     }
 
+    #[cfg(any(feature = "client", feature = "server"))]
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
     }
@@ -208,3 +210,6 @@ impl fmt::Debug for Identity {
 pub(crate) fn random(bytes: &mut [u8]) -> Result<(), KeyError> {
     SystemRandom::new().fill(bytes).map_err(|_| KeyError::NoRandomNumbers)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,7 @@ mod message;
 #[cfg(feature = "server")]
 pub mod server;
 mod staff;
+#[cfg(any(feature = "client", feature = "server"))]
 mod tls;
 pub mod wire;
 pub mod wireguard;

@@ -219,6 +219,7 @@ impl Coded for Refused {
 }
 
 /// What the machine says.
+#[cfg(any(feature = "client", feature = "server"))]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ServerMessage {
@@ -302,3 +303,6 @@ impl Envelope {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,3 +123,6 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(allowed)
         && !name.starts_with(['.', '-'])
 }
+
+#[cfg(test)]
+mod tests;

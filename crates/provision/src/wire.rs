@@ -104,3 +104,63 @@ pub async fn write(
         .map_err(|_| WireError::Deadline(deadline))?
         .map_err(|error| WireError::failed(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use proptest::prelude::any;
+    use proptest::proptest;
+    use tokio::io::AsyncWriteExt;
+
+    use super::MAX_LEN;
+    use super::WireError;
+    use super::read;
+    use super::write;
+
+    const SOON: Duration = Duration::from_millis(50);
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.unwrap().block_on(future)
+    }
+
+    /// What is heard when these bytes come and then nothing.
+    fn heard(bytes: &[u8]) -> Result<Vec<u8>, WireError> {
+        run(async {
+            let mut bytes = bytes;
+            read(&mut bytes, SOON).await.map(|message| message.to_vec())
+        })
+    }
+
+    #[test]
+    fn ends_are_told_apart() {
+        assert_eq!(heard(b""), Err(WireError::Closed));
+        assert_eq!(heard(b"\0\0"), Err(WireError::Cut));
+        assert_eq!(heard(b"\0\0\0\x02a"), Err(WireError::Cut));
+        assert_eq!(heard(b"\0\0\0\x02abc"), Ok(b"ab".to_vec()));
+        assert_eq!(heard(&[0, 0x10, 0, 1]), Err(WireError::TooLong(MAX_LEN + 1)));
+        run(async {
+            let (mut near, mut far) = tokio::io::duplex(64);
+            far.write_all(b"\0\0\0").await.unwrap();
+            assert_eq!(read(&mut near, SOON).await, Err(WireError::Deadline(SOON)));
+            let long = vec![0; MAX_LEN + 1];
+            let error = write(&mut near, &long, SOON).await.unwrap_err();
+            assert_eq!(error, WireError::TooLong(MAX_LEN + 1));
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn messages_come_as_they_went(message in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            let mut bytes = Vec::new();
+            run(write(&mut bytes, &message, SOON)).unwrap();
+            proptest::prop_assert_eq!(heard(&bytes), Ok(message));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = heard(&bytes);
+        }
+    }
+}

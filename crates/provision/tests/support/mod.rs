@@ -9,6 +9,7 @@
     reason = "shared by tests, none of which uses all of it"
 )]
 
+pub mod fake;
 pub mod raw;
 pub mod tap;
 
