@@ -3,10 +3,12 @@
 mod boot_image;
 mod completions;
 mod explain;
+mod host;
 mod host_config;
 mod keygen;
 mod man;
 mod ospkg;
+mod provision;
 mod secure_boot;
 mod serve;
 mod trust_policy;
@@ -28,7 +30,8 @@ use crate::output::Output;
 /// Gives the path of the static executable that becomes `/init`.
 pub type FindInit<'a> = &'a dyn Fn() -> Result<PathBuf>;
 
-/// The operator's tool of ramstrap: keys, OS packages, configuration checks, boot images.
+/// The operator's tool of ramstrap: keys, OS packages, configuration checks, boot images, and
+/// machines that are taken into service.
 ///
 /// What a command writes (--out and the like) appears whole or not at all; directories above it that
 /// are missing are made.
@@ -58,6 +61,7 @@ Examples:
   ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst --url os.zip --out os
   ramstrap ospkg sign --key key.pem --cert cert.pem os.json
   ramstrap ospkg verify --trust-policy trust-policy/ os.json
+  ramstrap provision check vpn1.json
   ramstrap explain E0404";
 
 #[derive(Debug, Subcommand)]
@@ -68,6 +72,8 @@ enum Command {
     HostConfig(host_config::Args),
     BootImage(boot_image::Args),
     SecureBoot(secure_boot::Args),
+    Provision(Box<provision::Args>),
+    Host(host::Args),
     Serve(serve::Args),
     Explain(explain::Args),
     Completions(completions::Args),
@@ -110,6 +116,8 @@ fn dispatch(command: Command, output: &mut Output, init: FindInit<'_>) -> Result
         Command::HostConfig(args) => host_config::run(&args, output),
         Command::BootImage(args) => boot_image::run(args, output, init),
         Command::SecureBoot(args) => secure_boot::run(&args, output),
+        Command::Provision(args) => provision::run(&args, output),
+        Command::Host(args) => host::run(&args, output),
         Command::Serve(args) => serve::run(args, output),
         Command::Explain(args) => explain::run(&args, output),
         Command::Completions(args) => completions::run(&args),

@@ -107,7 +107,10 @@ impl Error {
     pub(crate) fn in_check(self) -> Self {
         match self.code {
             Some(
-                Code::TrustPolicyMalformed | Code::HostConfigMalformed | Code::HostConfigInvalid,
+                Code::TrustPolicyMalformed
+                | Code::HostConfigMalformed
+                | Code::HostConfigInvalid
+                | Code::ServiceConfigInvalid,
             ) => self.remedy("correct what is named, then check the file again"),
             _ => self,
         }

@@ -10,6 +10,8 @@ use crate::config::Secret;
 use crate::keys::random;
 
 const LEN: usize = 32;
+/// More than computing a public key takes of the stack.
+const STACK: usize = 32 << 10;
 
 /// A new private key.
 ///
@@ -28,19 +30,34 @@ pub fn generate() -> Result<Secret, KeyError> {
 /// The public key of a private one; `None` if that is no key.
 #[must_use]
 pub fn public_key(private: &Secret) -> Option<String> {
-    let key = decode(private.expose())?;
+    let public = compute(private);
+    wipe_stack();
+    public
+}
+
+#[inline(never)]
+fn compute(private: &Secret) -> Option<String> {
+    let bytes = decode(private.expose())?;
+    let mut key = Zeroizing::new([0; LEN]);
+    key.copy_from_slice(&bytes);
     Some(BASE64_STANDARD.encode(MontgomeryPoint::mul_base_clamped(*key).as_bytes()))
 }
 
-/// The 32 bytes of a key; `None` for anything else, and for 32 zeros, which tools take for "no key".
-pub(crate) fn decode(text: &str) -> Option<Zeroizing<[u8; LEN]>> {
+/// The curve's own code takes the key by value and leaves copies of it on the stack, which a
+/// machine that starts its next system without a power cycle would carry over.
+#[inline(never)]
+fn wipe_stack() {
+    let mut room = [0_u8; STACK];
+    // Must not be optimised away.
+    core::hint::black_box(&mut room);
+}
+
+/// The 32 bytes of a key, on the heap alone; `None` for anything else, and for 32 zeros, which tools
+/// take for "no key".
+pub(crate) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let bytes = Zeroizing::new(BASE64_STANDARD.decode(text).ok()?);
-    let mut key = Zeroizing::new([0; LEN]);
-    if bytes.len() != LEN || bytes.iter().all(|byte| *byte == 0) {
-        return None;
-    }
-    key.copy_from_slice(&bytes);
-    Some(key)
+    let is_key = bytes.len() == LEN && bytes.iter().any(|byte| *byte != 0);
+    is_key.then_some(bytes)
 }
 
 #[cfg(test)]

@@ -28,6 +28,9 @@ Three classes decide what happens next:
 The delay has full jitter, so that a fleet does not come back in step. `panic=N` on the kernel
 command line sets it to N seconds, `panic=-1` to none. Whatever the failure, nothing is booted and
 there is no shell.
+
+Codes that begin with E08 come from [taking a machine into service](provisioning.md): they are told
+to the member of staff who asked, and restart nothing.
 ";
 
 const GROUPS: [(&str, &str); 8] = [

@@ -1,4 +1,7 @@
-//! `ramstrap keygen`: roots and signing certificates.
+//! `ramstrap keygen`: roots and signing certificates; keys of staff and of WireGuard servers.
+
+mod staff;
+mod wireguard;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -22,7 +25,7 @@ use crate::output::Output;
 /// How slow the clocks may be, in seconds, of those who are to take a certificate at once.
 const SLOW_CLOCK: i64 = dates::DAY;
 
-/// Make keys and certificates for signing OS packages.
+/// Make keys and certificates for signing OS packages, and keys for taking machines into service.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -34,12 +37,16 @@ const EXAMPLES: &str = "\
 Examples:
   ramstrap keygen root
   ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem \\
-      --out-cert alice.pem --out-key alice.key";
+      --out-cert alice.pem --out-key alice.key
+  ramstrap keygen staff --out staff/alice
+  ramstrap keygen wireguard --out vpn1.key";
 
 #[derive(Debug, Subcommand)]
 enum What {
     Root(Root),
     Certificate(Issue),
+    Staff(staff::Args),
+    Wireguard(wireguard::Args),
 }
 
 /// Make a signing root: what boot images trust, and what signers are issued by.
@@ -166,6 +173,8 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
     match args.what {
         What::Root(args) => root(&args, output),
         What::Certificate(args) => issue(&args, output),
+        What::Staff(args) => staff::run(&args, output),
+        What::Wireguard(args) => wireguard::run(&args, output),
     }
 }
 
