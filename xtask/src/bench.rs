@@ -31,11 +31,15 @@ use crate::kernels;
 use crate::kernels::Choice;
 use crate::kernels::Flavour;
 use crate::kernels::Kernel;
+use crate::kernels::Which;
 use crate::lab::Lab;
 use crate::setup;
 
 /// Version of the JSON's format. Readers ignore keys that they do not know.
 const VERSION: u32 = 1;
+
+/// The kernel that the peer was measured with.
+const CLOUD: Choice = Choice::Distribution(Flavour::Cloud);
 
 /// What packages are measured in.
 const MEGABYTE: u64 = 1_000_000;
@@ -47,9 +51,9 @@ pub enum Part {
     Size,
     /// Our kernels: bytes, virtual time to `/init`, smallest memory.
     Kernel,
-    /// Virtual time of the guest from `/init` to kexec.
+    /// Virtual time of the guest from `/init` to kexec, with our kernels if they are built.
     Time,
-    /// The smallest memory that boots a package.
+    /// The smallest memory that boots a package, with our kernels if they are built.
     Memory,
     /// Download and hash against `curl | sha256sum`.
     Throughput,
@@ -83,34 +87,67 @@ pub fn default_file() -> PathBuf {
     dir().join("bench.json")
 }
 
+/// The kernels that packages are measured with.
+#[derive(Clone, Debug)]
+struct Kernels {
+    /// Runs `/init`.
+    boot: Kernel,
+    /// Is in the packages.
+    os: Kernel,
+}
+
+impl Kernels {
+    /// Ours if they are built, else the distribution's cloud kernel for both; or what was asked for.
+    fn of(choice: &Choice) -> Result<Self> {
+        let choice = match choice {
+            Choice::Fitting if !both_built()? => &CLOUD,
+            Choice::Fitting => &Choice::Ours,
+            other => other,
+        };
+        Ok(Self { boot: kernels::select(choice, &[])?, os: kernels::select_os(choice)? })
+    }
+
+    /// For people.
+    fn describe(&self) -> String {
+        if self.boot == self.os {
+            return format!("kernel of boot image and package: {}", self.boot.release);
+        }
+        format!("our kernels: boot {}, os {}", self.boot.release, self.os.release)
+    }
+}
+
+fn both_built() -> Result<bool> {
+    Ok(kernels::ours(Which::Boot)?.is_some() && kernels::ours(Which::Os)?.is_some())
+}
+
 /// Measures, prints tables (Markdown) and writes JSON. Parts are written as they come, so that
 /// nothing is lost if a later one fails.
 ///
 /// # Errors
 ///
 /// A tool is missing, something does not build, or a machine that must boot does not.
-pub fn run(parts: &[Part], file: &Path) -> Result<()> {
+pub fn run(parts: &[Part], choice: &Choice, file: &Path) -> Result<()> {
     let started = Instant::now();
     setup::ensure(&setup::for_bench())?;
-    // What is compared with stboot runs on the kernel that stboot was measured with.
-    let kernel = kernels::select(&Choice::Distribution(Flavour::Cloud), &[])?;
-    let mut results = header(&kernel);
+    let kernels = Kernels::of(choice)?;
+    let mut results = header(&kernels);
     println!(
-        "ramstrap {} ({}), {}, kernel {}",
+        "ramstrap {} ({}), {}, {}",
         env!("CARGO_PKG_VERSION"),
         revision(),
         today(),
-        kernel.release
+        kernels.describe()
     );
     let mut parts = parts.to_vec();
     parts.sort_unstable();
     parts.dedup();
     for part in parts {
         let (text, json) = match part {
-            Part::Size => size::measure(&kernel)?,
+            // With modules, as the peer has them.
+            Part::Size => size::measure(&kernels::select(&CLOUD, &[])?)?,
             Part::Kernel => kernel::measure()?,
-            Part::Time => time::measure(&kernel)?,
-            Part::Memory => memory::measure(&kernel)?,
+            Part::Time => time::measure(&kernels)?,
+            Part::Memory => memory::measure(&kernels)?,
             Part::Throughput => throughput::measure()?,
         };
         println!("\n## {}\n\n{}", part.name(), text.trim_end());
@@ -121,14 +158,15 @@ pub fn run(parts: &[Part], file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn header(kernel: &Kernel) -> Map<String, Value> {
+fn header(kernels: &Kernels) -> Map<String, Value> {
     let mut header = Map::new();
     for (key, value) in [
         ("version", json!(VERSION)),
         ("ramstrap", json!(env!("CARGO_PKG_VERSION"))),
         ("revision", json!(revision())),
         ("date", json!(today())),
-        ("kernel", json!(kernel.release)),
+        ("kernel", json!(kernels.boot.release)),
+        ("os_kernel", json!(kernels.os.release)),
         ("qemu", json!(first_line(setup::command("qemu-system-x86_64").arg("--version")))),
     ] {
         header.insert(key.to_owned(), value);
@@ -150,11 +188,11 @@ fn dir() -> PathBuf {
     build::target_dir().join("bench")
 }
 
-/// A lab whose package has this many MB, or the smallest that there is if that is more. It is kept
-/// between runs.
-fn lab(kernel: &Kernel, megabytes: u64) -> Result<Lab> {
-    let name = format!("package-{megabytes}");
-    Lab::open(&dir().join(name), kernel, megabytes * MEGABYTE)
+/// A lab whose package has this kernel and this many MB, or the smallest that there is if that is
+/// more. It is kept between runs.
+fn lab(os_kernel: &Kernel, megabytes: u64) -> Result<Lab> {
+    let name = format!("package-{}-{megabytes}", os_kernel.release);
+    Lab::open(&dir().join(name), os_kernel, megabytes * MEGABYTE)
 }
 
 /// Length of a lab's package in MB.

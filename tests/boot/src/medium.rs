@@ -32,6 +32,8 @@ pub enum Medium {
     None,
     /// A TFTP server: iPXE under BIOS, PXE under UEFI.
     Tftp,
+    /// A TFTP server and a NIC whose boot ROM is iPXE, whatever the firmware.
+    IpxeByTftp,
     /// A web server: iPXE under BIOS, HTTP boot under UEFI.
     Http,
     /// An ISO image in a CD drive.
@@ -84,9 +86,10 @@ pub(crate) fn prepare(
     let is_uefi = options.firmware.is_uefi();
     options.start = match medium {
         Medium::None => Start::Direct,
-        Medium::Tftp => {
+        Medium::Tftp | Medium::IpxeByTftp => {
             media::pxe(&parts, &uki, &file)?;
-            Start::Network { directory: Some(file), file: boot_file(is_uefi).to_owned() }
+            let script = medium == Medium::IpxeByTftp || !is_uefi;
+            Start::Network { directory: Some(file), file: boot_file(!script).to_owned() }
         }
         Medium::Http => {
             media::pxe(&parts, &uki, &file)?;
@@ -115,8 +118,8 @@ pub(crate) fn prepare(
     Ok(Prepared { _server: server })
 }
 
-const fn boot_file(is_uefi: bool) -> &'static str {
-    if is_uefi { "ramstrap.efi" } else { "boot.ipxe" }
+const fn boot_file(executable: bool) -> &'static str {
+    if executable { "ramstrap.efi" } else { "boot.ipxe" }
 }
 
 /// Every file of a directory, over plain HTTP.

@@ -18,6 +18,7 @@ use trust::Sha256Digest;
 use xtask::harness;
 use xtask::harness::BootOptions;
 use xtask::harness::Disk;
+use xtask::harness::Display;
 use xtask::harness::Firmware;
 use xtask::harness::LinkChange;
 use xtask::harness::Nic;
@@ -53,6 +54,8 @@ pub struct Scenario {
     nics: Vec<End>,
     memory_mib: Option<u32>,
     rtc: Option<&'static str>,
+    /// Seconds before the reboot after a failure.
+    reboot_delay: u32,
     arguments: Vec<String>,
     hardware: Hardware,
     kernel: Option<Kernel>,
@@ -107,6 +110,8 @@ impl Scenario {
             nics: vec![End::Network],
             memory_mib: None,
             rtc: None,
+            // A failed boot is over soon: the delay is not what most cases are about.
+            reboot_delay: 1,
             arguments: Vec::new(),
             hardware: Hardware::default(),
             kernel: None,
@@ -224,6 +229,13 @@ impl Scenario {
         self
     }
 
+    /// With so many seconds between a failure and the reboot.
+    #[must_use]
+    pub const fn reboot_delay(mut self, seconds: u32) -> Self {
+        self.reboot_delay = seconds;
+        self
+    }
+
     /// With an argument for `/init`.
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
@@ -268,8 +280,7 @@ impl Scenario {
         if let Some(memory_mib) = self.memory_mib {
             options.memory_mib = memory_mib;
         }
-        // A failed boot is over soon: the delay before the reboot is not what is tested here.
-        options.append = "panic=1".to_owned();
+        options.append = format!("panic={}", self.reboot_delay);
         let second_console = scratch.path().join("second-console");
         if self.second_console {
             options.append += " console=ttyS2";
@@ -307,6 +318,7 @@ impl Scenario {
                 .map(|said| String::from_utf8_lossy(&said).into_owned()),
             picture,
             disks_changed: disks_changed(&self.hardware.disks, &disks)?,
+            mute: display == Display::Mute,
             directory,
         };
         run.save()?;

@@ -1,4 +1,4 @@
-//! What this project aims at: on Debian's cloud kernel, unless it is about kernels.
+//! What this project aims at. Aims of time and memory were set on Debian's cloud kernel.
 
 /// Bytes of `/init`.
 pub(super) const INIT: u64 = 4_500_000;

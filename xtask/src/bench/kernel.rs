@@ -24,8 +24,6 @@ use crate::harness::BootOptions;
 use crate::image;
 use crate::kernel_build;
 use crate::kernels;
-use crate::kernels::Choice;
-use crate::kernels::Flavour;
 use crate::kernels::Kernel;
 use crate::kernels::Which;
 use crate::progress;
@@ -57,7 +55,7 @@ struct Entry {
 
 pub(super) fn measure() -> Result<(String, Value)> {
     kernel_build::ensure()?;
-    let cloud = kernels::select(&Choice::Distribution(Flavour::Cloud), &[])?;
+    let cloud = kernels::select(&super::CLOUD, &[])?;
     let entries = [
         entry("ours, boot", "boot", &ours(Which::Boot)?, true)?,
         entry("ours, os", "os", &ours(Which::Os)?, false)?,

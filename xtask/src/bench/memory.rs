@@ -9,6 +9,7 @@ use report::Code;
 use serde_json::Value;
 use serde_json::json;
 
+use super::Kernels;
 use super::aim;
 use super::peer;
 use super::table::Table;
@@ -18,7 +19,6 @@ use crate::harness::BootOptions;
 use crate::harness::BootResult;
 use crate::harness::Ended;
 use crate::harness::Status;
-use crate::kernels::Kernel;
 use crate::progress;
 use search::Found;
 use search::STEP;
@@ -118,10 +118,10 @@ struct Entry {
     found: Found<Verdict>,
 }
 
-pub(super) fn measure(kernel: &Kernel) -> Result<(String, Value)> {
+pub(super) fn measure(kernels: &Kernels) -> Result<(String, Value)> {
     let mut entries = Vec::new();
     for length in LENGTHS {
-        let lab = super::lab(kernel, length)?;
+        let lab = super::lab(&kernels.os, length)?;
         let megabytes = super::megabytes(&lab);
         let label = format!("smallest memory for {megabytes:.1} MB");
         let found = progress::step(&label, |step| {
@@ -130,7 +130,7 @@ pub(super) fn measure(kernel: &Kernel) -> Result<(String, Value)> {
                 let options = BootOptions {
                     memory_mib: mebibytes,
                     timeout: TIMEOUT,
-                    ..lab.boot_options(kernel.clone())
+                    ..lab.boot_options(kernels.boot.clone())
                 };
                 let verdict = Verdict::of(&harness::boot(&options)?);
                 step.println(&format!(
@@ -142,7 +142,8 @@ pub(super) fn measure(kernel: &Kernel) -> Result<(String, Value)> {
         })?;
         entries.push(Entry { megabytes, length, found });
     }
-    Ok((text(&entries), json(&entries)))
+    let text = format!("{}.\n\n{}", kernels.describe(), text(&entries));
+    Ok((text, json(&entries)))
 }
 
 fn text(entries: &[Entry]) -> String {

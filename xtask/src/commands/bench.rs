@@ -7,15 +7,22 @@ use anyhow::Result;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use xtask::bench;
+use xtask::kernels::Choice;
 
 /// Measure sizes, virtual time, memory and throughput
 ///
-/// Prints tables in Markdown, each figure beside its aim and its reference. Takes about 20 minutes. docs/benchmarks.md explains them.
+/// Prints tables in Markdown, each figure beside its aim and its reference. Takes about 20 minutes.
+/// docs/benchmarks.md explains them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Measure only these, separated by commas
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<Part>,
+
+    /// Measure time and memory with these kernels: ours, or the distribution's cloud kernel [default:
+    /// ours if they are built]
+    #[arg(long, value_name = "KERNEL", value_parser = ["ours", "cloud"])]
+    kernel: Option<String>,
 
     /// Write the figures to this file in place of target/bench/bench.json
     #[arg(long, value_name = "FILE")]
@@ -44,6 +51,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let parts: Vec<bench::Part> = args.only.iter().map(|part| part.0).collect();
     let parts = if parts.is_empty() { &bench::Part::ALL[..] } else { &parts };
     let file = args.json.clone().unwrap_or_else(bench::default_file);
-    bench::run(parts, &file)?;
+    let choice = Choice::from_args(args.kernel.as_deref(), None)?;
+    bench::run(parts, &choice, &file)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -111,6 +111,9 @@ pub enum Display {
     Both,
     /// A VGA adapter and no first serial port: [`super::BootResult::serial`] stays empty.
     Vga,
+    /// A serial port that the boot kernel and `/init` do not use: their console is one that there is
+    /// not (`console=ttynull`). An OS may use it.
+    Mute,
 }
 
 impl Display {
@@ -123,6 +126,6 @@ impl Display {
     /// Whether the first serial port is there.
     #[must_use]
     pub const fn has_serial(self) -> bool {
-        matches!(self, Self::Serial | Self::Both)
+        matches!(self, Self::Serial | Self::Both | Self::Mute)
     }
 }

@@ -76,6 +76,7 @@ fn kernel_command_line(options: &BootOptions) -> String {
         Display::Serial => "console=ttyS0",
         Display::Both => "console=tty0 console=ttyS0",
         Display::Vga => "console=tty0",
+        Display::Mute => "console=ttynull",
     };
     format!("{console} {PARAMETERS} {}", options.append).trim_end().to_owned()
 }
@@ -286,6 +287,13 @@ mod tests {
         assert!(line.contains("isa-serial,index=1,chardev=report -device VGA"), "{line}");
         assert!(line.contains("console=tty0 no_timer") && !line.contains("ttyS0"), "{line}");
         assert!(!line.contains("id=console"), "{line}");
+    }
+
+    #[test]
+    fn a_mute_machine_has_its_ports() {
+        let line = lines(|options| options.display = Display::Mute);
+        assert!(line.contains("-append console=ttynull no_timer") && !line.contains("ttyS0"));
+        assert!(line.contains("-serial chardev:console -serial chardev:report"), "{line}");
     }
 
     #[test]

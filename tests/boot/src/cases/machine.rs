@@ -21,6 +21,9 @@ const LARGE: u64 = 80 << 20;
 /// Memory that is enough for the minimal OS, but not for [`LARGE`].
 const SMALL_MIB: u32 = 256;
 
+/// Memory in which our boot kernel starts, and no package of ours fits.
+const SMALLEST_MIB: u32 = 64;
+
 pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::boots("clock_2001", |bench| Ok(good(bench)?.rtc("2001-01-01")))
@@ -42,13 +45,16 @@ pub(super) fn cases() -> Vec<Case> {
             Ok(Scenario::new(bench, [mirror]).memory_mib(SMALL_MIB))
         })
         .checked(|run| {
-            let failure = run.report()?.failure.as_ref();
-            let detail = failure.map_or("", |failure| &failure.detail);
-            ensure!(detail.contains("MiB are missing"), "what is missing is not said: {detail}");
+            says_what_is_missing(run)?;
             let asked = run.requests[0].own.iter().filter(|it| it.path.ends_with(".zip")).count();
             ensure!(asked == 1, "the archive was asked for {asked} times");
             Ok(())
         }),
+        // The smallest machine that starts: it says so, and does not run out of memory on the way.
+        Case::refused("too_little_memory_in_the_smallest_machine", Code::MemoryTooSmall, |bench| {
+            Ok(good(bench)?.memory_mib(SMALLEST_MIB))
+        })
+        .checked(says_what_is_missing),
         Case::boots("secrets_in_urls", |bench| {
             // Three mirrors that fail in three stages, so that their URLs are in messages.
             let insisting = |mirror: Mirror| mirror.userinfo(canary::USER, canary::PASSWORD);
@@ -103,6 +109,13 @@ pub(super) fn cases() -> Vec<Case> {
         })
         .checked(|run| run.says("forged an end on ttyS1")),
     ]
+}
+
+fn says_what_is_missing(run: &Run) -> Result<()> {
+    let failure = run.report()?.failure.as_ref();
+    let detail = failure.map_or("", |failure| &failure.detail);
+    ensure!(detail.contains("MiB are missing"), "what is missing is not said: {detail}");
+    Ok(())
 }
 
 fn good_mirror(bench: &Bench) -> Result<Mirror> {

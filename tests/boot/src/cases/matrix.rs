@@ -30,6 +30,15 @@ fn media() -> Vec<Case> {
         row("bios_ipxe_tftp", |bench| Ok(good(bench)?.medium(Medium::Tftp).firmware(BIOS))),
         row("bios_ipxe_http", |bench| Ok(good(bench)?.medium(Medium::Http).firmware(BIOS))).slow(),
         uefi("uefi_pxe", |bench| Ok(good(bench)?.medium(Medium::Tftp).firmware(UEFI))).slow(),
+        // The boot ROMs of QEMU's NICs are iPXE under UEFI, too; OVMF itself drives virtio only.
+        uefi("uefi_ipxe_tftp", |bench| {
+            Ok(good(bench)?.medium(Medium::IpxeByTftp).firmware(UEFI).nic_model("e1000e"))
+        })
+        .slow()
+        .checked(|run| {
+            run.says("ramstrap: loading kernel and initramfs")?;
+            all_works(run, UEFI).map(drop)
+        }),
         uefi("uefi_http_boot", |bench| Ok(good(bench)?.medium(Medium::Http).firmware(UEFI))),
         uefi("uefi_esp", |bench| Ok(good(bench)?.medium(Medium::Disk).firmware(UEFI))).slow(),
         row("iso_cd_bios", |bench| Ok(good(bench)?.medium(Medium::IsoInDrive).firmware(BIOS))),
@@ -94,6 +103,8 @@ fn displays() -> Vec<Case> {
         })
         .slow()
         .checked(screen_has_text),
+        // No console at all: nothing may wait for one.
+        row("no_console", |bench| Ok(good(bench)?.display(Display::Mute))),
         row("serial_and_vga", |bench| Ok(good(bench)?.display(Display::Both))).slow(),
     ]
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
+use report::Code;
 use report::WatchdogState;
 use xtask::harness::Bus;
 use xtask::harness::Disk;
@@ -32,6 +33,9 @@ const DISKS: [&str; 4] = ["nvme0n1", "sda", "sdb", "vda"];
 
 /// How long a machine whose OS hangs is watched: well over the time-out that `/init` sets.
 const HANGS_FOR: Duration = Duration::from_secs(150);
+
+/// Longer than the 60 s that `/init` sets the watchdog to.
+const DELAY_SECONDS: u32 = 80;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -74,6 +78,14 @@ pub(super) fn cases() -> Vec<Case> {
         Case::hangs("watchdog_is_stopped_before_the_jump", false, |bench| hanging(bench, None))
             .slow()
             .checked(|run| watchdog(run, WatchdogState::Disarmed)),
+        // A refusal is followed by minutes of waiting, which must not be taken for a hang.
+        Case::refused("watchdog_is_petted_through_the_delay", Code::BelowThreshold, |bench| {
+            let descriptor = bench.minimal.descriptor(&[&bench.keys.signers[0]])?;
+            let mirror = Mirror::serving(&descriptor, &bench.minimal);
+            Ok(Scenario::new(bench, [mirror]).watchdog().reboot_delay(DELAY_SECONDS))
+        })
+        .slow()
+        .checked(rebooted_by_itself),
         Case::boots("watchdog_in_the_machine", |bench| {
             Ok(serving(bench, &bench.minimal)?.watchdog())
         })
@@ -144,6 +156,16 @@ fn sees_all_disks(run: &Run) -> Result<()> {
         DISKS.iter().filter(|&&it| !disks.iter().any(|seen| seen == it)).collect();
     ensure!(missing.is_empty(), "not seen: {missing:?}, of {disks:?}");
     ensure!(run.disks_changed == 0, "{} disks were written to", run.disks_changed);
+    Ok(())
+}
+
+fn rebooted_by_itself(run: &Run) -> Result<()> {
+    watchdog(run, WatchdogState::Armed)?;
+    let mark = |name: &str| run.result.mark(name).with_context(|| format!("no mark {name}"));
+    ensure!(mark("watchdog").is_err(), "the watchdog ran out");
+    let waited = mark("end")?.saturating_sub(mark("report")?);
+    let asked = Duration::from_secs(DELAY_SECONDS.into());
+    ensure!(waited >= asked, "the machine ended after {waited:?}, and was to wait {asked:?}");
     Ok(())
 }
 
