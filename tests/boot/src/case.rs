@@ -45,6 +45,8 @@ pub enum Expected {
         /// Whether the watchdog does.
         reset: bool,
     },
+    /// `/init` hangs, and the watchdog resets the machine.
+    InitHangs,
 }
 
 /// One boot and what must come of it.
@@ -101,6 +103,12 @@ impl Case {
         Self::new(name, Expected::Hangs { reset }, scenario)
     }
 
+    /// A boot in which `/init` hangs, which a watchdog ends.
+    #[must_use]
+    pub const fn init_hangs(name: &'static str, scenario: fn(&Bench) -> Result<Scenario>) -> Self {
+        Self::new(name, Expected::InitHangs, scenario)
+    }
+
     /// The same case, for a QEMU that has this device only.
     #[must_use]
     pub const fn needs(mut self, device: &'static str) -> Self {
@@ -144,6 +152,7 @@ impl Case {
                 Expected::Denied => "refused by the firmware".to_owned(),
                 Expected::Hangs { reset: true } => "boots, hangs, reset by watchdog".to_owned(),
                 Expected::Hangs { reset: false } => "boots, hangs on".to_owned(),
+                Expected::InitHangs => "/init hangs, reset by watchdog".to_owned(),
             },
             ..Row::default()
         };

@@ -9,6 +9,7 @@ pub mod canary;
 pub mod case;
 pub mod cases;
 pub mod facts;
+mod hang;
 pub mod keys;
 pub mod medium;
 pub mod package;

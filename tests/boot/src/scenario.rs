@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use anyhow::Context;
 use anyhow::Result;
 use serde_json::Value;
 use serde_json::json;
@@ -29,6 +30,7 @@ use hardware::Hardware;
 
 use crate::bench::Bench;
 use crate::case::Run;
+use crate::hang;
 use crate::medium;
 use crate::medium::Medium;
 use crate::medium::Signature;
@@ -56,6 +58,8 @@ pub struct Scenario {
     rtc: Option<&'static str>,
     /// Seconds before the reboot after a failure.
     reboot_delay: u32,
+    /// Whether `/init` is made to hang while it downloads.
+    hangs: bool,
     arguments: Vec<String>,
     hardware: Hardware,
     kernel: Option<Kernel>,
@@ -112,6 +116,7 @@ impl Scenario {
             rtc: None,
             // A failed boot is over soon: the delay is not what most cases are about.
             reboot_delay: 1,
+            hangs: false,
             arguments: Vec::new(),
             hardware: Hardware::default(),
             kernel: None,
@@ -236,6 +241,13 @@ impl Scenario {
         self
     }
 
+    /// With an `/init` that hangs while it downloads an archive from the first mirror.
+    #[must_use]
+    pub const fn hangs(mut self) -> Self {
+        self.hangs = true;
+        self
+    }
+
     /// With an argument for `/init`.
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
@@ -298,13 +310,23 @@ impl Scenario {
         let disks = self.hardware.disks.iter().map(|disk| digest(&disk.file));
         let disks: Vec<Sha256Digest> = disks.collect::<Result<_>>()?;
 
+        let stub = self.hangs.then(|| scratch.path().join("stub"));
+        options.qemu_args.extend(stub.iter().flat_map(|stub| hang::qemu_args(stub)));
+
         let over = AtomicBool::new(false);
         let result = std::thread::scope(|scope| {
             for site in &sites {
                 scope.spawn(|| open_later(site, &cables, &over));
             }
+            let hanging = stub.as_deref().zip(sites.first());
+            let hanging = hanging.map(|(stub, site)| scope.spawn(|| hang_later(site, stub, &over)));
             let result = harness::boot(&options);
             over.store(true, Ordering::Relaxed);
+            match hanging.map(std::thread::ScopedJoinHandle::join) {
+                Some(Ok(hung)) => hung.context("/init could not be made to hang")?,
+                Some(Err(_)) => anyhow::bail!("the thread that makes /init hang has panicked"),
+                None => {}
+            }
             result
         })?;
         let run = Run {
@@ -415,6 +437,17 @@ fn open_later(site: &Site, cables: &[Cable], over: &AtomicBool) -> Result<()> {
         std::thread::sleep(Duration::from_millis(100));
     }
     Ok(())
+}
+
+/// Makes `/init` hang once it has asked for an archive.
+fn hang_later(site: &Site, stub: &Path, over: &AtomicBool) -> Result<()> {
+    while !over.load(Ordering::Relaxed) {
+        if site.requests().own.iter().any(|request| request.path.ends_with(".zip")) {
+            return hang::now(stub);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    anyhow::bail!("it never asked for an archive")
 }
 
 fn policy_json(threshold: u64) -> Vec<u8> {

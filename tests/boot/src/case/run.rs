@@ -131,6 +131,7 @@ impl Run {
             Expected::Refused(code) => self.judge_refusal(code),
             Expected::Denied => self.judge_denial(),
             Expected::Hangs { reset } => self.judge_hanging(reset),
+            Expected::InitHangs => self.judge_hanging_init(),
         }
     }
 
@@ -189,6 +190,17 @@ impl Run {
         let ran_out = self.result.mark("watchdog").is_some();
         ensure!(ran_out == reset, "the watchdog ran out: {ran_out}, and should: {reset}");
         self.judge_os()
+    }
+
+    /// It hangs before its report, so that nothing but the watchdog is left to end the machine.
+    fn judge_hanging_init(&self) -> Result<()> {
+        let BootResult { status, ended, .. } = self.result;
+        ensure!(status == Status::Neither, "expected neither, got {}", self.outcome());
+        ensure!(ended == Ended::Reboot, "expected a reset, but it ended by {ended:?}");
+        ensure!(self.result.mark("init").is_some(), "/init never ran");
+        ensure!(self.result.mark("watchdog").is_some(), "the watchdog did not run out");
+        ensure!(self.result.report.is_none(), "/init reported after it was made to hang");
+        Ok(())
     }
 
     fn judge_end(

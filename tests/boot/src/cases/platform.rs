@@ -37,6 +37,9 @@ const HANGS_FOR: Duration = Duration::from_secs(150);
 /// Longer than the 60 s that `/init` sets the watchdog to.
 const DELAY_SECONDS: u32 = 80;
 
+/// Bytes whose download keeps `/init` busy for seconds.
+const HANGING_BYTES: u64 = 100 << 20;
+
 pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::boots("ram_only_os_sees_no_disk", |bench| {
@@ -86,6 +89,12 @@ pub(super) fn cases() -> Vec<Case> {
         })
         .slow()
         .checked(rebooted_by_itself),
+        Case::init_hangs("watchdog_resets_an_init_that_hangs", |bench| {
+            let os = bench.os_with_ballast(HANGING_BYTES)?;
+            Ok(serving(bench, &os)?.watchdog().hangs())
+        })
+        .slow()
+        .checked(|run| run.says("i6300ESB timer at /dev/watchdog0, 60 s")),
         Case::boots("watchdog_in_the_machine", |bench| {
             Ok(serving(bench, &bench.minimal)?.watchdog())
         })
