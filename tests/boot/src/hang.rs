@@ -91,7 +91,8 @@ impl Stub {
             }
         }
         // The checksum: over a socket nothing gets lost.
-        (self.byte()?, self.byte()?);
+        self.byte()?;
+        self.byte()?;
         self.0.write_all(b"+")?;
         Ok(String::from_utf8(packet)?)
     }
