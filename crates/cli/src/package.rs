@@ -146,6 +146,8 @@ pub struct Contents {
     /// With what time-out, in seconds, a hardware watchdog runs on for the OS to take over; it is
     /// disarmed if there is none.
     pub watchdog_seconds: Option<u32>,
+    /// Number that grows from one release of the package to the next.
+    pub release: Option<u64>,
     /// A name for people.
     pub label: Option<String>,
     /// Where machines find the archive: absolute, or relative to the descriptor.
@@ -214,6 +216,7 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
         kernel_name: base_name(&contents.kernel)?,
         initramfs_name: base_name(&contents.initramfs)?,
         watchdog_seconds: contents.watchdog_seconds,
+        release: contents.release,
     };
     let mut archive = NewFile::create(&names.archive)?;
     {

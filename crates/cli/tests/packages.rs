@@ -85,6 +85,39 @@ fn denied_keys_and_foreign_roots_do_not_count() {
 }
 
 #[test]
+fn a_policy_may_ask_for_a_release() {
+    const CREATE: &str =
+        "ospkg create --kernel vmlinuz --initramfs initramfs --url os.zip --out os";
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.ok(&format!("{CREATE} --release 7"));
+    lab.sign("a");
+    lab.sign("b");
+    let ran = lab.ok("ospkg inspect os.json");
+    assert!(ran.stdout.contains("release        7\n"), "{}", ran.stdout);
+    assert_eq!(json(&lab.ok("ospkg inspect --json os.json"))["archive"]["release"], 7);
+    assert!(lab.ok(VERIFY).stdout.contains("release        7\n"));
+    assert_eq!(json(&lab.ok(&format!("{VERIFY} --json")))["release"], 7);
+
+    let policy = |least: u64| {
+        lab.write(
+            "policy/trust_policy.json",
+            format!(
+                r#"{{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network", "min_release": {least}}}"#
+            ),
+        );
+    };
+    policy(7);
+    lab.ok(VERIFY);
+    assert!(lab.ok("trust-policy check policy").stderr.contains("Its release is 7 or later."));
+    policy(8);
+    let ran = lab.refused(VERIFY, "error[E0414]");
+    assert!(ran.stderr.contains("its release is 7"), "{}", ran.stderr);
+    assert_eq!(json(&lab.run(&format!("{VERIFY} --json")))["class"], "security");
+    assert_eq!(lab.run(&format!("{CREATE} --release -1")).status, 2);
+}
+
+#[test]
 fn what_was_changed_after_signing_is_refused() {
     let lab = Lab::with_signers();
     lab.package();

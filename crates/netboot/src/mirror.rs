@@ -167,6 +167,7 @@ fn verify(
         .map_err(|error| Failure::from_error(&error))?;
     memory::admit_extraction(events, download.len, package.kernel_len(), package.initramfs_len())?;
     package_report.label.clone_from(&package.manifest().label);
+    package_report.release = package.manifest().release;
     package_report.kernel_size = package.kernel_len();
     package_report.initramfs_size = package.initramfs_len();
     let kernel = MemFile::create("kernel").map_err(kexec_failure)?;

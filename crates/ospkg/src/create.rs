@@ -33,6 +33,8 @@ pub struct CreateOptions {
     /// With what time-out, in seconds, a hardware watchdog runs on for the OS to take over; it is
     /// disarmed if there is none. Within [`crate::WATCHDOG_SECONDS`].
     pub watchdog_seconds: Option<u32>,
+    /// Number that grows from one release of the package to the next; none if it has no number.
+    pub release: Option<u64>,
 }
 
 /// A file that goes into an archive.
@@ -136,6 +138,7 @@ pub fn create<W: Write + Seek, K: Read, I: Read>(
         initramfs: format!("{DIRECTORY}{initramfs_name}"),
         cmdline: Some(options.cmdline.clone()).filter(|cmdline| !cmdline.is_empty()),
         watchdog_seconds: options.watchdog_seconds,
+        release: options.release,
     };
     manifest.check().map_err(CreateError::Manifest)?;
     if kernel.len == 0 {

@@ -35,6 +35,9 @@ pub struct Manifest {
     /// With what time-out a hardware watchdog runs on when the OS starts, which must take it over;
     /// without it, the watchdog is disarmed. Within [`WATCHDOG_SECONDS`].
     pub watchdog_seconds: Option<u32>,
+    /// Number that grows from one release of a package to the next. By it a machine tells an older
+    /// package from a newer one.
+    pub release: Option<u64>,
 }
 
 impl Manifest {
@@ -61,6 +64,7 @@ impl Manifest {
                 .ok_or_else(|| wrong("initramfs", "missing or empty", "a file name"))?,
             cmdline: take_string(&mut object, "cmdline")?,
             watchdog_seconds: take_seconds(&mut object, "watchdog_seconds")?,
+            release: take_release(&mut object, "release")?,
         };
         manifest.check()?;
         Ok(manifest)
@@ -89,6 +93,7 @@ impl Manifest {
             initramfs: &self.initramfs,
             cmdline: self.cmdline.as_deref().unwrap_or_default(),
             watchdog_seconds: self.watchdog_seconds,
+            release: self.release,
         })
     }
 }
@@ -103,6 +108,8 @@ struct Document<'a> {
     cmdline: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     watchdog_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<u64>,
 }
 
 fn wrong(key: &str, found: &str, expected: &str) -> ManifestError {
@@ -131,6 +138,19 @@ fn take_seconds(object: &mut Object, key: &str) -> Result<Option<u32>, ManifestE
     }
 }
 
+/// A whole number, or `null` or nothing for none.
+fn take_release(object: &mut Object, key: &str) -> Result<Option<u64>, ManifestError> {
+    let expected = "a whole number, 0 or more";
+    match object.take_set(key) {
+        None => Ok(None),
+        Some(Value::Number(number)) => match number.as_u64() {
+            Some(release) => Ok(Some(release)),
+            None => Err(wrong(key, &number.to_string(), expected)),
+        },
+        Some(other) => Err(wrong(key, kind(&other), expected)),
+    }
+}
+
 fn expected_seconds() -> String {
     format!("a whole number from {} to {}", WATCHDOG_SECONDS.start(), WATCHDOG_SECONDS.end())
 }
@@ -149,6 +169,7 @@ mod tests {
             initramfs: "boot/initramfs".into(),
             cmdline: None,
             watchdog_seconds: None,
+            release: None,
         };
         let text = "{\n  \"version\": 1,\n  \"label\": \"a \\u003cb\\u003e\",\n  \
                     \"kernel\": \"boot/vmlinuz\",\n  \"initramfs\": \"boot/initramfs\",\n  \
@@ -165,6 +186,7 @@ mod tests {
             initramfs: "i".into(),
             cmdline: None,
             watchdog_seconds: Some(120),
+            release: None,
         };
         let text = manifest.to_json();
         assert!(text.ends_with("\"cmdline\": \"\",\n  \"watchdog_seconds\": 120\n}"), "{text}");
@@ -187,6 +209,41 @@ mod tests {
         {
             let error = read(value).unwrap_err().to_string();
             assert!(error.contains(&format!("watchdog_seconds: {found}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_release_is_a_whole_number() {
+        let manifest = Manifest {
+            label: None,
+            kernel: "k".into(),
+            initramfs: "i".into(),
+            cmdline: None,
+            watchdog_seconds: None,
+            release: Some(7),
+        };
+        let text = manifest.to_json();
+        assert!(text.ends_with("\"cmdline\": \"\",\n  \"release\": 7\n}"), "{text}");
+        assert_eq!(Manifest::parse(text.as_bytes()), Ok(manifest));
+        let read = |value: &str| {
+            let text =
+                format!(r#"{{"version": 1, "kernel": "k", "initramfs": "i", "release": {value}}}"#);
+            Manifest::parse(text.as_bytes()).map(|manifest| manifest.release)
+        };
+        assert_eq!(read("null"), Ok(None));
+        assert_eq!(read("0"), Ok(Some(0)));
+        assert_eq!(read("18446744073709551615"), Ok(Some(u64::MAX)));
+        for (value, found) in [
+            ("-1", "-1"),
+            ("1.5", "1.5"),
+            ("18446744073709551616", "1.8446744073709552e+19"),
+            (r#""7""#, "a string"),
+            ("true", "a boolean"),
+        ] {
+            let error = read(value).unwrap_err().to_string();
+            assert!(error.starts_with("manifest.json: release: "), "{error}");
+            assert!(error.contains(found), "{error}");
+            assert!(error.ends_with(", expected a whole number, 0 or more"), "{error}");
         }
     }
 
@@ -233,8 +290,10 @@ mod tests {
             initramfs in "[^\0]{1,20}",
             cmdline in prop::option::of("[^\0]{1,20}"),
             watchdog_seconds in prop::option::of(10_u32..=86_400),
+            release in prop::option::of(any::<u64>()),
         ) {
-            let manifest = Manifest { label, kernel, initramfs, cmdline, watchdog_seconds };
+            let manifest =
+                Manifest { label, kernel, initramfs, cmdline, watchdog_seconds, release };
             prop_assert_eq!(Manifest::parse(manifest.to_json().as_bytes()), Ok(manifest));
         }
     }

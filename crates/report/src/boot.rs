@@ -240,6 +240,9 @@ pub struct PackageReport {
     /// Label from the signed manifest.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub label: Option<String>,
+    /// Release from the signed manifest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub release: Option<u64>,
     /// SHA-256 of the archive, hex.
     pub sha256: String,
     /// Length of the archive in bytes.

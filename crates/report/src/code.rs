@@ -178,6 +178,8 @@ codes! {
         "issue certificates without extended key usage, or with codeSigning";
     SignerDenied = "E0413", Security, "the signers' keys are on the policy's denied_keys list",
         "sign with keys that are still trusted";
+    ReleaseTooOld = "E0414", Security, "the package's release is older than is allowed",
+        "publish a package with a higher release (`ramstrap ospkg create --release N`); an old one that is served may be an attack";
     // 05xx: what is inside the verified package
     ArchiveInvalid = "E0501", Permanent, "the archive is signed but is not a usable ZIP file",
         "create the package again with `ramstrap ospkg create`";

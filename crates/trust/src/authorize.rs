@@ -86,6 +86,7 @@ impl From<&Signer> for SignerReport {
 pub struct Authorized {
     archive: Sha256Digest,
     threshold: u64,
+    min_release: Option<u64>,
     signers: Vec<Signer>,
     skipped: Vec<Skipped>,
 }
@@ -101,6 +102,13 @@ impl Authorized {
     #[must_use]
     pub const fn threshold(&self) -> u64 {
         self.threshold
+    }
+
+    /// The lowest release that the policy lets run, to be held against the archive's manifest once
+    /// it can be read; `None` if the policy asks for none.
+    #[must_use]
+    pub const fn min_release(&self) -> Option<u64> {
+        self.min_release
     }
 
     /// The signers that count, one for each key, in the descriptor's order; at least
@@ -151,7 +159,8 @@ pub fn authorize(
         .map(|(entry, endorsement)| judge(policy, entry, endorsement, archive, clock));
     let (signers, skipped) = count_distinct_keys(judged);
     if u64::try_from(signers.len()).is_ok_and(|valid| valid >= required) {
-        Ok(Authorized { archive, threshold: required, signers, skipped })
+        let min_release = policy.document().min_release();
+        Ok(Authorized { archive, threshold: required, min_release, signers, skipped })
     } else {
         Err(Refusal::new(endorsements.len(), signers.len(), required, skipped))
     }

@@ -24,10 +24,11 @@ const THRESHOLD: &str = "ospkg_signature_threshold";
 const FETCH_METHOD: &str = "ospkg_fetch_method";
 const DENIED_KEYS: &str = "denied_keys";
 const MAX_CLOCK_SKEW: &str = "max_clock_skew";
+const MIN_RELEASE: &str = "min_release";
 
 /// Settings that restrict what may boot and that this version cannot enforce. To ignore them like
 /// any unknown key would boot what the policy's author meant to forbid.
-const UNSUPPORTED: [&str; 2] = ["channel", "min_release"];
+const UNSUPPORTED: [&str; 1] = ["channel"];
 
 /// Where OS packages come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -51,6 +52,8 @@ pub struct PolicyDocument {
     denied_keys: BTreeSet<Sha256Digest>,
     #[serde(skip_serializing_if = "is_default_skew")]
     max_clock_skew: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_release: Option<u64>,
     #[serde(skip)]
     warnings: Vec<String>,
 }
@@ -82,6 +85,7 @@ impl PolicyDocument {
             fetch_method: fetch_method(&mut object)?,
             denied_keys: denied_keys(&mut object)?,
             max_clock_skew: max_clock_skew(&mut object)?,
+            min_release: min_release(&mut object)?,
             warnings: Vec::new(),
         };
         document.warn_of_threshold();
@@ -102,6 +106,7 @@ impl PolicyDocument {
             fetch_method: FetchMethod::Network,
             denied_keys: BTreeSet::new(),
             max_clock_skew: DEFAULT_MAX_CLOCK_SKEW,
+            min_release: None,
             warnings: Vec::new(),
         };
         document.warn_of_threshold();
@@ -141,6 +146,13 @@ impl PolicyDocument {
     #[must_use]
     pub const fn max_clock_skew(&self) -> u64 {
         self.max_clock_skew
+    }
+
+    /// The lowest release that may run; packages without a release may not either. `None` if every
+    /// package that is signed may.
+    #[must_use]
+    pub const fn min_release(&self) -> Option<u64> {
+        self.min_release
     }
 
     /// What an operator should look at, though it does not make the policy invalid.
@@ -197,6 +209,12 @@ fn max_clock_skew(object: &mut Object) -> Result<u64, PolicyError> {
         let must = "must be a whole number of seconds, 0 or more";
         value.as_u64().ok_or_else(|| PolicyError::field(MAX_CLOCK_SKEW, must))
     })
+}
+
+fn min_release(object: &mut Object) -> Result<Option<u64>, PolicyError> {
+    let Some(value) = object.take_set(MIN_RELEASE) else { return Ok(None) };
+    let must = "must be a whole number, 0 or more";
+    value.as_u64().map(Some).ok_or_else(|| PolicyError::field(MIN_RELEASE, must))
 }
 
 #[cfg(test)]

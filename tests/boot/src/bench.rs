@@ -83,7 +83,7 @@ impl Bench {
         pack(&self.kernel_image, &minimal::initramfs(Some(bytes))?)
     }
 
-    /// The minimal OS with another command line, kernel, initramfs or watchdog.
+    /// The minimal OS with another command line, kernel, initramfs, watchdog or release.
     ///
     /// # Errors
     /// If it cannot be packed.
@@ -96,7 +96,12 @@ impl Bench {
         let kernel = kernel.as_deref().unwrap_or(&self.kernel_image);
         let initramfs = package.initramfs.unwrap_or(&self.minimal_initramfs);
         let cmdline = format!("{CMDLINE} {}", package.cmdline);
-        pack_with(kernel, initramfs, cmdline.trim_end(), package.watchdog_seconds)
+        let options = CreateOptions {
+            watchdog_seconds: package.watchdog_seconds,
+            release: package.release,
+            ..options(cmdline.trim_end())
+        };
+        pack_with(kernel, initramfs, &options)
     }
 
     /// A kernel of the distribution, with its modules.
@@ -157,29 +162,29 @@ pub struct OsPackage<'a> {
     pub cmdline: &'a str,
     /// What the manifest says of the watchdog.
     pub watchdog_seconds: Option<u32>,
+    /// What the manifest says of the release.
+    pub release: Option<u64>,
 }
 
 /// The minimal OS as the product itself packs it.
 fn pack(kernel: &[u8], initramfs: &[u8]) -> Result<Archive> {
-    pack_with(kernel, initramfs, CMDLINE, None)
+    pack_with(kernel, initramfs, &options(CMDLINE))
 }
 
-fn pack_with(
-    kernel: &[u8],
-    initramfs: &[u8],
-    cmdline: &str,
-    watchdog_seconds: Option<u32>,
-) -> Result<Archive> {
-    let options = CreateOptions {
+fn options(cmdline: &str) -> CreateOptions {
+    CreateOptions {
         label: "boot test".to_owned(),
         cmdline: cmdline.to_owned(),
         kernel_name: "vmlinuz".to_owned(),
         initramfs_name: "initramfs".to_owned(),
-        watchdog_seconds,
-    };
+        ..CreateOptions::default()
+    }
+}
+
+fn pack_with(kernel: &[u8], initramfs: &[u8], options: &CreateOptions) -> Result<Archive> {
     let mut archive = Cursor::new(Vec::new());
     let input = |data| -> Result<Input<&[u8]>> { Ok(Input { len: len(data)?, data }) };
-    ospkg::create(&mut archive, &options, input(kernel)?, input(initramfs)?)?;
+    ospkg::create(&mut archive, options, input(kernel)?, input(initramfs)?)?;
     Ok(Archive::of(archive.into_inner()))
 }
 

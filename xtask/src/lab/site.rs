@@ -164,6 +164,7 @@ fn make(dir: &Path, kernel: &Kernel, recipe: &Recipe, length: u64) -> Result<()>
         initramfs,
         cmdline: Some(recipe.cmdline.clone()),
         watchdog_seconds: None,
+        release: None,
         label: Some(recipe.label.clone()),
         url: format!("{NAME}.zip"),
         any_kernel: false,

@@ -115,6 +115,9 @@ fn meaning(document: &PolicyDocument, policy: Option<&TrustPolicy>) -> Vec<Strin
             keys => format!("{keys} keys never count, whoever issued their certificates."),
         });
     }
+    if let Some(release) = document.min_release() {
+        sentences.push(format!("Its release is {release} or later."));
+    }
     if let Some(policy) = policy {
         for root in policy.signing_roots() {
             sentences.push(format!(

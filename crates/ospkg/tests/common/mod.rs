@@ -12,6 +12,7 @@ use ospkg::Package;
 use ospkg::PackageError;
 use trust::Authorized;
 use trust::Clock;
+use trust::PolicyFiles;
 use trust::Sha256Digest;
 use trust::Timestamp;
 use trust::TrustPolicy;
@@ -48,7 +49,23 @@ pub(crate) fn authorize(
     descriptor: &Descriptor,
     digest: Sha256Digest,
 ) -> Result<Authorized, trust::Refusal> {
-    let policy = TrustPolicy::for_roots(certificate("root").as_bytes(), 1).unwrap();
+    let policy = r#"{"ospkg_signature_threshold": 1, "ospkg_fetch_method": "network"}"#;
+    authorize_by(policy, descriptor, digest)
+}
+
+/// As [`authorize`], by this `trust_policy.json`.
+pub(crate) fn authorize_by(
+    policy: &str,
+    descriptor: &Descriptor,
+    digest: Sha256Digest,
+) -> Result<Authorized, trust::Refusal> {
+    let policy = TrustPolicy::load(&PolicyFiles {
+        trust_policy_json: policy.as_bytes(),
+        signing_root_pem: Some(certificate("root").as_bytes()),
+        tls_roots_pem: None,
+        other_files: &[],
+    })
+    .unwrap();
     let clock = Clock::exactly(Timestamp::from_unix(NOW));
     trust::authorize(&policy, descriptor.endorsements(), digest, &clock)
 }

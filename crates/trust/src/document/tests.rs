@@ -126,9 +126,22 @@ fn unknown_keys_warn_ambiguous_ones_are_refused() {
 
 #[test]
 fn restrictions_that_cannot_be_enforced_are_never_ignored() {
-    assert_eq!(with(r#", "min_release": 7"#), Err(Code::TrustPolicyUnsupported));
     assert_eq!(with(r#", "Channel": "stable""#), Err(Code::TrustPolicyUnsupported));
-    assert!(with(r#", "min_release": null"#).is_ok());
+    assert!(with(r#", "channel": null"#).is_ok());
+}
+
+#[test]
+fn the_lowest_release_is_a_whole_number() {
+    let read =
+        |value: &str| with(&format!(r#", "min_release": {value}"#)).map(|it| it.min_release());
+    assert_eq!(with("").unwrap().min_release(), None);
+    assert_eq!(read("null"), Ok(None));
+    assert_eq!(read("0"), Ok(Some(0)));
+    assert_eq!(read("18446744073709551615"), Ok(Some(u64::MAX)));
+    assert_eq!(with(r#", "Min_Release": 7"#).unwrap().min_release(), Some(7), "in any case");
+    for value in ["-1", "1.0", "\"1\"", "true", "[]", "18446744073709551616"] {
+        assert_eq!(read(value), Err(Code::TrustPolicyInvalid), "{value}");
+    }
 }
 
 #[test]
@@ -145,7 +158,9 @@ fn the_normal_form_reads_the_same() {
     let plain = with(r#", "x": 1"#).unwrap();
     assert_eq!(json(&plain), r#"{"ospkg_signature_threshold":1,"ospkg_fetch_method":"network"}"#);
     let hex = "AB".repeat(32);
-    let full = with(&format!(r#", "denied_keys": ["{hex}"], "max_clock_skew": 5"#)).unwrap();
+    let full =
+        with(&format!(r#", "denied_keys": ["{hex}"], "max_clock_skew": 5, "min_release": 7"#))
+            .unwrap();
     assert_eq!(parse(&json(&full)), Ok(full));
 }
 
@@ -157,7 +172,7 @@ proptest! {
 
     #[test]
     fn any_value_of_any_known_key_is_accepted_or_refused(
-        key in "ospkg_signature_threshold|ospkg_fetch_method|denied_keys|max_clock_skew|[a-z]{1,3}",
+        key in "ospkg_signature_threshold|ospkg_fetch_method|denied_keys|max_clock_skew|min_release|[a-z]{1,3}",
         value in r#"null|-?[0-9]{1,20}|[0-9]\.[0-9]|"[a-z]{0,3}"|\[\]|\["[0-9a-f]{64}"\]|\{\}"#,
     ) {
         if let Ok(document) = parse(&format!(r#"{{"{key}": {value}, "ospkg_signature_threshold": 2, "ospkg_fetch_method": "network"}}"#)) {

@@ -8,6 +8,7 @@ use report::Code;
 use serde_json::json;
 
 use crate::bench::Bench;
+use crate::bench::OsPackage;
 use crate::case::Case;
 use crate::case::Run;
 use crate::keys::Signer;
@@ -76,6 +77,18 @@ pub(super) fn cases() -> Vec<Case> {
             });
             let scenario = signed_by(bench, &bench.keys.two())?;
             Ok(scenario.policy_file("trust_policy.json", Some(policy.to_string().as_bytes())))
+        }),
+        Case::refused("release_below_min_release", Code::ReleaseTooOld, |bench| {
+            released(bench, Some(6), 7)
+        }),
+        Case::refused("no_release_but_min_release", Code::ReleaseTooOld, |bench| {
+            released(bench, None, 0)
+        })
+        .slow(),
+        Case::boots("release_of_min_release", |bench| released(bench, Some(7), 7)).checked(|run| {
+            let release = run.report()?.package.as_ref().and_then(|package| package.release);
+            ensure!(release == Some(7), "the release is reported as {release:?}");
+            Ok(())
         }),
         Case::boots("unusable_signers_beside_two_good_ones", |bench| {
             let keys = &bench.keys;
@@ -161,6 +174,17 @@ pub(super) fn cases() -> Vec<Case> {
 fn signed_by(bench: &Bench, signers: &[&Signer]) -> Result<Scenario> {
     let descriptor = bench.minimal.descriptor(signers)?;
     Ok(Scenario::new(bench, [Mirror::serving(&descriptor, &bench.minimal)]))
+}
+
+/// The minimal OS with this release, for a policy that lets none run below `least`.
+fn released(bench: &Bench, release: Option<u64>, least: u64) -> Result<Scenario> {
+    let policy = json!({
+        "ospkg_signature_threshold": 2,
+        "ospkg_fetch_method": "network",
+        "min_release": least,
+    });
+    let scenario = signed(bench, &bench.os(&OsPackage { release, ..OsPackage::default() })?)?;
+    Ok(scenario.policy_file("trust_policy.json", Some(policy.to_string().as_bytes())))
 }
 
 /// The good descriptor beside another archive.

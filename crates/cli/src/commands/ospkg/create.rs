@@ -36,6 +36,11 @@ pub(super) struct Args {
     /// and pet it before that. Without it, the bootloader disarms its watchdog before the OS starts.
     #[arg(long, value_name = "N", value_parser = watchdog_seconds())]
     watchdog_seconds: Option<u32>,
+    /// Number of this release, higher than that of the release before. It is signed; a machine takes
+    /// nothing below its policy's `min_release`, and an OS that upgrades itself nothing but a higher
+    /// release than its own.
+    #[arg(long, value_name = "N")]
+    release: Option<u64>,
     /// A name for people; consoles and boot reports show it.
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
@@ -58,7 +63,7 @@ const EXAMPLES: &str = "\
 Examples:
   ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst --url os.zip --out os
   ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst \\
-      --cmdline 'console=ttyS0 panic=30' --label 'web servers 2026-11' \\
+      --cmdline 'console=ttyS0 panic=30' --label 'web servers 2026-11' --release 12 \\
       --watchdog-seconds 300 --url https://images.example.org/web/os.zip --out packages/os";
 
 fn watchdog_seconds() -> clap::builder::RangedI64ValueParser<u32> {
@@ -80,6 +85,7 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         cmdline: args.cmdline,
         label: args.label,
         watchdog_seconds: args.watchdog_seconds,
+        release: args.release,
         url: args.url.unwrap_or_default(),
         any_kernel: args.any_kernel,
         replace: args.replace,

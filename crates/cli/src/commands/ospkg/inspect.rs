@@ -60,6 +60,7 @@ struct Contents {
     label: Option<String>,
     cmdline: Option<String>,
     watchdog_seconds: Option<u32>,
+    release: Option<u64>,
     members: Vec<Member>,
 }
 
@@ -167,8 +168,9 @@ fn contents(file: File, digest: Sha256Digest, size: u64) -> Result<Contents> {
             });
         }
     }
-    let Manifest { label, cmdline, watchdog_seconds, .. } = manifest;
-    Ok(Contents { sha256: digest.to_string(), size, label, cmdline, watchdog_seconds, members })
+    let Manifest { label, cmdline, watchdog_seconds, release, .. } = manifest;
+    let sha256 = digest.to_string();
+    Ok(Contents { sha256, size, label, cmdline, watchdog_seconds, release, members })
 }
 
 fn show_descriptor(names: &Names, descriptor: &Descriptor, entries: &[Entry], output: &Output) {
@@ -202,6 +204,9 @@ fn show_contents(names: &Names, contents: &Contents, output: &Output) {
     output.field("size", size(contents.size));
     if let Some(label) = &contents.label {
         output.field("label", label);
+    }
+    if let Some(release) = contents.release {
+        output.field("release", release);
     }
     if let Some(cmdline) = &contents.cmdline {
         output.field("cmdline", cmdline);

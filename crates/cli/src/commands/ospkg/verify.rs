@@ -118,6 +118,9 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
     if let Some(label) = &manifest.label {
         output.field("label", label);
     }
+    if let Some(release) = manifest.release {
+        output.field("release", release);
+    }
     output.field("SHA-256", authorized.archive_digest());
     output.field("size", size(length));
     if let Some(seconds) = manifest.watchdog_seconds {
@@ -150,6 +153,7 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
         "label": manifest.label,
         "cmdline": manifest.cmdline,
         "watchdog_seconds": manifest.watchdog_seconds,
+        "release": manifest.release,
         "kernel_size": package.kernel().length,
         "initramfs_size": package.initramfs().length,
     }));
