@@ -220,6 +220,7 @@ async fn over_link(
                 &connected.answer.client,
                 url,
                 descriptor,
+                None,
                 &mut attempt,
             );
             match tried.await {

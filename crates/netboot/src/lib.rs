@@ -2,7 +2,7 @@
 //!
 //! [`package`] tries interfaces and mirrors until a package is authorised, [`load`] hands it to the
 //! kernel together with what the next OS is told. `/init` of the boot image goes this way with what
-//! the image holds.
+//! the image holds; an OS that fetches its successor ([`upgrade`]) goes it with what it was handed.
 //!
 //! Nothing here prints or keeps a report: what happens is told to [`Events`]. Nothing here decides
 //! what is trusted either: that is the [`trust`] crate's, by the policy that the caller read.
@@ -18,6 +18,7 @@ mod load;
 mod memory;
 mod meter;
 mod mirror;
+pub mod upgrade;
 
 pub use kexec_rs::Loaded;
 

@@ -28,6 +28,7 @@ use crate::load::kexec_failure;
 use crate::memory;
 use crate::meter::Meter;
 use crate::meter::megabytes;
+use crate::upgrade::Current;
 
 /// What may be started, in memory files of its own.
 pub type Verified = VerifiedPackage<MemFile, MemFile>;
@@ -64,13 +65,15 @@ impl Try {
     }
 }
 
-/// Fetches and verifies what one mirror has.
+/// Fetches and verifies what one mirror has. Where an OS looks for its successor, it must be newer
+/// than what is `running`.
 pub(crate) async fn serve(
     inputs: &Inputs,
     events: &dyn Events,
     client: &Client,
     url: &ProvisioningUrl,
     descriptor: Option<Vec<u8>>,
+    running: Option<&Current>,
     attempt: &mut Try,
 ) -> Result<Verified, Failure> {
     let fetching = Running::begin(events, Stage::Fetch);
@@ -78,7 +81,7 @@ pub(crate) async fn serve(
     let fetched = fetching.close(fetched, Fetched::summary)?;
 
     let verifying = Running::begin(events, Stage::Verify);
-    let verified = verify(inputs, events, url, fetched);
+    let verified = verify(inputs, events, url, fetched, running);
     verifying.close(verified, |(_, summary)| summary.clone()).map(|(package, _)| package)
 }
 
@@ -140,6 +143,7 @@ fn verify(
     events: &dyn Events,
     url: &ProvisioningUrl,
     fetched: Fetched,
+    running: Option<&Current>,
 ) -> Result<(Verified, String), Failure> {
     let Fetched { descriptor, archive_url, mut archive, download } = fetched;
     let authorized = trust::authorize(
@@ -165,6 +169,9 @@ fn verify(
     archive.rewind().map_err(|error| Failure::new(Code::MemoryFile, error.to_string()))?;
     let package = Package::open(authorized, download.sha256, archive)
         .map_err(|error| Failure::from_error(&error))?;
+    if let Some(running) = running {
+        running.check_newer(package.manifest().release)?;
+    }
     memory::admit_extraction(events, download.len, package.kernel_len(), package.initramfs_len())?;
     package_report.label.clone_from(&package.manifest().label);
     package_report.release = package.manifest().release;

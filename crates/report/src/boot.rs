@@ -303,6 +303,16 @@ pub struct WatchdogReport {
     pub note: Option<String>,
 }
 
+/// The package that ran before, and fetched its successor itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct UpgradedFrom {
+    /// SHA-256 of its archive, hex.
+    pub sha256: String,
+    /// Its release, if it had one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub release: Option<u64>,
+}
+
 /// Everything that happened between the start of `/init` and its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BootReport {
@@ -335,6 +345,9 @@ pub struct BootReport {
     /// The hardware watchdog, if the machine has one that the kernel knows.
     #[serde(default)]
     pub watchdog: Option<WatchdogReport>,
+    /// Set if no firmware and no bootloader ran in between: an OS was upgraded to this package.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub upgraded_from: Option<UpgradedFrom>,
     /// Why nothing was booted.
     pub failure: Option<Failure>,
 }
@@ -362,6 +375,7 @@ impl BootReport {
             package: None,
             memory: None,
             watchdog: None,
+            upgraded_from: None,
             failure: None,
         }
     }

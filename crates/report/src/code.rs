@@ -217,6 +217,8 @@ codes! {
         "please report it with the lines above";
     DeadlineReached = "E0704", Transient, "the deadline passed before an OS package could be booted",
         "raise --deadline, or see above what was waited for";
+    HandOverUnusable = "E0705", Permanent, "what the bootloader handed to the OS cannot be used",
+        "the OS must have been started by ramstrap, and must keep /ramstrap as it found it";
     // 08xx: taking a machine into service
     StaffKeyUnknown = "E0801", Security, "the machine does not know this staff key",
         "use a key whose public half is in the machine's OS package, or build and boot a release with it";

@@ -26,6 +26,7 @@ pub use boot::SignerReport;
 pub use boot::SkippedReport;
 pub use boot::Stage;
 pub use boot::StageTiming;
+pub use boot::UpgradedFrom;
 pub use boot::VERSION;
 pub use boot::WatchdogReport;
 pub use boot::WatchdogState;

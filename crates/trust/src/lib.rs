@@ -48,6 +48,7 @@ pub use certificate::validity;
 pub use clock::Clock;
 pub use clock::TimeError;
 pub use clock::Timestamp;
+pub use clock::TimestampError;
 pub use digest::DigestError;
 pub use digest::Sha256Digest;
 pub use document::DEFAULT_MAX_CLOCK_SKEW;

@@ -1,0 +1,201 @@
+//! The next release, wherever a mirror has it.
+
+use std::time::Duration;
+
+use fetch::Client;
+use fetch::ClientOptions;
+use fetch::Limits;
+use hostcfg::ProvisioningUrl;
+use kexec_rs::Loaded;
+use ospkg::Descriptor;
+use report::Code;
+use report::Failure;
+use trust::Sha256Digest;
+
+use super::Current;
+use super::Handover;
+use super::Network;
+use crate::events::Event;
+use crate::events::Events;
+use crate::inputs::Inputs;
+use crate::ledger::Ledger;
+use crate::load;
+use crate::memory;
+use crate::mirror;
+use crate::mirror::Try;
+use crate::mirror::Verified;
+
+/// Rounds over all mirrors: somebody waits for the answer, and can ask again.
+const ROUNDS: u32 = 3;
+
+/// Pause between two rounds, half of it by chance.
+const PAUSE: Duration = Duration::from_secs(4);
+
+/// What the mirrors have.
+#[derive(Debug)]
+pub enum Next {
+    /// Nothing newer: a mirror has what runs, and none has anything else that may be taken.
+    Already,
+    /// A newer release.
+    Newer(Box<Candidate>),
+}
+
+/// A newer release, verified and unpacked, in memory of its own.
+#[derive(Debug)]
+pub struct Candidate {
+    package: Verified,
+}
+
+impl Candidate {
+    /// SHA-256 of its archive.
+    #[must_use]
+    pub fn sha256(&self) -> Sha256Digest {
+        self.package.authorized().archive_digest()
+    }
+
+    /// Its release; a [`Candidate`] always has one.
+    #[must_use]
+    pub fn release(&self) -> Option<u64> {
+        self.package.manifest().release
+    }
+
+    /// Its label, if it has one.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.package.manifest().label.as_deref()
+    }
+
+    /// Loads it, with the same trust policy and host configuration as the running OS was handed and
+    /// a new boot report. Blocks for as long as copying and hashing take.
+    ///
+    /// To be called when nothing is left to do but to jump: other kernels cannot be loaded any
+    /// more, and the kernel keeps next to no memory free for itself from then on.
+    ///
+    /// # Errors
+    /// E0503, E0507 and E06xx. After E0601 the machine goes on as before, and the package is gone.
+    pub fn load(self, handover: &Handover, events: &dyn Events) -> Result<Loaded, Failure> {
+        load(&handover.inputs, events, self.package)
+    }
+}
+
+/// Asks the mirrors of the host configuration, one after the other, for a package that is newer than
+/// the one that runs; fetches and verifies the first.
+///
+/// A mirror that has what runs costs a descriptor, not a download: its signatures tell. A mirror that
+/// has an older release, or one that fails, is passed over for the next; what may heal is tried
+/// again a few times within `patience`.
+///
+/// # Errors
+/// The gravest failure if no mirror has a newer package and none has what runs, E0414 for an older
+/// one among them.
+pub async fn fetch_next(
+    handover: &Handover,
+    network: &Network,
+    patience: Duration,
+    events: &dyn Events,
+) -> Result<Next, Failure> {
+    let mut search = Search::new(handover, network, events)?;
+    match tokio::time::timeout(patience, search.run()).await {
+        Ok(result) => result,
+        Err(_) => {
+            let last = search.ledger.last_transient(&search.interface).cloned();
+            Err(last.unwrap_or_else(|| {
+                let detail = format!("{} s have passed", patience.as_secs());
+                Failure::new(Code::DeadlineReached, detail)
+            }))
+        }
+    }
+}
+
+struct Search<'a> {
+    inputs: &'a Inputs,
+    current: &'a Current,
+    events: &'a dyn Events,
+    client: Client,
+    /// For reports.
+    interface: String,
+    ledger: Ledger,
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        handover: &'a Handover,
+        network: &Network,
+        events: &'a dyn Events,
+    ) -> Result<Self, Failure> {
+        let Handover { inputs, current, .. } = handover;
+        let client = Client::new(ClientOptions {
+            interface: network.interface.clone(),
+            dns: network.dns.clone(),
+            tls_roots: inputs.policy.policy.tls_roots().to_vec(),
+            clock: inputs.clock,
+            limits: Limits { max_archive_len: memory::max_archive_len(), ..Limits::default() },
+        })
+        .map_err(|error| error.failure())?;
+        let by_route = || handover.used_nic().map(|nic| nic.interface.clone()).unwrap_or_default();
+        let interface = network.interface.clone().unwrap_or_else(by_route);
+        Ok(Self { inputs, current, events, client, interface, ledger: Ledger::default() })
+    }
+
+    async fn run(&mut self) -> Result<Next, Failure> {
+        let urls = &self.inputs.host.config.urls;
+        let mut round = 1;
+        loop {
+            let mut already = false;
+            for (index, url) in urls.iter().enumerate() {
+                if self.ledger.is_dropped(&self.interface, index) {
+                    continue;
+                }
+                let mut attempt = Try::new(self.events);
+                match self.ask(url, &mut attempt).await {
+                    Ok(Some(package)) => {
+                        self.events.on(Event::Mirror(attempt.report(&self.interface, url, None)));
+                        return Ok(Next::Newer(Box::new(Candidate { package })));
+                    }
+                    Ok(None) => already = true,
+                    Err(failure) => {
+                        let report = attempt.report(&self.interface, url, Some(&failure));
+                        self.events.on(Event::Mirror(report));
+                        self.ledger.note(&self.interface, index, &failure);
+                    }
+                }
+            }
+            if already {
+                return Ok(Next::Already);
+            }
+            let hope = (0..urls.len()).any(|index| !self.ledger.is_dropped(&self.interface, index));
+            if !hope || round == ROUNDS {
+                return Err(self.gravest());
+            }
+            round += 1;
+            let spread = f32::from(self.client.jitter()) / f32::from(u16::MAX);
+            tokio::time::sleep(PAUSE / 2 + (PAUSE / 2).mul_f32(spread)).await;
+        }
+    }
+
+    /// What one mirror has; `None` if that is what runs.
+    async fn ask(
+        &self,
+        url: &ProvisioningUrl,
+        attempt: &mut Try,
+    ) -> Result<Option<Verified>, Failure> {
+        let Self { inputs, current, events, client, .. } = self;
+        let bytes = client.descriptor(url).await.map_err(|error| error.failure())?;
+        let descriptor = Descriptor::parse(&bytes).map_err(|error| Failure::from_error(&error))?;
+        // Signatures over what runs: the archive beside them can be nothing else.
+        let policy = &inputs.policy.policy;
+        let same =
+            trust::authorize(policy, descriptor.endorsements(), current.sha256, &inputs.clock);
+        if same.is_ok() {
+            return Ok(None);
+        }
+        mirror::serve(inputs, *events, client, url, Some(bytes), Some(current), attempt)
+            .await
+            .map(Some)
+    }
+
+    fn gravest(&self) -> Failure {
+        let none = || Failure::new(Code::HostConfigNoUrl, "there is no mirror to ask");
+        self.ledger.gravest(&self.interface).cloned().unwrap_or_else(none)
+    }
+}
