@@ -4,7 +4,10 @@
 
 use std::fs;
 use std::io::Cursor;
+use std::io::Write;
 use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -35,6 +38,8 @@ use super::Network;
 use super::Next;
 use super::fetch_next;
 use crate::Events;
+use crate::handover::HandOver;
+use crate::handover::append;
 
 /// A moment at which the keys of the vectors are valid.
 const NOW: &str = "2026-11-21T22:07:17Z";
@@ -144,7 +149,11 @@ fn now() -> Timestamp {
 
 /// What comes of an upgrade; lines that were told; the report of the next boot.
 fn upgrade(directory: &TempDir) -> (Result<Next, Failure>, Vec<String>, BootReport) {
-    let handover = Handover::read(directory.path(), now()).unwrap();
+    upgrade_in(directory.path())
+}
+
+fn upgrade_in(ramstrap: &Path) -> (Result<Next, Failure>, Vec<String>, BootReport) {
+    let handover = Handover::read(ramstrap, now()).unwrap();
     let lines = Mutex::new(Vec::new());
     let journal = Journal::new(&handover, |line: &str| lines.lock().unwrap().push(line.to_owned()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -193,6 +202,58 @@ fn a_higher_release_is_taken_and_the_next_os_is_told() {
     assert_eq!(stages, ["fetch", "verify"]);
     assert!(lines[0].starts_with("fetch: 0.0 MB from http://"), "{lines:?}");
     assert!(lines[1].starts_with("verify: os 8 signed by 2 of 2 needed"), "{lines:?}");
+}
+
+#[test]
+fn the_next_os_reads_what_it_is_handed() {
+    let (running, next) = (Package::new("7", Some(7)), Package::new("8", Some(8)));
+    let server = next.serve();
+    let directory = ramstrap(&running, Some(7), &[&server]);
+    let (found, _, report) = upgrade(&directory);
+    newer(found);
+    let inputs = Handover::read(directory.path(), now()).unwrap().inputs;
+    let mut archive = Vec::new();
+    let content = HandOver {
+        boot_report: &serde_json::to_vec(&report).unwrap(),
+        host_configuration: &inputs.host.raw,
+        trust_policy: &inputs.policy.files,
+    };
+    append(&mut archive, 0, &content).unwrap();
+    let root = TempDir::new().unwrap();
+    let child = Command::new("cpio")
+        .args(["-id", "--quiet"])
+        .current_dir(root.path())
+        .stdin(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        println!("SKIPPED: no cpio on this machine");
+        return;
+    };
+    child.stdin.take().unwrap().write_all(&archive).unwrap();
+    assert!(child.wait().unwrap().success());
+
+    let handover = Handover::read(&root.path().join("ramstrap"), now()).unwrap();
+    assert_eq!((handover.current.sha256, handover.current.release), (next.digest(), Some(8)));
+    assert_eq!(handover.label.as_deref(), Some("os 8"));
+    assert_eq!(handover.network().dns.len(), 2, "how the bootloader was connected is handed on");
+    assert_eq!(handover.inputs.host.report.source, "initramfs");
+    assert_eq!(handover.inputs.clock, inputs.clock);
+    // And it has nothing to do, for that is what it runs.
+    let (found, ..) = upgrade_in(&root.path().join("ramstrap"));
+    assert!(matches!(found, Ok(Next::Already)), "{found:?}");
+}
+
+#[test]
+fn what_is_no_kernel_is_refused_before_the_kernel_is_asked() {
+    let server = Package::new("8", Some(8)).serve();
+    let directory = ramstrap(&Package::new("7", Some(7)), Some(7), &[&server]);
+    let candidate = newer(upgrade(&directory).0);
+    let handover = Handover::read(directory.path(), now()).unwrap();
+    let lines = Mutex::new(Vec::new());
+    let journal = Journal::new(&handover, |line: &str| lines.lock().unwrap().push(line.to_owned()));
+    assert_eq!(candidate.load(&handover, &journal).unwrap_err().code, Code::KernelInvalid);
+    let report = journal.hand_over().unwrap();
+    assert!(!report.stages[0].ok && report.stages[0].stage == report::Stage::Kexec);
 }
 
 #[test]
