@@ -409,3 +409,28 @@ proptest! {
         let _ = Document::with_wireguard(rest().as_bytes(), &lines.join("\n"));
     }
 }
+
+/// The examples of the guide are configurations.
+#[test]
+fn the_guide_shows_what_is_taken() {
+    let guide = include_str!("../../../docs/provisioning.md");
+    let examples: Vec<&str> =
+        guide.split("```json\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
+    let (tor, keys) = (tor(), "/tor/keys");
+    for (example, service) in examples.iter().zip(["vpn", "tor-relay"]) {
+        let filled = example
+            .replace("<private key>", PRIVATE)
+            .replace("<public key>", PEER)
+            .replace("<preshared key>", PSK)
+            .replace("<ssh key>", SSH);
+        let mut config: Value = serde_json::from_str(&filled).unwrap();
+        if service == "tor-relay" {
+            let shown = config.pointer(keys).unwrap().as_object().unwrap();
+            let known = tor.pointer(keys).unwrap().as_object().unwrap();
+            assert!(shown.keys().eq(known.keys()), "{shown:?}");
+            *config.pointer_mut(keys).unwrap() = tor.pointer(keys).unwrap().clone();
+        }
+        assert_eq!(parse(&config).unwrap().service(), service);
+    }
+    assert_eq!(examples.len(), 2);
+}

@@ -193,6 +193,7 @@ mod tests {
                 ok: true,
                 summary: "2 of 2".into(),
             }],
+            upgraded_from: None,
             trust_policy: None,
             host_configuration: None,
             nics: Vec::new(),

@@ -42,7 +42,10 @@ fn explain_vpn(vpn: &Vpn, sentences: &mut Vec<String>) {
     let secured = tunnel.peers.iter().filter(|peer| peer.preshared_key.is_some()).count();
     sentences.push(match tunnel.peers.len() {
         0 => "Nobody can connect: the list of peers is empty.".to_owned(),
-        count => format!("{count} clients may connect, {secured} of them with a preshared key."),
+        number => format!(
+            "{} may connect, {secured} of them with a preshared key.",
+            count(number, "client")
+        ),
     });
     let outside = tunnel
         .peers
@@ -56,7 +59,8 @@ fn explain_vpn(vpn: &Vpn, sentences: &mut Vec<String>) {
         .count();
     if outside > 0 {
         sentences.push(format!(
-            "{outside} of their networks lie outside the networks of the server's own addresses: is that meant?"
+            "Outside the networks of the server's own addresses: {} of them. Is that meant?",
+            count(outside, "network")
         ));
     }
     sentences.push(if vpn.dns.forward_to.is_empty() {
@@ -89,7 +93,7 @@ fn explain_relay(relay: &TorRelay, sentences: &mut Vec<String>) {
             .to_owned()
     });
     if !tor.torrc.is_empty() {
-        sentences.push(format!("{} lines are added to its torrc.", tor.torrc.len()));
+        sentences.push(format!("Its torrc gets {} more.", count(tor.torrc.len(), "line")));
     }
 }
 
@@ -107,12 +111,16 @@ fn explain_ssh(ssh: Option<&Ssh>) -> String {
     match ssh {
         None => "Nobody can log in.".to_owned(),
         Some(ssh) => format!(
-            "Holders of {} SSH keys can log in as root on TCP port {}, from {}.",
-            ssh.authorized_keys.len(),
+            "Holders of {} can log in as root on TCP port {}, from {}.",
+            count(ssh.authorized_keys.len(), "SSH key"),
             ssh.port,
             list(&ssh.allow_from)
         ),
     }
+}
+
+fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 fn list<T: Display>(items: &[T]) -> String {

@@ -25,7 +25,8 @@ struct Inner {
 /// The right to carry a request out. Dropped without a verdict, as by a host that panics, it
 /// leaves the machine in the state that a half-applied configuration does.
 #[derive(Debug)]
-pub(crate) struct Pass {
+#[must_use = "dropped, it counts as a request that failed half-way"]
+pub struct Pass {
     gate: Gate,
     kind: RequestKind,
     decided: bool,
@@ -44,8 +45,13 @@ impl Gate {
         self.lock().state
     }
 
-    /// Lets a request through, or says why not now or why never.
-    pub(crate) fn enter(&self, kind: RequestKind) -> Result<Pass, Refused> {
+    /// Lets a request through, or says why not now or why never. For requests that do not come
+    /// through the server, too, such as an upgrade that is asked for inside the OS.
+    ///
+    /// # Errors
+    /// [`Why::Busy`], [`Why::AlreadyProvisioned`], or [`Why::Failed`] after a configuration that was
+    /// applied in part.
+    pub fn enter(&self, kind: RequestKind) -> Result<Pass, Refused> {
         let busy =
             |what: &str| Err(Refused::new(Why::Busy, format!("{what} is under way; wait for it")));
         let mut inner = self.lock();
@@ -79,7 +85,7 @@ impl Gate {
 
 impl Pass {
     /// What became of the request.
-    pub(crate) fn decide(mut self, result: &Result<Accepted, Refused>) {
+    pub fn decide(mut self, result: &Result<Accepted, Refused>) {
         self.decided = true;
         let mut inner = self.gate.lock();
         match self.kind {

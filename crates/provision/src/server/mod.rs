@@ -33,6 +33,7 @@ use crate::tls;
 
 use admission::Admission;
 pub use gate::Gate;
+pub use gate::Pass;
 use verifier::StaffVerifier;
 
 /// How long to wait after the system could not accept a connection, as without file descriptors.
