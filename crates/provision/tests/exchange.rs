@@ -309,6 +309,18 @@ async fn an_invalid_configuration_is_refused_by_the_machine_with_the_names_of_it
 }
 
 #[tokio::test]
+async fn an_answer_has_room_for_many_problems() {
+    let machine = Machine::start().await;
+    let refused = answer_to(&machine, |request| {
+        let peers: Vec<_> = (0..9_000).map(|_| json!({ "public_key": "x", "more": 1 })).collect();
+        request["request"]["provision"]["wireguard"]["peers"] = peers.into();
+    })
+    .await;
+    assert!(refused.reason.contains("wireguard.peers[1].public_key"), "{refused}");
+    assert!(refused.reason.ends_with("more") && refused.reason.len() < 4_000, "{refused}");
+}
+
+#[tokio::test]
 async fn a_configuration_for_another_service_is_refused_on_both_sides() {
     let machine = Machine::start().await;
     let relay = support_relay();

@@ -261,6 +261,16 @@ async fn nobody_there_and_somebody_else_there() {
     }
 }
 
+/// Who knows a machine's public key is not yet that machine.
+#[tokio::test]
+async fn an_identity_without_its_private_half_is_refused() {
+    let fake = Fake::impostor();
+    let (target, heard) = fake.say(vec![b"{}".to_vec()]).await;
+    let error = support::connect(&target, &ALICE, fake.fingerprint).await.unwrap_err();
+    assert_eq!(error.code(), Code::NotAHost, "{error:?}");
+    assert_eq!(heard.await.unwrap(), Err(wire::WireError::Denied), "the handshake failed");
+}
+
 /// A machine with the right key that says something strange: the configuration stays at home.
 #[tokio::test]
 async fn first_words_that_are_none() {

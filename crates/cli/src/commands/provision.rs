@@ -18,6 +18,9 @@ use crate::commands::host::tell_answer;
 use crate::files;
 use crate::output::Output;
 
+/// As many problems of a configuration as somebody reads.
+const MAX_SHOWN: usize = 100;
+
 /// Hand a machine its configuration, once it has proved who it is.
 ///
 /// The machine must show the key whose fingerprint stands on its own console, and run the package

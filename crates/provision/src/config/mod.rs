@@ -13,6 +13,8 @@ mod tor;
 mod vpn;
 mod wg_quick;
 
+use core::fmt;
+
 use report::strict_json;
 use serde::Serialize;
 use serde_json::Value;
@@ -36,6 +38,7 @@ pub(crate) use fields::Problems;
 
 /// Version of the schema.
 const VERSION: u64 = 1;
+const MAX_SHOWN_PROBLEMS: usize = 16;
 const MAX_HOSTNAME_LEN: usize = 63;
 
 /// A whole configuration, valid. `Serialize` gives it with `***` in the place of secrets.
@@ -49,9 +52,24 @@ pub enum ServiceConfig {
 }
 
 /// Why a configuration cannot be used: everything that is wrong with it. Holds no secret.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+///
+/// `Display` names the first of them, as many as fit into a message to staff and on a console.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ConfigError(pub Vec<Problem>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, problem) in self.0.iter().take(MAX_SHOWN_PROBLEMS).enumerate() {
+            write!(f, "{}{problem}", if number > 0 { "; " } else { "" })?;
+        }
+        match self.0.len().saturating_sub(MAX_SHOWN_PROBLEMS) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
 
 impl ConfigError {
     fn whole(problem: impl Into<String>) -> Self {

@@ -21,10 +21,19 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// It asks for no key of its client.
+    /// It takes any key of its client.
     pub fn new() -> Self {
+        Self::with_key(&SEED)
+    }
+
+    /// It shows the same public key, and has another private one.
+    pub fn impostor() -> Self {
+        Self::with_key(&super::MALLORY)
+    }
+
+    fn with_key(seed: &[u8; 32]) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let key = super::raw::key(&SEED, &SEED);
+        let key = super::raw::key(seed, &SEED);
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -46,7 +55,7 @@ impl Fake {
         let acceptor = self.acceptor.clone();
         let heard = tokio::spawn(async move {
             let (tcp, _) = listener.accept().await.unwrap();
-            let mut stream = acceptor.accept(tcp).await.unwrap();
+            let mut stream = acceptor.accept(tcp).await.map_err(|_| WireError::Denied)?;
             let second = Duration::from_secs(1);
             let mut messages = messages.into_iter();
             let first = messages.next().unwrap();
