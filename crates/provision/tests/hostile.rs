@@ -271,6 +271,23 @@ async fn an_identity_without_its_private_half_is_refused() {
     assert_eq!(heard.await.unwrap(), Err(wire::WireError::Denied), "the handshake failed");
 }
 
+/// What a machine says of itself does not stand in for its key.
+#[tokio::test]
+async fn a_stranger_that_claims_the_right_identity_is_refused_in_the_handshake() {
+    let machine = Machine::start().await;
+    let fake = Fake::new();
+    let hello = json!({ "hello": {
+        "version": 1, "identity": machine.fingerprint.to_string(),
+        "package_sha256": package().to_string(),
+        "service": "vpn", "state": "waiting", "nonce": "00", "uptime": 1
+    } });
+    let (target, heard) = fake.say(vec![hello.to_string().into_bytes()]).await;
+    let error = support::connect(&target, &ALICE, machine.fingerprint).await.unwrap_err();
+    assert_eq!(error.code(), Code::IdentityMismatch, "{error:?}");
+    assert!(error.to_string().contains(&fake.fingerprint.to_string()), "{error}");
+    assert_eq!(heard.await.unwrap(), Err(wire::WireError::Denied), "the handshake failed");
+}
+
 /// A machine with the right key that says something strange: the configuration stays at home.
 #[tokio::test]
 async fn first_words_that_are_none() {

@@ -143,9 +143,12 @@ fn explain(config: &Path, error: &ConfigError) -> Error {
         [problem] => Error::with_code(error.code(), problem.to_string()).on(config.display()),
         problems => {
             let message = format!("{}: {} problems", config.display(), problems.len());
-            problems.iter().fold(Error::with_code(error.code(), message), |all, one| {
-                all.detail(one.to_string())
-            })
+            problems
+                .iter()
+                .take(MAX_SHOWN)
+                .fold(Error::with_code(error.code(), message), |all, one| {
+                    all.detail(one.to_string())
+                })
         }
     }
 }
