@@ -1,6 +1,6 @@
 //! From a trust policy and a host configuration to a loaded kernel: connect, fetch, verify, load.
 //!
-//! [`package`] tries interfaces and mirrors until a package is authorised, [`load`] hands it to the
+//! [`package`] tries interfaces and mirrors until a package is authorised, [`load()`] hands it to the
 //! kernel together with what the next OS is told. `/init` of the boot image goes this way with what
 //! the image holds; an OS that fetches its successor ([`upgrade`]) goes it with what it was handed.
 //!

@@ -201,6 +201,7 @@ mod tests {
             package: Some(package),
             memory: None,
             watchdog: None,
+            upgraded_from: None,
             failure: None,
         };
         let facts = [("ACPI".to_owned(), "5 tables".to_owned())];
