@@ -25,6 +25,12 @@ const PAUSE: Duration = Duration::from_millis(3);
 /// The stub's answer takes moments, but hosts are busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Stops a machine that runs.
+const STOP: u8 = 3;
+
+/// How the stub begins when it says that the machine has stopped.
+const STOPPED: char = 'T';
+
 /// Where the registers' values are in the stub's list, in bytes: 16 general ones of 8 bytes come before.
 const RIP: usize = 16 * 8;
 /// Behind RIP and four bytes of flags.
@@ -44,6 +50,14 @@ pub(crate) fn now(socket: &Path) -> Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     // To connect stops the machine.
     let mut stub = Stub(stream);
+    let hung = catch(&mut stub);
+    // Whatever came of it, the machine goes on.
+    stub.send("D")?;
+    hung
+}
+
+/// Waits for the processor to run a program, and leaves it there.
+fn catch(stub: &mut Stub) -> Result<()> {
     for _ in 0..LOOKS {
         let registers = hex::decode(stub.ask("g")?).context("registers")?;
         let at = |place: usize| registers.get(place..)?.first_chunk::<8>().copied();
@@ -55,13 +69,12 @@ pub(crate) fn now(socket: &Path) -> Result<()> {
             if answer != "OK" {
                 bail!("nothing can be written at {rip:#x}: {answer}");
             }
-            stub.ask("D")?;
             return Ok(());
         }
         stub.send("c")?;
         thread::sleep(PAUSE);
-        stub.0.write_all(&[3])?;
-        stub.receive()?;
+        stub.0.write_all(&[STOP])?;
+        while !stub.receive()?.starts_with(STOPPED) {}
     }
     bail!("no program was running whenever the machine was looked at")
 }
@@ -72,7 +85,13 @@ struct Stub(UnixStream);
 impl Stub {
     fn ask(&mut self, packet: &str) -> Result<String> {
         self.send(packet)?;
-        self.receive()
+        loop {
+            let answer = self.receive()?;
+            // That it has stopped is also said unasked, when somebody connects.
+            if !answer.starts_with(STOPPED) {
+                return Ok(answer);
+            }
+        }
     }
 
     fn send(&mut self, packet: &str) -> Result<()> {
