@@ -146,6 +146,8 @@ fn flags() -> Vec<String> {
         flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
     }
     flags.push(format!("--remap-path-prefix={}=ramstrap", root().display()));
+    // What build scripts write is compiled there. Of two prefixes that fit, the later one counts.
+    flags.push(format!("--remap-path-prefix={}=ramstrap/target", target_dir().display()));
     flags
 }
 

@@ -9,23 +9,26 @@ mod minimal;
 mod test;
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 use clap::Subcommand;
+use ramstrap_cli::FoundInit;
 use xtask::build;
+use xtask::provenance;
 
 /// Commands that the operator's tool has and that are reachable here as well.
-const OPERATORS: [&str; 8] = [
+const OPERATORS: [&str; 10] = [
     "boot-image",
+    "compare",
     "explain",
     "host-config",
     "keygen",
     "ospkg",
     "secure-boot",
     "serve",
+    "store",
     "trust-policy",
 ];
 
@@ -34,7 +37,8 @@ const OPERATORS: [&str; 8] = [
 #[command(
     bin_name = "cargo xtask",
     after_help = "The operator's commands work here, too: keygen, ospkg, trust-policy, host-config, \
-                  boot-image, secure-boot, serve, explain. Try `cargo xtask ospkg --help`."
+                  boot-image, secure-boot, serve, compare, store, \
+                  explain. Try `cargo xtask ospkg --help`."
 )]
 pub(crate) struct Xtask {
     #[command(subcommand)]
@@ -58,13 +62,17 @@ pub(crate) fn is_operators(name: &OsStr) -> bool {
     OPERATORS.iter().any(|&operators| name == operators)
 }
 
-/// `/init` for a boot image that the operator's tool builds: the source tree's own.
+/// `/init` for a boot image that the operator's tool builds: the source tree's own, and what it is
+/// built of.
 ///
 /// # Errors
 ///
 /// It does not build.
-pub(crate) fn init() -> ramstrap_cli::Result<PathBuf> {
-    build::init().map_err(|error| {
+pub(crate) fn init(kernel: Option<&[u8]>) -> ramstrap_cli::Result<FoundInit> {
+    let found = || -> Result<FoundInit> {
+        Ok(FoundInit { file: build::init()?, built: provenance::of_image(kernel)? })
+    };
+    found().map_err(|error| {
         ramstrap_cli::Error::new(format!("{error:#}"))
             .remedy("see cargo's words above, or give a built one with --init")
     })

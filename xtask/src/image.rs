@@ -101,7 +101,7 @@ fn config(options: &BootOptions) -> Result<Config> {
         trust_policy,
         host_config: options.host_config.as_deref().map(read).transpose()?,
         build_time: options.build_time.map_or_else(build_time, Ok)?,
-        extra: BTreeMap::new(),
+        ..Config::default()
     })
 }
 

@@ -17,5 +17,7 @@ pub mod kernels;
 pub mod lab;
 pub mod minimal;
 pub mod progress;
+pub mod provenance;
+pub mod rebuild;
 pub mod setup;
 pub mod timeline;

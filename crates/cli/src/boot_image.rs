@@ -22,6 +22,11 @@ use crate::cpio::Archive;
 use crate::files;
 use crate::modules::Modules;
 
+mod built;
+
+pub use built::Built;
+pub use built::BuiltKernel;
+
 /// Names in a trust policy directory that go into a boot image.
 pub const POLICY_FILES: [&str; 3] =
     ["trust_policy.json", "ospkg_signing_root.pem", "tls_roots.pem"];
@@ -118,6 +123,8 @@ pub struct Config {
     pub build_time: i64,
     /// More files by path in the initramfs, with their permissions.
     pub extra: BTreeMap<String, (Vec<u8>, u32)>,
+    /// What the image is built of, for who rebuilds it; none if that is not known.
+    pub built: Option<Built>,
 }
 
 impl core::fmt::Debug for Config {
@@ -128,6 +135,7 @@ impl core::fmt::Debug for Config {
             .field("host_config", &self.host_config.as_ref().map(Vec::len))
             .field("build_time", &self.build_time)
             .field("extra", &self.extra.keys())
+            .field("built", &self.built)
             .finish()
     }
 }
@@ -212,7 +220,12 @@ impl Config {
         if let Some(bytes) = &self.host_config {
             archive.file("etc/host_configuration.json", files::SECRET, bytes.clone())?;
         }
-        let image = serde_json::json!({ "version": 1, "build_time": self.build_time });
+        // Readers ignore keys that they do not know; `built` came later than the others.
+        let mut image = serde_json::json!({ "version": 1, "build_time": self.build_time });
+        if let (Some(built), Some(image)) = (&self.built, image.as_object_mut()) {
+            let built = serde_json::to_value(built).unwrap_or_default();
+            image.insert("built".to_owned(), built);
+        }
         archive.file("etc/ramstrap/image.json", files::PUBLIC, format!("{image}\n").into())?;
         for (path, (bytes, permissions)) in &self.extra {
             archive.file(path, *permissions, bytes.clone())?;

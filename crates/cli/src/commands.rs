@@ -1,6 +1,7 @@
 //! The command line. One module a subcommand.
 
 mod boot_image;
+pub(crate) mod compare;
 mod completions;
 mod explain;
 mod host;
@@ -11,6 +12,7 @@ mod ospkg;
 mod provision;
 mod secure_boot;
 mod serve;
+mod store;
 mod trust_policy;
 
 use std::ffi::OsString;
@@ -25,10 +27,21 @@ use clap::error::ErrorKind;
 use crate::Error;
 use crate::Exit;
 use crate::Result;
+use crate::boot_image::Built;
 use crate::output::Output;
 
-/// Gives the path of the static executable that becomes `/init`.
-pub type FindInit<'a> = &'a dyn Fn() -> Result<PathBuf>;
+/// Finds the static executable that becomes `/init`. It is told the kernel of the image, if there is
+/// one, to say where that comes from.
+pub type FindInit<'a> = &'a dyn Fn(Option<&[u8]>) -> Result<FoundInit>;
+
+/// The static executable that becomes `/init`.
+#[derive(Clone, Debug)]
+pub struct FoundInit {
+    /// The file.
+    pub file: PathBuf,
+    /// What it was built of, if that is known for sure.
+    pub built: Option<Built>,
+}
 
 /// The operator's tool of ramstrap: keys, OS packages, configuration checks, boot images, and
 /// machines that are taken into service.
@@ -75,6 +88,8 @@ enum Command {
     Provision(Box<provision::Args>),
     Host(host::Args),
     Serve(serve::Args),
+    Compare(compare::Args),
+    Store(store::Args),
     Explain(explain::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -119,6 +134,8 @@ fn dispatch(command: Command, output: &mut Output, init: FindInit<'_>) -> Result
         Command::Provision(args) => provision::run(&args, output),
         Command::Host(args) => host::run(&args, output),
         Command::Serve(args) => serve::run(args, output),
+        Command::Compare(args) => compare::run(&args, output),
+        Command::Store(args) => store::run(&args, output),
         Command::Explain(args) => explain::run(&args, output),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args, output),

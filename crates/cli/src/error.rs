@@ -6,6 +6,8 @@ use std::path::Path;
 
 use report::Code;
 use report::Coded;
+use serde_json::Map;
+use serde_json::Value;
 
 /// How the process ends when this error reaches the top.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,6 +29,7 @@ pub struct Error {
     message: String,
     details: Vec<String>,
     remedy: Option<String>,
+    data: Map<String, Value>,
 }
 
 /// Result with an [`Error`].
@@ -42,6 +45,7 @@ impl Error {
             message: message.into(),
             details: Vec::new(),
             remedy: None,
+            data: Map::new(),
         }
     }
 
@@ -102,6 +106,15 @@ impl Error {
         self
     }
 
+    /// What a script learns beside the words; nothing but objects has a place for it.
+    #[must_use]
+    pub fn data(mut self, value: Value) -> Self {
+        if let Value::Object(object) = value {
+            self.data.extend(object);
+        }
+        self
+    }
+
     /// For the commands that check a file: their errors must not advise to use them.
     #[must_use]
     pub(crate) fn in_check(self) -> Self {
@@ -134,6 +147,11 @@ impl Error {
         &self.details
     }
 
+    /// What a script learns beside the words.
+    pub(crate) fn data_for_scripts(&self) -> &Map<String, Value> {
+        &self.data
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn remedy_text(&self) -> Option<&str> {
@@ -148,6 +166,16 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<rebuild::Error> for Error {
+    fn from(error: rebuild::Error) -> Self {
+        let this = Self::new(error.to_string());
+        match error.remedy_text() {
+            Some(remedy) => this.remedy(remedy),
+            None => this,
+        }
+    }
+}
 
 /// The reason alone, without Rust's `(os error N)`.
 pub(crate) fn io_reason(error: &std::io::Error) -> String {

@@ -7,6 +7,7 @@ mod cut;
 mod initramfs;
 mod iso;
 mod medium;
+mod parts;
 mod uki;
 
 use std::path::Path;
@@ -28,6 +29,7 @@ pub use initramfs::Modules;
 pub use initramfs::Policy;
 pub use initramfs::Root;
 pub use initramfs::build_time;
+pub use parts::parts;
 pub use uki::Pcrs;
 pub use uki::Signature;
 pub use uki::Uki;
@@ -120,35 +122,44 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
 /// # Errors
 /// If it is of no known kind, or is damaged so that nothing can be said of it.
 pub fn inspect_bytes(bytes: &[u8]) -> Result<Inspection> {
-    let at = |offset: usize, magic: &[u8]| bytes.get(offset..offset + magic.len()) == Some(magic);
-    let pe = at(0, b"MZ").then(|| bootmedia::pe::Image::parse(bytes));
-    let mut found = if at(0x8001, b"CD001") {
-        medium::iso(bytes)?
-    } else if at(512, b"EFI PART") {
-        medium::disk(bytes)?
-    } else if let Some(error) = at(0x202, b"HdrS").then(|| cut::kernel(bytes)).flatten() {
-        return Err(error);
-    } else if let Some(Ok(_)) = pe {
-        uki::executable(bytes)
-    } else if at(0x202, b"HdrS") {
-        kernel_alone(bytes)
-    } else if let Some(Err(error)) = pe {
-        return Err(cut::executable(bytes, &error));
-    } else if initramfs::begins(bytes) {
-        of_initramfs(bytes)?
-    } else {
-        return Err(Error::new(format!(
-            "it is no initramfs, UEFI executable, ISO, disk image or kernel that is known here, or too \
-             little of one: it has {} bytes",
-            bytes.len()
-        ))
-        .remedy(
-            "give a whole file that `boot-image build` made, or the directory of --format pxe",
-        ));
+    let mut found = match kind(bytes)? {
+        Kind::Iso => medium::iso(bytes)?,
+        Kind::Disk => medium::disk(bytes)?,
+        Kind::Kernel => kernel_alone(bytes),
+        Kind::Initramfs => of_initramfs(bytes)?,
+        Kind::EfiExecutable | Kind::Uki | Kind::Pxe => uki::executable(bytes),
     };
     found.size = bytes.len() as u64;
     found.sha256 = Some(sha256(bytes));
     Ok(found)
+}
+
+/// What kind of image this is, by its first bytes. A UKI counts as a UEFI executable here.
+fn kind(bytes: &[u8]) -> Result<Kind> {
+    let at = |offset: usize, magic: &[u8]| bytes.get(offset..offset + magic.len()) == Some(magic);
+    let pe = at(0, b"MZ").then(|| bootmedia::pe::Image::parse(bytes));
+    if at(0x8001, b"CD001") {
+        Ok(Kind::Iso)
+    } else if at(512, b"EFI PART") {
+        Ok(Kind::Disk)
+    } else if let Some(error) = at(0x202, b"HdrS").then(|| cut::kernel(bytes)).flatten() {
+        Err(error)
+    } else if let Some(Ok(_)) = pe {
+        Ok(Kind::EfiExecutable)
+    } else if at(0x202, b"HdrS") {
+        Ok(Kind::Kernel)
+    } else if let Some(Err(error)) = pe {
+        Err(cut::executable(bytes, &error))
+    } else if rebuild::initramfs::begins(bytes) {
+        Ok(Kind::Initramfs)
+    } else {
+        Err(Error::new(format!(
+            "it is no initramfs, UEFI executable, ISO, disk image or kernel that is known here, or too \
+             little of one: it has {} bytes",
+            bytes.len()
+        ))
+        .remedy("give a whole file that `boot-image build` made, or the directory of --format pxe"))
+    }
 }
 
 impl Inspection {

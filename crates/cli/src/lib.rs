@@ -26,6 +26,7 @@ pub mod secure_boot;
 pub mod serve;
 
 pub use commands::FindInit;
+pub use commands::FoundInit;
 pub use commands::run;
 pub use commands::run_with_init;
 pub use error::Error;

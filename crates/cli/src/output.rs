@@ -116,7 +116,8 @@ impl Output {
         if !self.json {
             return;
         }
-        let mut object = Map::from_iter([("ok".to_owned(), Value::Bool(false))]);
+        let mut object = error.data_for_scripts().clone();
+        object.insert("ok".to_owned(), Value::Bool(false));
         let mut add = |name: &str, value: Value| object.insert(name.to_owned(), value);
         if let Some(code) = error.code() {
             add("code", code.id().into());

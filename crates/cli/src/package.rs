@@ -35,6 +35,7 @@ pub use sign::Signed;
 pub use sign::Standing;
 pub(crate) use sign::is_over;
 pub use sign::sign;
+pub use sign::sign_if;
 use sign::standings;
 
 /// Name in a directory when no other is given.

@@ -135,6 +135,19 @@ pub fn find(which: Which, key: &str) -> Result<Option<Product>> {
     Ok(all(which)?.into_iter().find(|product| product.record.key == key))
 }
 
+/// The kernel whose bzImage has this SHA-256, if it was built here and is still in the cache.
+///
+/// # Errors
+///
+/// There is no place for a cache.
+pub fn with_image(sha256: &str) -> Result<Option<Product>> {
+    let mut found = None;
+    for which in Which::ALL {
+        found = found.or(all(which)?.into_iter().find(|it| it.record.sha256 == sha256));
+    }
+    Ok(found)
+}
+
 /// The kernel that was made of today's options by today's tools, of whatever source: a pinned one
 /// before others, then the newest.
 ///

@@ -1,27 +1,17 @@
 //! An initramfs: archives one behind the other, each compressed or not, as the kernel takes them.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use hostcfg::HostConfig;
+use rebuild::initramfs::Limits;
 use serde::Serialize;
 use serde_json::Value;
 use trust::Certificate;
 use trust::Timestamp;
 
 use super::sha256;
-use crate::Error;
 use crate::Result;
 use crate::boot_image;
-
-/// All archives together, unpacked: several times what a large initramfs has.
-const MAX_UNPACKED: u64 = 1 << 30;
-const MAX_MEMBERS: usize = 100_000;
-
-const CPIO: &[&[u8]] = &[b"070701", b"070702"];
-const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
-const GZIP: &[u8] = b"\x1f\x8b\x08";
-const XZ: &[u8] = b"\xfd7zXZ\0";
 
 const POLICY: &str = "etc/trust_policy/";
 const HOST_CONFIG: &str = "etc/host_configuration.json";
@@ -124,12 +114,6 @@ pub struct Root {
     pub not_before: Option<String>,
     /// RFC 3339.
     pub not_after: Option<String>,
-}
-
-/// Whether this may be an initramfs, by its first bytes.
-pub(super) fn begins(bytes: &[u8]) -> bool {
-    let start = bytes.iter().position(|byte| *byte != 0).and_then(|at| bytes.get(at..));
-    start.is_some_and(|start| format(start).is_some())
 }
 
 /// The build time that an initramfs of `boot-image build` says, in Unix seconds.
@@ -239,115 +223,31 @@ struct Unpacked {
 
 impl Unpacked {
     fn read(bytes: &[u8]) -> Result<Self> {
+        let found = rebuild::initramfs::read(bytes, Limits::default())?;
         let mut this = Self { archives: Vec::new(), files: Vec::new(), kept: BTreeMap::new() };
-        let mut budget = MAX_UNPACKED;
-        let mut rest = bytes;
-        // The kernel skips zeros between archives.
-        while let Some(start) = rest.iter().position(|byte| *byte != 0) {
-            rest = rest.get(start..).unwrap_or_default();
-            let at = bytes.len() - rest.len();
-            let number = this.archives.len();
-            let failed = |what: &str| {
-                Err(Error::new(format!("archive {} at byte {at}: {what}", number + 1))
-                    .remedy("the file is damaged, or no initramfs from there on; build it again"))
-            };
-            let Some(compression) = format(rest) else {
-                return failed("neither cpio nor zstd, gzip or xz");
-            };
-            let before = rest.len();
-            let unpacked = if compression == "none" {
-                let used = match this.members(rest, true) {
-                    Ok(used) => used,
-                    Err(error) => return failed(&error),
-                };
-                rest = rest.get(used..).unwrap_or_default();
-                used as u64
-            } else {
-                let plain = match unpack(compression, &mut rest, budget) {
-                    Ok(plain) => plain,
-                    Err(error) => return failed(&error.to_string()),
-                };
-                if let Err(error) = this.members(&plain, false) {
-                    return failed(&error);
+        for (number, archive) in found.iter().enumerate() {
+            for member in &archive.members {
+                if says_something(&member.path) {
+                    this.kept.insert(member.path.clone(), archive.content(member).to_vec());
                 }
-                plain.len() as u64
-            };
-            budget = budget.saturating_sub(unpacked);
-            let members = this.files.iter().filter(|file| file.archive == number).count();
-            let size = (before - rest.len()) as u64;
-            this.archives.push(Archive { compression, size, unpacked, members });
+                this.files.push(Member {
+                    path: member.path.clone(),
+                    mode: format!("{:06o}", member.mode),
+                    size: member.content.len() as u64,
+                    archive: number,
+                });
+            }
+            this.archives.push(Archive {
+                compression: archive.compression,
+                size: archive.size,
+                unpacked: archive.plain.len() as u64,
+                members: archive.members.len(),
+            });
         }
         Ok(this)
-    }
-
-    /// Reads one cpio archive (with `only_one`), or all that are one behind the other. Gives how
-    /// many bytes that was.
-    fn members(&mut self, archive: &[u8], only_one: bool) -> Result<usize, String> {
-        let mut rest = archive;
-        let number = self.archives.len();
-        loop {
-            let Some(start) = rest.iter().position(|byte| *byte != 0) else {
-                return Ok(archive.len());
-            };
-            rest = rest.get(start..).unwrap_or_default();
-            let mut member = cpio::NewcReader::new(rest).map_err(|error| error.to_string())?;
-            if self.files.len() >= MAX_MEMBERS {
-                return Err(format!("more than {MAX_MEMBERS} files"));
-            }
-            let entry = member.entry();
-            if entry.is_trailer() {
-                rest = member.finish().map_err(|error| error.to_string())?;
-                if only_one {
-                    return Ok(archive.len() - rest.len());
-                }
-                continue;
-            }
-            let path = entry.name().trim_start_matches('/').to_owned();
-            self.files.push(Member {
-                path: path.clone(),
-                mode: format!("{:06o}", entry.mode()),
-                size: entry.file_size().into(),
-                archive: number,
-            });
-            if says_something(&path) {
-                let mut content = Vec::new();
-                member.read_to_end(&mut content).map_err(|error| error.to_string())?;
-                self.kept.insert(path, content);
-            }
-            rest = member.finish().map_err(|error| error.to_string())?;
-        }
     }
 }
 
 fn says_something(path: &str) -> bool {
     path.starts_with(POLICY) || [HOST_CONFIG, IMAGE, "init"].contains(&path)
-}
-
-/// How an archive is compressed, by its first bytes.
-fn format(bytes: &[u8]) -> Option<&'static str> {
-    if CPIO.iter().any(|magic| bytes.starts_with(magic)) {
-        return Some("none");
-    }
-    let known = [(ZSTD, "zstd"), (GZIP, "gzip"), (XZ, "xz")];
-    known.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, name)| *name)
-}
-
-/// Unpacks one frame or stream, and moves `rest` behind it.
-fn unpack(compression: &str, rest: &mut &[u8], limit: u64) -> Result<Vec<u8>, std::io::Error> {
-    let mut plain = Vec::new();
-    let whole = match compression {
-        "zstd" => {
-            let decoder = zstd::Decoder::with_buffer(&mut *rest)?.single_frame();
-            decoder.take(limit + 1).read_to_end(&mut plain)
-        }
-        "gzip" => {
-            flate2::bufread::GzDecoder::new(&mut *rest).take(limit + 1).read_to_end(&mut plain)
-        }
-        _ => lzma_rust2::XzReader::new(&mut *rest, false).take(limit + 1).read_to_end(&mut plain),
-    };
-    whole?;
-    if plain.len() as u64 > limit {
-        return Err(std::io::Error::other("all archives together unpack to more than 1 GiB"));
-    }
-    Ok(plain)
 }

@@ -146,7 +146,7 @@ impl Parts<'_> {
 }
 
 /// What firmware would start from the first EFI system partition that has it.
-fn efi_executable(disk: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn efi_executable(disk: &[u8]) -> Option<Vec<u8>> {
     let header = disk.get(SECTOR..2 * SECTOR)?;
     if header.get(..8)? != b"EFI PART" {
         return None;

@@ -1,5 +1,8 @@
 //! Adding a signature, and what is said about those that are there.
 
+use std::fs::File;
+use std::io::Seek;
+
 use ed25519_dalek::Signature;
 use ed25519_dalek::VerifyingKey;
 use ospkg::Descriptor;
@@ -65,6 +68,21 @@ pub fn sign(
     certificate: &Certificate,
     in_doubt: InDoubt,
 ) -> Result<Signed> {
+    sign_if(names, key, certificate, in_doubt, |_, _| Ok(()))
+}
+
+/// As [`sign`], if `condition` holds for the digest that would be signed and its archive. It is
+/// asked before anything is written, and no `in_doubt` overrules it.
+///
+/// # Errors
+/// As [`sign`], and whatever `condition` says.
+pub fn sign_if(
+    names: &Names,
+    key: &PrivateKey,
+    certificate: &Certificate,
+    in_doubt: InDoubt,
+    condition: impl FnOnce(Sha256Digest, &mut File) -> Result<()>,
+) -> Result<Signed> {
     if !certificate.is_of(&key.public())? {
         return Err(Error::new("the private key does not belong to the certificate")
             .remedy("give the certificate that was issued for this very key"));
@@ -72,6 +90,8 @@ pub fn sign(
     let mut descriptor = names.read_descriptor()?;
     let mut archive = names.open_archive()?;
     let (digest, _) = names.digest_archive(&mut archive)?;
+    condition(digest, &mut archive)?;
+    archive.rewind().map_err(|error| Error::io("read", &names.archive, &error))?;
     let before = standings(&descriptor, digest);
     let mut warnings = Vec::new();
     let mut doubt = |error: Error| match in_doubt {

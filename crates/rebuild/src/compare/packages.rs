@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::io::Read;
+use std::io::Seek;
 
 use serde_json::Value;
 use zip::ZipArchive;
@@ -135,12 +136,12 @@ pub(super) fn kernel_release(kernel: &[u8]) -> Option<String> {
 ///
 /// # Errors
 /// If it is no ZIP file, has no such entry, or the entry has more than `limit` bytes.
-pub fn entry(archive: &[u8], name: &str, limit: u64) -> Result<Vec<u8>> {
+pub fn entry(archive: impl Read + Seek, name: &str, limit: u64) -> Result<Vec<u8>> {
     let failed = |error: &dyn core::fmt::Display| {
         Error::new(format!("no ZIP file that can be read: {error}"))
             .remedy("give the descriptor NAME.json of an OS package with NAME.zip beside it")
     };
-    let mut zip = ZipArchive::new(Cursor::new(archive)).map_err(|error| failed(&error))?;
+    let mut zip = ZipArchive::new(archive).map_err(|error| failed(&error))?;
     let member = zip.by_name(name);
     let member = member.map_err(|_| Error::new(format!("there is no {name} in it")))?;
     let mut content = Vec::new();
@@ -156,10 +157,10 @@ pub fn entry(archive: &[u8], name: &str, limit: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`entry`], and if the manifest names none.
 pub fn initramfs_of(archive: &[u8]) -> Result<Vec<u8>> {
-    let manifest = entry(archive, MANIFEST, MAX_DOCUMENT as u64)?;
+    let manifest = entry(Cursor::new(archive), MANIFEST, MAX_DOCUMENT as u64)?;
     let manifest: Value = serde_json::from_slice(&manifest)
         .map_err(|error| Error::new(format!("{MANIFEST}: {error}")))?;
     let name = manifest.get("initramfs").and_then(Value::as_str);
     let name = name.ok_or_else(|| Error::new(format!("{MANIFEST} names no initramfs")))?;
-    entry(archive, name, MAX_UNPACKED)
+    entry(Cursor::new(archive), name, MAX_UNPACKED)
 }

@@ -7,8 +7,10 @@ use clap::ValueEnum;
 
 use crate::Error;
 use crate::Result;
+use crate::boot_image::Built;
 use crate::boot_image::Config;
 use crate::commands::FindInit;
+use crate::commands::FoundInit;
 use crate::files;
 use crate::firmware;
 use crate::firmware::Directory;
@@ -133,11 +135,12 @@ impl Inputs {
                  --modules",
             ));
         }
-        let (config, bonding) = self.configuration(build_time, output)?;
-        let init_file = match &self.init {
-            Some(file) => file.clone(),
-            None => find_init()?,
+        let (mut config, bonding) = self.configuration(build_time, output)?;
+        let FoundInit { file: init_file, built } = match &self.init {
+            Some(file) => FoundInit { file: file.clone(), built: None },
+            None => find_init(kernel.as_deref())?,
         };
+        config.built = built.map(|built| Built { options: self.options(), ..built });
         let init = files::read_large(&init_file)?;
         let modules = match &self.modules {
             Some(tree) => Some(self.modules(tree, bonding, output)?),
@@ -165,6 +168,24 @@ impl Inputs {
             }
         };
         Ok(Read { config, kernel, init_file, init, modules, firmware, wanted })
+    }
+
+    /// What one has to know to choose the same modules and firmware again.
+    fn options(&self) -> Vec<String> {
+        let mut options = Vec::new();
+        if self.modules.is_some() {
+            options.push("--modules".to_owned());
+            options.push(match (&self.nics_only, self.nics) {
+                (Some(names), _) => format!("--nics-only={}", names.join(",")),
+                (None, NicSet::All) => "--nics=all".to_owned(),
+                (None, NicSet::Virtual) => "--nics=virtual".to_owned(),
+            });
+            options.extend(self.add_modules.iter().map(|name| format!("--module={name}")));
+        }
+        if self.firmware.is_some() {
+            options.push("--firmware".to_owned());
+        }
+        options
     }
 
     fn configuration(&self, build_time: i64, output: &mut Output) -> Result<(Config, bool)> {
@@ -260,13 +281,13 @@ fn check_release(kernel: &[u8], modules: &Modules) -> Result<()> {
 }
 
 /// Where an installed tool has `/init`.
-pub(in crate::commands) fn init_beside_this_tool() -> Result<PathBuf> {
+pub(in crate::commands) fn init_beside_this_tool(_: Option<&[u8]>) -> Result<FoundInit> {
     let beside = std::env::current_exe()
         .ok()
         .and_then(|tool| tool.canonicalize().ok())
         .map(|tool| tool.with_file_name(INIT));
     match beside {
-        Some(file) if file.is_file() => Ok(file),
+        Some(file) if file.is_file() => Ok(FoundInit { file, built: None }),
         _ => Err(Error::new(format!("there is no {INIT} beside this tool")).remedy(
             "build it in the source tree with `cargo xtask init FILE`, and give FILE with --init or \
              install it beside ramstrap; `cargo xtask boot-image build` builds and takes it by itself",

@@ -1,9 +1,16 @@
 //! `ramstrap ospkg sign`.
 
+use std::fs::File;
 use std::path::PathBuf;
 
+use rebuild::build;
+use rebuild::build::BuildRecord;
+use rebuild::compare;
+use rebuild::record;
 use serde_json::json;
+use trust::Sha256Digest;
 
+use crate::Error;
 use crate::Result;
 use crate::commands::count;
 use crate::commands::keygen;
@@ -29,6 +36,10 @@ pub(super) struct Args {
     /// Sign an archive that others did not sign, or that no machine can open, all the same.
     #[arg(long)]
     force: bool,
+    /// Sign only what this user has built again from source, byte for byte, on this machine: what
+    /// `cargo xtask ospkg rebuild NAME.json` has a record of.
+    #[arg(long)]
+    after_rebuild: bool,
     /// The descriptor.
     #[arg(value_name = "NAME.json")]
     descriptor: PathBuf,
@@ -36,7 +47,8 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  ramstrap ospkg sign --key key.pem --cert cert.pem os.json";
+  ramstrap ospkg sign --key key.pem --cert cert.pem os.json
+  ramstrap ospkg sign --key key.pem --cert cert.pem --after-rebuild vpn.json";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let names = Names::of_descriptor(&args.descriptor)?;
@@ -58,7 +70,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         ));
     }
     let in_doubt = if args.force { InDoubt::Sign } else { InDoubt::Refuse };
-    let signed = package::sign(&names, &key, &certificate, in_doubt)?;
+    let signed = package::sign_if(&names, &key, &certificate, in_doubt, |digest, archive| {
+        if args.after_rebuild { was_rebuilt(&names, digest, archive) } else { Ok(()) }
+    })?;
     for warning in &signed.warnings {
         output.warning(warning);
     }
@@ -82,6 +96,32 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         "key": certificate.key_fingerprint()?,
         "signed_before": before,
         "signatures": signed.signatures,
+        "after_rebuild": args.after_rebuild,
     }));
     Ok(())
+}
+
+/// Refuses an archive that this user has no record of, or another one than it says it is.
+fn was_rebuilt(names: &Names, digest: Sha256Digest, archive: &mut File) -> Result<()> {
+    let descriptor = names.descriptor.display();
+    let command = format!(
+        "run `cargo xtask ospkg rebuild {descriptor}` in a checkout of the source, as this user and \
+         on this machine, then sign again"
+    );
+    let refused = |error: rebuild::Error| {
+        let remedy = error.remedy_text().map_or(command.clone(), str::to_owned);
+        Error::from(error).on(&descriptor).detail("nothing was signed").remedy(remedy)
+    };
+    let records = record::directory().map_err(refused)?;
+    let found = record::find(&records, &digest.to_string()).map_err(refused)?;
+    let Some(found) = found else {
+        return Err(Error::new(format!(
+            "{descriptor}: this user has not rebuilt the archive with SHA-256 {digest}"
+        ))
+        .detail("nothing was signed")
+        .remedy(command));
+    };
+    let document = compare::entry(archive, build::NAME, build::MAX_LEN).map_err(refused)?;
+    let build = BuildRecord::parse(&document).map_err(refused)?;
+    found.check(&build).map_err(refused)
 }

@@ -1,0 +1,36 @@
+//! What a boot image is built of, as it says it of itself.
+
+use anyhow::Result;
+use ramstrap_cli::boot_image::Built;
+use ramstrap_cli::boot_image::BuiltKernel;
+
+use crate::build;
+use crate::kernel_build::product;
+
+/// What an image is built of whose `/init` comes from this source tree; none if that is no git
+/// checkout, such as an unpacked release.
+///
+/// # Errors
+///
+/// A tool that the build needs is missing, or there is no place for a cache.
+pub fn of_image(kernel: Option<&[u8]>) -> Result<Option<Built>> {
+    let root = build::root();
+    if !root.join(".git").exists() {
+        return Ok(None);
+    }
+    let kernel = match kernel {
+        Some(kernel) => product::with_image(&rebuild::sha256(kernel))?.map(|it| it.record),
+        None => None,
+    };
+    Ok(Some(Built {
+        source: rebuild::source::of_checkout(root)?,
+        toolchain: rebuild::toolchain::of_this_host(root)?,
+        kernel: kernel.map(|record| BuiltKernel {
+            key: record.key,
+            sha256: record.sha256,
+            source_sha256: record.source.sha256,
+            unpinned: record.unpinned,
+        }),
+        options: Vec::new(),
+    }))
+}
