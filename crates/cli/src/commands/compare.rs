@@ -62,7 +62,9 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     let places = comparison.differences.len() + comparison.more;
     let places = count(places, "place");
     let (first, second) = (args.first.display(), args.second.display());
-    Err(Error::new(format!("{first} and {second} differ in {places}")).data(data))
+    Err(Error::new(format!("{first} and {second} differ in {places}"))
+        .remedy("build.json or image.json in both says what they were built of")
+        .data(data))
 }
 
 /// Compares two files, or directories of media, as what they are.

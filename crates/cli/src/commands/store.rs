@@ -37,17 +37,19 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Put files in; the store is made if it is missing.
     Put(Put),
-    /// Take a file out of a directory or from a web server.
     Get(Get),
-    /// List what is in a store.
+    /// List what is in a store
+    #[command(after_help = "Examples:\n  ramstrap store list kept/")]
     List(List),
-    /// Read everything in a store and compare it with its digests.
+    /// Read everything in a store and compare it with its digests
+    #[command(after_help = "Examples:\n  ramstrap store verify kept/")]
     Verify(List),
 }
 
+/// Put files into a store, which is made if it is missing.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  ramstrap store put kept/ linux-source-6.12.tar.xz")]
 struct Put {
     /// The store.
     #[arg(value_name = "DIR")]
@@ -60,7 +62,10 @@ struct Put {
     sha256: Option<String>,
 }
 
+/// Take a file out of a store: a directory, or a web server's.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    ramstrap store get https://images.example.org/kept/ SHA256 --out source.tar.xz")]
 struct Get {
     /// The store: a directory, or the http(s) URL of one.
     #[arg(value_name = "DIR|URL")]

@@ -50,6 +50,8 @@ impl Lab {
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ramstrap"));
         command.current_dir(self.directory.path()).env_remove("SOURCE_DATE_EPOCH");
+        // Records of rebuilds are this lab's own.
+        command.env("XDG_STATE_HOME", self.path("state"));
         command
     }
 
