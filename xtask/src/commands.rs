@@ -2,10 +2,12 @@
 
 mod bench;
 mod boot;
+mod boot_image;
 mod demo;
 mod init;
 mod kernel;
 mod minimal;
+mod ospkg;
 mod test;
 
 use std::ffi::OsStr;
@@ -32,6 +34,9 @@ const OPERATORS: [&str; 10] = [
     "trust-policy",
 ];
 
+/// Commands among those of the operator's tool that need the source tree, and are here alone.
+const OURS: [(&str, &[&str]); 2] = [("boot-image", &["rebuild"]), ("ospkg", &["rebuild"])];
+
 /// Builds, boots, shows, tests and measures ramstrap.
 #[derive(Debug, Parser)]
 #[command(
@@ -50,16 +55,21 @@ pub(crate) struct Xtask {
 enum Command {
     Bench(bench::Args),
     Boot(Box<boot::Args>),
+    BootImage(boot_image::Args),
     Demo(demo::Args),
     Init(init::Args),
     Kernel(kernel::Args),
     Minimal(minimal::Args),
+    Ospkg(ospkg::Args),
     Test(test::Args),
 }
 
-/// Whether this is a command of the operator's tool.
-pub(crate) fn is_operators(name: &OsStr) -> bool {
-    OPERATORS.iter().any(|&operators| name == operators)
+/// Whether this is a command of the operator's tool: its name and, if there is one, the word behind.
+pub(crate) fn is_operators(name: &OsStr, next: Option<&OsStr>) -> bool {
+    let ours = |(of, words): &(&str, &[&str])| {
+        name == *of && next.is_some_and(|next| words.iter().any(|word| next == *word))
+    };
+    OPERATORS.iter().any(|&operators| name == operators) && !OURS.iter().any(ours)
 }
 
 /// `/init` for a boot image that the operator's tool builds: the source tree's own, and what it is
@@ -87,10 +97,12 @@ pub(crate) fn run(xtask: Xtask) -> Result<ExitCode> {
     match xtask.command {
         Command::Bench(args) => bench::run(&args),
         Command::Boot(args) => boot::run(*args),
+        Command::BootImage(args) => Ok(boot_image::run(&args)),
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Kernel(args) => kernel::run(&args),
         Command::Minimal(args) => minimal::run(&args),
+        Command::Ospkg(args) => Ok(ospkg::run(&args)),
         Command::Test(args) => test::run(&args),
     }
 }
@@ -127,8 +139,22 @@ mod tests {
 
     #[test]
     fn operators_commands_are_not_ours() {
+        let operators = |name: &str, next: Option<&str>| {
+            super::is_operators(name.as_ref(), next.map(AsRef::as_ref))
+        };
         for name in super::OPERATORS {
-            assert!(Xtask::command().find_subcommand(name).is_none(), "{name}");
+            assert!(operators(name, None) && operators(name, Some("--help")), "{name}");
+            let ours = super::OURS.iter().find(|(of, _)| *of == name);
+            let found = Xtask::command().find_subcommand(name).is_some();
+            assert_eq!(found, ours.is_some(), "{name}");
+        }
+        assert!(operators("ospkg", Some("sign")) && !operators("boot", None));
+        for (name, words) in super::OURS {
+            let command = Xtask::command().find_subcommand(name).unwrap().clone();
+            for word in words {
+                assert!(!operators(name, Some(word)), "{name} {word}");
+                assert!(command.find_subcommand(word).is_some(), "{name} {word}");
+            }
         }
     }
 }

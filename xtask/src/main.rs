@@ -3,6 +3,7 @@
 mod commands;
 
 use std::env;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -11,10 +12,11 @@ use commands::Xtask;
 
 fn main() -> ExitCode {
     // What operators use is in a program of its own; here the same code runs from the source tree.
-    let mut operator = env::args_os().skip(1).peekable();
-    if operator.peek().is_some_and(|name| commands::is_operators(name)) {
+    let words: Vec<OsString> = env::args_os().skip(1).collect();
+    let next = words.get(1).map(OsString::as_os_str);
+    if words.first().is_some_and(|name| commands::is_operators(name, next)) {
         let program = Some("cargo xtask".into());
-        return ramstrap_cli::run_with_init(program.into_iter().chain(operator), &commands::init);
+        return ramstrap_cli::run_with_init(program.into_iter().chain(words), &commands::init);
     }
     match commands::run(Xtask::parse()) {
         Ok(code) => code,

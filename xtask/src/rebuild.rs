@@ -1,1 +1,61 @@
-//! x
+//! Building again what somebody else has built, and comparing every byte.
+//!
+//! What is rebuilt is opened although nothing vouches for it: that is the point. Every reader has
+//! limits, and what comes out decides nothing but whether this user signs.
+
+pub mod image;
+pub mod package;
+pub mod tell;
+mod workshop;
+
+use std::path::PathBuf;
+
+use ramstrap_cli::Error;
+use rebuild::compare::Comparison;
+use rebuild::record;
+use rebuild::record::Rebuilt;
+
+/// How to rebuild.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The publisher's kept inputs: a directory or a URL.
+    pub inputs: Option<String>,
+    /// The repository that has the revision; none: that of this source tree.
+    pub source: Option<String>,
+    /// Leave checkout and result where they are.
+    pub keep: bool,
+}
+
+/// What came of a rebuild that went through.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was rebuilt.
+    pub original: PathBuf,
+    /// The comparison: the first is the original.
+    pub comparison: Comparison,
+    /// What was built, how and when.
+    pub rebuilt: Rebuilt,
+    /// Where that was remembered: only if every byte is the same.
+    pub record: Option<PathBuf>,
+    /// Where the result is left, if it is.
+    pub kept: Option<PathBuf>,
+    /// What may explain a difference.
+    pub remarks: Vec<String>,
+}
+
+/// A reason why nothing was compared.
+type Failure = Error;
+
+impl Outcome {
+    /// Remembers it, if every byte is the same.
+    fn of(
+        original: PathBuf,
+        comparison: Comparison,
+        rebuilt: Rebuilt,
+        remarks: Vec<String>,
+    ) -> Result<Self, Failure> {
+        let record =
+            if comparison.identical { Some(rebuilt.write(&record::directory()?)?) } else { None };
+        Ok(Self { original, comparison, rebuilt, record, kept: None, remarks })
+    }
+}

@@ -105,21 +105,10 @@ impl Signer {
     pub fn sign(&self, image: &[u8]) -> Result<Vec<u8>, SignError> {
         let parsed = Image::parse(image)?;
         let mut table = parsed.certificates().to_vec();
-        let mut file = parsed.without_certificates().to_vec();
-        file.resize(file.len().next_multiple_of(ENTRY_ALIGNMENT), 0);
-        let (checksum_at, entry_at) = (parsed.checksum_at(), parsed.certificate_entry_at());
         // The digest of an image does not depend on where its certificate table is.
-        let mut unsigned = file.clone();
-        if !bytes::put(&mut unsigned, entry_at, &[0; 8]) {
-            return Err(pe::CUT.into());
-        }
+        let unsigned = with_signatures(image, &[])?;
         table.extend(entry(&self.signature_over(&digest(&unsigned)?)?)?);
-        let number = |len: usize| u32::try_from(len).map_err(|_| PeError::TooLarge);
-        let place = [number(file.len())?, number(table.len())?].map(u32::to_le_bytes).concat();
-        let mut done = bytes::put(&mut file, entry_at, &place);
-        file.extend(table);
-        done &= pe::set_checksum(&mut file, checksum_at);
-        if done { Ok(file) } else { Err(pe::CUT.into()) }
+        with_signatures(image, &table)
     }
 
     fn signature_over(&self, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
@@ -129,6 +118,26 @@ impl Signer {
         let content = Any::encode_from(&data).map_err(failed)?;
         ContentInfo { content_type: pkcs7::SIGNED_DATA, content }.to_der().map_err(failed)
     }
+}
+
+/// The image with this table of signatures ([`Image::certificates`] of another one that is the same
+/// but for them) in place of its own. Whether they are over it is not looked at. A file whose length
+/// is no multiple of 8 is filled up with zeros first.
+///
+/// # Errors
+/// If it is no PE image.
+pub fn with_signatures(image: &[u8], table: &[u8]) -> Result<Vec<u8>, SignError> {
+    let parsed = Image::parse(image)?;
+    let mut file = parsed.without_certificates().to_vec();
+    file.resize(file.len().next_multiple_of(ENTRY_ALIGNMENT), 0);
+    let number = |len: usize| u32::try_from(len).map_err(|_| PeError::TooLarge);
+    // No table is nowhere.
+    let start = if table.is_empty() { 0 } else { number(file.len())? };
+    let place = [start, number(table.len())?].map(u32::to_le_bytes).concat();
+    let mut done = bytes::put(&mut file, parsed.certificate_entry_at(), &place);
+    file.extend(table);
+    done &= pe::set_checksum(&mut file, parsed.checksum_at());
+    if done { Ok(file) } else { Err(pe::CUT.into()) }
 }
 
 /// All signatures of an image; none, if it is not signed.

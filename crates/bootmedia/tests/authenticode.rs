@@ -84,6 +84,22 @@ fn a_changed_image_or_signature_is_noticed() {
 }
 
 #[test]
+fn signatures_can_be_moved_to_an_equal_image() {
+    let signed = signer().sign(&stub()).unwrap();
+    let image = bootmedia::pe::Image::parse(&signed).unwrap();
+    let table = image.certificates().to_vec();
+    assert_eq!(authenticode::with_signatures(&stub(), &table).unwrap(), signed);
+    let without = authenticode::with_signatures(&signed, &[]).unwrap();
+    assert!(authenticode::signatures(&without).unwrap().is_empty());
+    assert_eq!(authenticode::digest(&without), authenticode::digest(&stub()));
+    // They count for what they are over, and for nothing else.
+    let mut other = stub();
+    put(&mut other, 0x500, &[1]);
+    let moved = authenticode::with_signatures(&other, &table).unwrap();
+    assert!(!authenticode::signatures(&moved).unwrap()[0].digest_matches);
+}
+
+#[test]
 fn signatures_stand_side_by_side() {
     let other = Signer::from_pem(OTHER_KEY, OTHER_CERTIFICATE).unwrap();
     let twice = other.sign(&signer().sign(&stub()).unwrap()).unwrap();

@@ -55,10 +55,9 @@ impl Checkout {
         self.directory.path()
     }
 
-    /// Leaves it where it is, to look into.
-    #[must_use]
-    pub fn keep(self) -> std::path::PathBuf {
-        self.directory.keep()
+    /// Leaves it where it is when it is dropped, to look into.
+    pub fn leave(&mut self) {
+        self.directory.disable_cleanup(true);
     }
 }
 
