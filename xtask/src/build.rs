@@ -1,5 +1,6 @@
 //! Builds the static binaries that run in the guest.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -50,6 +51,24 @@ pub fn minimal_os() -> Result<PathBuf> {
 pub fn operators_tool() -> Result<PathBuf> {
     static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
     once(&BUILT, || static_binary("ramstrap-cli", "ramstrap", "build the operator's tool"))
+}
+
+/// Builds any binary of the source tree that is to run in a guest, static, and returns its path. A
+/// process builds each of them once.
+///
+/// # Errors
+///
+/// The build failed; what cargo said has been printed.
+pub fn guest_binary(package: &str, binary: &str) -> Result<PathBuf> {
+    static BUILT: Mutex<BTreeMap<(String, String), PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (package.to_owned(), binary.to_owned());
+    if let Some(path) = built.get(&key) {
+        return Ok(path.clone());
+    }
+    let path = static_binary(package, binary, &format!("build {binary}"))?;
+    built.insert(key, path.clone());
+    Ok(path)
 }
 
 /// Builds the downloader of the throughput benchmark, with the very flags of `/init`, and returns its

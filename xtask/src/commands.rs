@@ -35,7 +35,8 @@ const OPERATORS: [&str; 10] = [
 ];
 
 /// Commands among those of the operator's tool that need the source tree, and are here alone.
-const OURS: [(&str, &[&str]); 2] = [("boot-image", &["rebuild"]), ("ospkg", &["rebuild"])];
+const OURS: [(&str, &[&str]); 2] =
+    [("boot-image", &["rebuild"]), ("ospkg", &["build", "list", "lock", "new", "rebuild"])];
 
 /// Builds, boots, shows, tests and measures ramstrap.
 #[derive(Debug, Parser)]
@@ -80,7 +81,14 @@ pub(crate) fn is_operators(name: &OsStr, next: Option<&OsStr>) -> bool {
 /// It does not build.
 pub(crate) fn init(kernel: Option<&[u8]>) -> ramstrap_cli::Result<FoundInit> {
     let found = || -> Result<FoundInit> {
-        Ok(FoundInit { file: build::init()?, built: provenance::of_image(kernel)? })
+        let before = provenance::of_image(None)?;
+        let file = build::init()?;
+        let mut built = provenance::of_image(kernel)?;
+        // Somebody who works in the tree meanwhile leaves it unknown what was compiled.
+        if let (Some(before), Some(built)) = (before, &mut built) {
+            built.source.dirty |= before.source != built.source;
+        }
+        Ok(FoundInit { file, built })
     };
     found().map_err(|error| {
         ramstrap_cli::Error::new(format!("{error:#}"))

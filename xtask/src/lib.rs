@@ -16,6 +16,7 @@ pub mod kernel_build;
 pub mod kernels;
 pub mod lab;
 pub mod minimal;
+pub mod ospkg;
 pub mod progress;
 pub mod provenance;
 pub mod rebuild;

@@ -155,6 +155,8 @@ pub struct Contents {
     pub url: String,
     /// Take a kernel that is no bzImage.
     pub any_kernel: bool,
+    /// Further files of the archive, by name: what was built of what, and what is in it.
+    pub extra: Vec<(String, Vec<u8>)>,
     /// Replace a package even if its signatures are not over the new archive and are lost.
     pub replace: bool,
 }
@@ -218,6 +220,7 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
         initramfs_name: base_name(&contents.initramfs)?,
         watchdog_seconds: contents.watchdog_seconds,
         release: contents.release,
+        extra: contents.extra.clone(),
     };
     let mut archive = NewFile::create(&names.archive)?;
     {

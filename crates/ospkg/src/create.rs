@@ -35,6 +35,9 @@ pub struct CreateOptions {
     pub watchdog_seconds: Option<u32>,
     /// Number that grows from one release of the package to the next; none if it has no number.
     pub release: Option<u64>,
+    /// Further files, which no bootloader looks at but the signatures cover: their names, none of
+    /// them in a directory, and what is in them. They are written in this order.
+    pub extra: Vec<(String, Vec<u8>)>,
 }
 
 /// A file that goes into an archive.
@@ -59,11 +62,14 @@ pub enum CreateError {
     /// A name cannot be used.
     #[error("{file}: {name:?} cannot be the name of a file in an archive")]
     Name {
-        /// `kernel` or `initramfs`.
+        /// `kernel`, `initramfs` or `extra file`.
         file: &'static str,
         /// What was given.
         name: String,
     },
+    /// Two files would have the same name.
+    #[error("{0}: there is another file of this name in the archive")]
+    Twice(String),
     /// The kernel has no bytes.
     #[error("kernel: it is empty")]
     EmptyKernel,
@@ -103,7 +109,7 @@ pub enum CreateError {
 impl Coded for CreateError {
     fn code(&self) -> Code {
         match self {
-            Self::Name { .. } | Self::Manifest(_) => Code::ManifestInvalid,
+            Self::Name { .. } | Self::Twice(_) | Self::Manifest(_) => Code::ManifestInvalid,
             Self::EmptyKernel => Code::KernelMissing,
             Self::EmptyInitramfs => Code::InitramfsMissing,
             Self::TooLarge { .. } => Code::MemberTooLarge,
@@ -114,8 +120,8 @@ impl Coded for CreateError {
 
 /// Writes an archive to `out`, which must be empty and at its start; gives the archive's length.
 ///
-/// The same inputs give the same bytes, anywhere. Entries are `boot/`, the kernel, the initramfs
-/// and `manifest.json`, all stored; the data of kernel and initramfs starts on a page (4096 bytes),
+/// The same inputs give the same bytes, anywhere. Entries are `boot/`, the kernel, the initramfs,
+/// `manifest.json` and the extra files, all stored; the data of kernel and initramfs starts on a page (4096 bytes),
 /// so that opening the package needs no unpacking. Nothing is buffered but a mebibyte.
 ///
 /// # Errors
@@ -147,6 +153,7 @@ pub fn create<W: Write + Seek, K: Read, I: Read>(
     if initramfs.len == 0 {
         return Err(CreateError::EmptyInitramfs);
     }
+    check_extra(&options.extra)?;
     for (file, len) in [("kernel", kernel.len), ("initramfs", initramfs.len)] {
         if len > MAX_MEMBER_LEN {
             return Err(CreateError::TooLarge { file, len });
@@ -173,7 +180,26 @@ pub fn create<W: Write + Seek, K: Read, I: Read>(
     archive
         .file(MANIFEST, manifest.to_json().as_bytes())
         .map_err(failed("initramfs", initramfs_len))?;
+    for (name, content) in &options.extra {
+        let len = content.len() as u64;
+        archive.file(name, content).map_err(failed("extra file", len))?;
+    }
     archive.finish().map_err(failed("initramfs", initramfs_len))
+}
+
+/// They must not take the place of what bootloaders read, nor of one another.
+fn check_extra(extra: &[(String, Vec<u8>)]) -> Result<(), CreateError> {
+    let mut taken = vec![MANIFEST.to_owned()];
+    for (name, _) in extra {
+        if file_name("extra file", name)? != *name {
+            return Err(CreateError::Name { file: "extra file", name: name.clone() });
+        }
+        if taken.contains(name) {
+            return Err(CreateError::Twice(name.clone()));
+        }
+        taken.push(name.clone());
+    }
+    Ok(())
 }
 
 fn file_name<'a>(file: &'static str, path: &'a str) -> Result<String, CreateError> {

@@ -33,6 +33,7 @@ fn options() -> CreateOptions {
         initramfs_name: "initramfs.cpio.zst".into(),
         watchdog_seconds: None,
         release: None,
+        extra: Vec::new(),
     }
 }
 
@@ -104,6 +105,30 @@ fn equal_names_are_told_apart() {
     let archive = create(&options, b"kernel", b"initramfs").unwrap();
     assert_eq!(open(archive.clone()).unwrap().manifest().initramfs, "boot/data.initramfs");
     assert_eq!(contents(archive).unwrap(), (b"kernel".to_vec(), b"initramfs".to_vec()));
+}
+
+#[test]
+fn further_files_are_packed_and_do_not_get_in_the_way() {
+    let extra = |names: &[&str]| CreateOptions {
+        extra: names.iter().map(|&name| (name.to_owned(), name.into())).collect(),
+        ..options()
+    };
+    let archive = create(&extra(&["sbom.json", "build.json"]), b"kernel", b"initramfs").unwrap();
+    let mut other = zip::ZipArchive::new(Cursor::new(archive.clone())).unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut other.by_name("build.json").unwrap(), &mut text).unwrap();
+    assert_eq!((text.as_str(), other.len()), ("build.json", 6));
+    assert_eq!(contents(archive).unwrap(), (b"kernel".to_vec(), b"initramfs".to_vec()));
+    for (names, words) in [
+        (&["manifest.json"][..], "manifest.json: there is another"),
+        (&["a", "a"], "a: there is another"),
+        (&["boot/x"], "extra file: \"boot/x\""),
+        (&[""], "extra file: \"\""),
+    ] {
+        let error = create(&extra(names), b"k", b"i").unwrap_err();
+        assert!(error.to_string().starts_with(words), "{error}");
+        assert_eq!(error.code(), Code::ManifestInvalid);
+    }
 }
 
 #[test]

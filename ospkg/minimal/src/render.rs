@@ -201,7 +201,6 @@ mod tests {
             package: Some(package),
             memory: None,
             watchdog: None,
-            upgraded_from: None,
             failure: None,
         };
         let facts = [("ACPI".to_owned(), "5 tables".to_owned())];

@@ -1,16 +1,23 @@
 //! `cargo xtask ospkg`: what of it needs the source tree. Everything else is the operator's tool.
 
+mod build;
+mod lock;
 mod rebuild;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Subcommand;
+use ramstrap_cli::Error;
+use recipe::Recipe;
+use xtask::ospkg;
 
 pub(super) use rebuild::Common;
 
 /// OS packages that are built from this source tree
 ///
-/// `cargo xtask ospkg --help` shows the operator's commands beside these.
+/// A recipe is a directory in ospkg/ with a recipe.toml; docs/os-packages.md is the guide.
+/// `cargo xtask ospkg --help` shows the operator's commands for packages.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -19,11 +26,62 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    Build(Box<build::Args>),
+    Lock(lock::Args),
+    /// Make a recipe with comments in it, which builds at once
+    New {
+        /// Name of the directory in ospkg/
+        name: String,
+    },
+    /// List the recipes
+    List,
     Rebuild(rebuild::Args),
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    match &args.what {
-        What::Rebuild(args) => rebuild::run(args),
+    let done = match &args.what {
+        What::Build(args) => build::run(args),
+        What::Lock(args) => lock::run(args),
+        What::New { name } => new(name),
+        What::List => list(),
+        What::Rebuild(args) => return rebuild::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            explain(&error);
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// Also what to do about it, which an error alone does not print.
+fn explain(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+    if let Some(error) = error.downcast_ref::<Error>() {
+        for line in error.details() {
+            eprintln!("  {line}");
+        }
+        if let Some(remedy) = error.remedy_text() {
+            eprintln!("help: {remedy}");
+        }
+    }
+}
+
+fn new(name: &str) -> Result<()> {
+    let dir = recipe::template::create(&ospkg::recipes(), name)?;
+    println!("{}: edit recipe.toml, then `cargo xtask ospkg build {name}`", dir.display());
+    Ok(())
+}
+
+fn list() -> Result<()> {
+    for (name, label) in Recipe::list(&ospkg::recipes())? {
+        println!("{name:<12} {label}");
+    }
+    Ok(())
+}
+
+/// A length for people.
+fn megabytes(bytes: u64) -> String {
+    format!("{}.{:02}", bytes / 1_000_000, bytes % 1_000_000 / 10_000)
 }

@@ -168,6 +168,7 @@ fn make(dir: &Path, kernel: &Kernel, recipe: &Recipe, length: u64) -> Result<()>
         label: Some(recipe.label.clone()),
         url: format!("{NAME}.zip"),
         any_kernel: false,
+        extra: Vec::new(),
         replace: false,
     };
     let names = names(dir);

@@ -88,6 +88,7 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         release: args.release,
         url: args.url.unwrap_or_default(),
         any_kernel: args.any_kernel,
+        extra: Vec::new(),
         replace: args.replace,
     };
     let created = package::create(&contents, &names)?;
