@@ -155,13 +155,21 @@ pub fn build_all(which: &[Which], settings: &Settings) -> Result<Vec<Built>> {
     if settings.release {
         identities.iter().try_for_each(|identity| source::require_pinned(identity, &pins))?;
     }
+    let find = |(which, requests): &(Which, Requests)| {
+        let keys = identities.iter().map(|it| product::key(requests, &tools, &it.sha256));
+        keys.filter_map(|key| product::find(*which, &key).transpose()).next().transpose()
+    };
+    // Where nothing is to be built, nobody has to be waited for.
+    let there = wanted.iter().map(find).collect::<Result<Option<Vec<Product>>>>()?;
+    if let Some(products) = there {
+        return Ok(products.into_iter().map(|product| Built { product, cached: true }).collect());
+    }
     let _lock = Lock::take()?;
     let mut unpacked = None;
     let mut built = Vec::new();
-    for (which, requests) in wanted {
-        let keys = identities.iter().map(|it| product::key(&requests, &tools, &it.sha256));
-        let found = keys.filter_map(|key| product::find(which, &key).transpose()).next();
-        if let Some(product) = found.transpose()? {
+    for request in &wanted {
+        // While it was waited for, somebody may have built it.
+        if let Some(product) = find(request)? {
             built.push(Built { product, cached: true });
             continue;
         }
@@ -173,7 +181,8 @@ pub fn build_all(which: &[Which], settings: &Settings) -> Result<Vec<Built>> {
             unpacked = Some(tree);
         }
         let Some(tree) = unpacked.take() else { continue };
-        let (product, tree) = one(which, &requests, &tools, tree, &pins, settings)?;
+        let (which, requests) = request;
+        let (product, tree) = one(*which, requests, &tools, tree, &pins, settings)?;
         built.push(product);
         unpacked = Some(tree);
     }

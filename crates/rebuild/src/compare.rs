@@ -23,6 +23,7 @@ pub use images::images;
 pub use initramfs::initramfs as initramfses;
 pub use packages::entry;
 pub use packages::initramfs_of;
+pub use packages::kernel_of;
 pub use packages::packages;
 
 /// Largest file that is compared.

@@ -119,7 +119,8 @@ impl Rebuilt {
     /// # Errors
     /// With the detail that differs.
     pub fn check(&self, build: &BuildRecord) -> Result<()> {
-        let release = |release: Option<u64>| release.map_or("none".to_owned(), |it| it.to_string());
+        let release =
+            |release: Option<u64>| release.map_or_else(|| "none".to_owned(), |it| it.to_string());
         let lock = |lock: &Option<String>| lock.clone().unwrap_or_else(|| "none".to_owned());
         let kind = |kind| if kind == Kind::Ospkg { "OS package" } else { "boot image" };
         let pairs = [

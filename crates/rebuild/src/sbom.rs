@@ -185,7 +185,8 @@ impl Document {
         let (name, version) = (quoted(&linked.name), quoted(&linked.version));
         // Some crates still write a slash, which was once the way to say OR.
         let licence = linked.licence.as_deref().filter(|it| !it.is_empty());
-        let licence = licence.map_or("NOASSERTION".to_owned(), |it| it.replace('/', " OR "));
+        let licence =
+            licence.map_or_else(|| "NOASSERTION".to_owned(), |it| it.replace('/', " OR "));
         let id = self.package(&Package {
             kind: "crate",
             name: &linked.name,

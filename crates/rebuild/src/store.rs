@@ -23,6 +23,7 @@ use crate::files;
 use crate::is_sha256;
 
 pub use origin::Origin;
+pub use origin::download;
 
 /// The directory that the files are in.
 const DIRECTORY: &str = "sha256";

@@ -14,17 +14,15 @@ use ramstrap_cli::media;
 use rebuild::compare;
 use rebuild::compare::Parts;
 use rebuild::record::Rebuilt;
-use rebuild::store::Origin;
-use serde_json::Value;
 
 use super::Failure;
 use super::Options;
 use super::Outcome;
+use super::workshop::Wanted;
 use super::workshop::Workshop;
+use crate::kernel_build::Which;
 use contents::Contents;
 
-/// Largest tarball of a kernel's source, in bytes.
-const MAX_SOURCE: u64 = 1 << 30;
 /// Section of an image with the signatures for Secure Boot.
 const SIGNATURES: &str = "signatures for Secure Boot";
 
@@ -156,25 +154,9 @@ fn kernel(
             .remedy("give that kernel, from who made it, with --kernel FILE")),
         };
     };
-    let mut words = vec!["kernel".to_owned(), "build".to_owned(), "boot".to_owned()];
-    words.extend(["--release".to_owned(), "--json".to_owned()]);
-    if let Some(inputs) = &options.inputs {
-        let tarball = workshop.out().join("linux-source.tar.xz");
-        Origin::parse(inputs)?.fetch(&recorded.source_sha256, MAX_SOURCE, &tarball)?;
-        words.extend(["--tarball".to_owned(), tarball.to_string_lossy().into_owned()]);
-    }
-    let output = workshop.xtask_output("build its kernel, or find it in the cache", &words)?;
-    let made: Value = serde_json::from_str(&output).unwrap_or_default();
-    let image = made.pointer("/0/image").and_then(Value::as_str).ok_or_else(|| {
-        Error::new("`cargo xtask kernel build` of that revision does not say what it has built")
-    })?;
-    if made.pointer("/0/build/key").and_then(Value::as_str) != Some(&recorded.key) {
-        remarks.push(
-            "the kernel here has other inputs (source, options or tools) than the recorded one"
-                .to_owned(),
-        );
-    }
-    Ok(Some(PathBuf::from(image)))
+    let wanted =
+        Wanted { which: Which::Boot, key: &recorded.key, source_sha256: &recorded.source_sha256 };
+    workshop.kernel(&wanted, options, remarks).map(Some)
 }
 
 /// Words for modules and firmware, which have to be chosen again from what they were chosen from.

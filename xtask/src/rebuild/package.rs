@@ -16,21 +16,23 @@ use serde_json::Value;
 use super::Failure;
 use super::Options;
 use super::Outcome;
+use super::workshop::Wanted;
 use super::workshop::Workshop;
+use crate::kernel_build::Which;
 
 /// Where a package has the public keys of its staff.
 const STAFF: &str = "etc/ramstrap/staff/";
 /// Largest public key that is taken over, in bytes.
 const MAX_KEY: u64 = 64 << 10;
 
+const NOT_WHAT_IT_SAYS: &str = "the package does not say what it is made of: do not sign it";
+
 /// Options that a builder records, and the words of its command line for them.
-const OPTIONS: [(&str, &str); 5] = [
-    ("cmdline", "--cmdline"),
-    ("label", "--label"),
-    ("release", "--release"),
-    ("url", "--url"),
-    ("watchdog_seconds", "--watchdog-seconds"),
-];
+const OPTIONS: [(&str, &str); 3] =
+    [("label", "--label"), ("release", "--release"), ("url", "--url")];
+
+/// Options that are recorded for readers, and come from the recipe of that revision.
+const OF_RECIPE: [&str; 2] = ["cmdline", "watchdog_seconds"];
 
 /// Builds the package of this descriptor again and compares.
 ///
@@ -52,6 +54,12 @@ pub fn rebuild(descriptor: &Path, options: &Options) -> Result<Outcome, Failure>
     let workshop = Workshop::open(&record.source, options)?;
     let toolchain = workshop.toolchain()?;
     let mut remarks = record.toolchain.differences(&toolchain);
+    if let Some(kernel) = &record.kernel
+        && let (Some(key), Some(source)) = (&kernel.key, &kernel.source_sha256)
+    {
+        let wanted = Wanted { which: Which::Os, key, source_sha256: source };
+        workshop.kernel(&wanted, options, &mut remarks)?;
+    }
     let words = words(&record, &archive, &workshop, options)?;
     workshop.xtask(&format!("build {} again", record.name), &words)?;
     let rebuilt = read(&workshop.out().join("result").join(format!("{}.zip", record.name)))?;
@@ -86,8 +94,31 @@ fn words(
     if staff_keys(record, archive, &keys)? {
         words.extend(["--staff-keys".to_owned(), path(keys)]);
     }
+    if let Some(kernel) = given_kernel(record, archive, workshop.out())? {
+        words.push(format!("--kernel={}", path(kernel)));
+    }
     words.extend(recorded(record)?);
+    // What was compressed before was perhaps compressed by the original's builder.
+    words.push("--no-cache".to_owned());
     Ok(words)
+}
+
+/// Writes the kernel of the package into this directory, if it is an input and not built from source.
+fn given_kernel(
+    record: &BuildRecord,
+    archive: &[u8],
+    directory: &Path,
+) -> Result<Option<PathBuf>, Failure> {
+    let Some(input) = record.inputs_of("kernel").next() else { return Ok(None) };
+    let kernel = compare::kernel_of(archive)?;
+    if rebuild::sha256(&kernel) != input.sha256 {
+        return Err(Error::new("the kernel of the package is not the one of its build.json")
+            .remedy(NOT_WHAT_IT_SAYS));
+    }
+    let path = directory.join("vmlinuz");
+    fs::write(&path, kernel)
+        .map_err(|error| Error::new(format!("cannot write {}: {error}", path.display())))?;
+    Ok(Some(path))
 }
 
 /// Words for the options that were recorded.
@@ -95,6 +126,7 @@ fn recorded(record: &BuildRecord) -> Result<Vec<String>, Failure> {
     let mut words = Vec::new();
     for (name, value) in &record.options {
         let text = match value {
+            _ if OF_RECIPE.contains(&name.as_str()) => continue,
             Value::Null => continue,
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
@@ -140,7 +172,7 @@ fn staff_keys(record: &BuildRecord, archive: &[u8], into: &Path) -> Result<bool,
         });
         let found = found.filter(|it| usable && it.len() as u64 <= MAX_KEY).ok_or_else(|| {
             Error::new(format!("the staff key {:?} of build.json is not in the package", key.name))
-                .remedy("the package does not say what it is made of: do not sign it")
+                .remedy(NOT_WHAT_IT_SAYS)
         })?;
         fs::write(into.join(name), found).map_err(failed)?;
     }
@@ -177,7 +209,7 @@ mod tests {
         let words = recorded(&record(json!({ "label": "--x y", "url": null }))).unwrap();
         assert_eq!(words, ["--label=--x y", "--release=7"]);
         let words = recorded(&record(json!({ "release": 7, "watchdog_seconds": 60 }))).unwrap();
-        assert_eq!(words, ["--release=7", "--watchdog-seconds=60"]);
+        assert_eq!(words, ["--release=7"]);
         for bad in [json!({ "exec": "x" }), json!({ "label": ["x"] })] {
             assert!(recorded(&record(bad)).unwrap_err().to_string().contains("not known here"));
         }

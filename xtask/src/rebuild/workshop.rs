@@ -9,14 +9,21 @@ use std::process::Stdio;
 use ramstrap_cli::Error;
 use rebuild::checkout::Checkout;
 use rebuild::source::Source;
+use rebuild::store::Origin;
 use rebuild::toolchain;
 use rebuild::toolchain::Toolchain;
+use serde_json::Value;
 
 use super::Failure;
 use super::Options;
 use crate::build;
 use crate::cache;
+use crate::kernel_build::Which;
+use crate::kernel_build::product;
 use crate::progress;
+
+/// Largest tarball of a kernel's source, in bytes.
+const MAX_SOURCE: u64 = 1 << 30;
 
 /// What must not reach the build: settings of this shell that change what comes out, and what cargo
 /// says about the program that runs now.
@@ -34,6 +41,17 @@ const KEPT_AWAY: [&str; 12] = [
     "RUSTUP_TOOLCHAIN",
     "SOURCE_DATE_EPOCH",
 ];
+
+/// A kernel that is to be built.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// Which of the two.
+    pub(super) which: Which,
+    /// Hash over its inputs, as recorded.
+    pub(super) key: &'a str,
+    /// SHA-256 of its source, as recorded.
+    pub(super) source_sha256: &'a str,
+}
 
 /// A checkout, and a directory for what is built in it.
 #[derive(Debug)]
@@ -81,8 +99,42 @@ impl Workshop {
         progress::run(label, &mut self.command(words)).map_err(|error| failed(label, &error))
     }
 
-    /// The same; gives what it prints. Its progress is shown as it comes.
-    pub(super) fn xtask_output(&self, label: &str, words: &[String]) -> Result<String, Failure> {
+    /// Builds a kernel from source, or finds it in this user's cache of kernels that were built here.
+    pub(super) fn kernel(
+        &self,
+        wanted: &Wanted<'_>,
+        options: &Options,
+        remarks: &mut Vec<String>,
+    ) -> Result<PathBuf, Failure> {
+        let mut words: Vec<String> =
+            ["kernel", "build", wanted.which.name(), "--release", "--json"]
+                .map(str::to_owned)
+                .into();
+        let there = product::find(wanted.which, wanted.key).ok().flatten().is_some();
+        if let (Some(inputs), false) = (&options.inputs, there) {
+            let tarball = self.out().join("linux-source.tar.xz");
+            let origin = Origin::parse(inputs)?;
+            match origin.fetch(wanted.source_sha256, MAX_SOURCE, &tarball) {
+                Ok(()) => words.push(format!("--tarball={}", tarball.display())),
+                Err(error) => eprintln!("{error}: the distribution is asked for it"),
+            }
+        }
+        let output = self.xtask_output("build its kernel, or find it in the cache", &words)?;
+        let made: Value = serde_json::from_str(&output).unwrap_or_default();
+        let image = made.pointer("/0/image").and_then(Value::as_str).ok_or_else(|| {
+            Error::new("`cargo xtask kernel build` of that revision does not say what it has built")
+        })?;
+        if made.pointer("/0/build/key").and_then(Value::as_str) != Some(wanted.key) {
+            remarks.push(
+                "the kernel here has other inputs (source, options or tools) than the recorded one"
+                    .to_owned(),
+            );
+        }
+        Ok(PathBuf::from(image))
+    }
+
+    /// As [`Self::xtask`]; gives what it prints. Its progress is shown as it comes.
+    fn xtask_output(&self, label: &str, words: &[String]) -> Result<String, Failure> {
         let output = self
             .command(words)
             .stderr(Stdio::inherit())

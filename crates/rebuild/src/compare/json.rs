@@ -43,8 +43,9 @@ fn values(
             }
         }
         _ => {
-            let text =
-                |value: Option<&Value>| value.map_or("(absent)".to_owned(), Value::to_string);
+            let text = |value: Option<&Value>| {
+                value.map_or_else(|| "(absent)".to_owned(), Value::to_string)
+            };
             let (first, second) = (text(first), text(second));
             let name = if key.is_empty() { "document" } else { key };
             if first == second {

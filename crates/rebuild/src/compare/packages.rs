@@ -104,7 +104,10 @@ fn entries(archive: &[u8]) -> Result<Vec<Entry>> {
         let time = member.last_modified().map(|time| time.to_string());
         let facts = BTreeMap::from([
             ("compression", member.compression().to_string()),
-            ("mode", member.unix_mode().map_or("none".to_owned(), |mode| format!("{mode:06o}"))),
+            (
+                "mode",
+                member.unix_mode().map_or_else(|| "none".to_owned(), |mode| format!("{mode:06o}")),
+            ),
             ("time", time.unwrap_or_else(|| "none".to_owned())),
             ("comment", member.comment().to_owned()),
         ]);
@@ -157,10 +160,22 @@ pub fn entry(archive: impl Read + Seek, name: &str, limit: u64) -> Result<Vec<u8
 /// # Errors
 /// As [`entry`], and if the manifest names none.
 pub fn initramfs_of(archive: &[u8]) -> Result<Vec<u8>> {
+    named(archive, "initramfs")
+}
+
+/// The kernel of a package that nothing vouches for, by its manifest.
+///
+/// # Errors
+/// As [`entry`], and if the manifest names none.
+pub fn kernel_of(archive: &[u8]) -> Result<Vec<u8>> {
+    named(archive, "kernel")
+}
+
+fn named(archive: &[u8], key: &str) -> Result<Vec<u8>> {
     let manifest = entry(Cursor::new(archive), MANIFEST, MAX_DOCUMENT as u64)?;
     let manifest: Value = serde_json::from_slice(&manifest)
         .map_err(|error| Error::new(format!("{MANIFEST}: {error}")))?;
-    let name = manifest.get("initramfs").and_then(Value::as_str);
-    let name = name.ok_or_else(|| Error::new(format!("{MANIFEST} names no initramfs")))?;
+    let name = manifest.get(key).and_then(Value::as_str);
+    let name = name.ok_or_else(|| Error::new(format!("{MANIFEST} names no {key}")))?;
     entry(Cursor::new(archive), name, MAX_UNPACKED)
 }

@@ -113,7 +113,11 @@ impl Origin {
 }
 
 /// Downloads into a file and gives its SHA-256; none if the server has no such file.
-fn download(url: &Url, limit: u64, file: &mut NamedTempFile) -> Result<Option<String>> {
+///
+/// # Errors
+/// If the server cannot be reached or answers with an error, sends more than `limit` bytes, or the
+/// file cannot be written.
+pub fn download(url: &Url, limit: u64, file: &mut NamedTempFile) -> Result<Option<String>> {
     let failed = |error: &dyn fmt::Display| Error::new(format!("download: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| failed(&error))?.block_on(async {

@@ -109,7 +109,7 @@ fn was_rebuilt(names: &Names, digest: Sha256Digest, archive: &mut File) -> Resul
          on this machine, then sign again"
     );
     let refused = |error: rebuild::Error| {
-        let remedy = error.remedy_text().map_or(command.clone(), str::to_owned);
+        let remedy = error.remedy_text().map_or_else(|| command.clone(), str::to_owned);
         Error::from(error).on(&descriptor).detail("nothing was signed").remedy(remedy)
     };
     let records = record::directory().map_err(refused)?;
