@@ -179,7 +179,8 @@ fn tagged(text: &str, kind: &str, length: usize) -> bool {
 }
 
 fn rsa_pem(text: &str) -> Result<(), &'static str> {
-    let text = text.trim();
+    // Tor itself ends the file with a NUL.
+    let text = text.trim_end_matches('\0').trim();
     let framed = text.starts_with("-----BEGIN RSA PRIVATE KEY-----")
         && text.ends_with("-----END RSA PRIVATE KEY-----");
     let plain = text.chars().all(|letter| letter == '\n' || letter == '\r' || !letter.is_control());
