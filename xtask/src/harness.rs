@@ -4,8 +4,11 @@
 //! reads the console, `/init`'s report channel and QEMU's own events until the machine ends or the
 //! time is up, and returns a [`BootResult`]. QEMU never outlives the call.
 
+mod guest;
 mod hardware;
+mod lan;
 mod machine;
+mod memory;
 mod options;
 mod process;
 mod result;
@@ -26,12 +29,19 @@ use anyhow::Result;
 use anyhow::bail;
 use serde_json::json;
 
+pub use guest::Guest;
+pub use guest::Line;
 pub use hardware::Bus;
 pub use hardware::Disk;
 pub use hardware::Display;
 pub use hardware::Firmware;
 pub use hardware::Machine;
 pub use hardware::Start;
+pub use lan::Lan;
+pub use lan::Link;
+pub use memory::Find;
+pub use memory::Needle;
+pub use memory::places;
 pub use options::BootOptions;
 pub use options::Echo;
 pub use options::LinkChange;
@@ -76,10 +86,16 @@ pub const MEDIUM_PARAMETERS: &str = machine::PARAMETERS;
 /// A harness error: the boot image could not be made or QEMU could not be started. What happens
 /// inside the machine is never an error, but a [`BootResult`].
 pub fn boot(options: &BootOptions) -> Result<BootResult> {
+    let (accel, initramfs) = prepare(options)?;
+    run(options, accel, &initramfs)
+}
+
+/// The accelerator for a machine, and the boot image if QEMU is to hand it over.
+fn prepare(options: &BootOptions) -> Result<(Accel, Vec<u8>)> {
     let accel = if options.icount.is_some() { Accel::Tcg } else { accel::choose(&options.kernel)? };
     match options.start {
-        Start::Direct => run(options, accel, &image::boot_image(options)?),
-        _ => run(options, accel, &[]),
+        Start::Direct => Ok((accel, image::boot_image(options)?)),
+        _ => Ok((accel, Vec::new())),
     }
 }
 
@@ -90,22 +106,7 @@ pub fn boot(options: &BootOptions) -> Result<BootResult> {
 ///
 /// QEMU could not be started or failed, or the options contradict each other.
 pub fn run(options: &BootOptions, accel: Accel, initramfs: &[u8]) -> Result<BootResult> {
-    check(options)?;
-    let initramfs = unnamed_file(initramfs)?;
-    let uefi_vars = options.firmware.is_uefi().then(|| uefi_store(options)).transpose()?;
-    let sockets = Sockets::new()?;
-    let [console_fd, report_fd, qmp_fd] = sockets.fds();
-    let initramfs_fd = initramfs.as_raw_fd();
-    let uefi_vars_fd = uefi_vars.as_ref().map(File::as_raw_fd);
-    let resources = Resources { accel, initramfs_fd, uefi_vars_fd, console_fd, report_fd, qmp_fd };
-    let arguments = machine::arguments(options, resources);
-    let files: Vec<i32> = uefi_vars_fd.into_iter().chain([initramfs_fd]).collect();
-    let mut qemu = Qemu::start(&arguments, sockets, &files)?;
-    for (index, _) in options.nics.iter().enumerate().filter(|(_, nic)| !nic.link_up) {
-        qemu.set_link(&machine::nic_id(index), false);
-    }
-    // Paused until here, so that no cable was ever seen that is not there.
-    let _ = qemu.command("cont", &json!({}));
+    let mut qemu = switch_on(options, accel, initramfs)?;
     let watch = observe(&mut qemu, options);
     let end = qemu.started.elapsed();
     let explained = watch.has_ended() || end >= options.timeout;
@@ -122,6 +123,29 @@ pub fn run(options: &BootOptions, accel: Accel, initramfs: &[u8]) -> Result<Boot
         bail!("qemu-system-x86_64 failed ({status}): {}", complaints.trim());
     }
     Ok(BootResult { screen, ..watch.finish(end) })
+}
+
+/// Starts QEMU and lets the machine run.
+fn switch_on(options: &BootOptions, accel: Accel, initramfs: &[u8]) -> Result<Qemu> {
+    check(options)?;
+    let initramfs = unnamed_file(initramfs)?;
+    let uefi_vars = options.firmware.is_uefi().then(|| uefi_store(options)).transpose()?;
+    let sockets = Sockets::new(options.ports.len())?;
+    let [console_fd, report_fd, qmp_fd] = sockets.fds();
+    let port_fds = sockets.port_fds();
+    let initramfs_fd = initramfs.as_raw_fd();
+    let uefi_vars_fd = uefi_vars.as_ref().map(File::as_raw_fd);
+    let resources =
+        Resources { accel, initramfs_fd, uefi_vars_fd, console_fd, report_fd, qmp_fd, port_fds };
+    let arguments = machine::arguments(options, &resources);
+    let files: Vec<i32> = uefi_vars_fd.into_iter().chain([initramfs_fd]).collect();
+    let mut qemu = Qemu::start(&arguments, sockets, &files)?;
+    for (index, _) in options.nics.iter().enumerate().filter(|(_, nic)| !nic.link_up) {
+        qemu.set_link(&machine::nic_id(index), false);
+    }
+    // Paused until here, so that no cable was ever seen that is not there.
+    let _ = qemu.command("cont", &json!({}));
+    Ok(qemu)
 }
 
 /// What no machine can be.

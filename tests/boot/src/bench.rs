@@ -7,15 +7,17 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use ::ospkg::CreateOptions;
+use ::ospkg::Input;
 use anyhow::Context;
 use anyhow::Result;
-use ospkg::CreateOptions;
-use ospkg::Input;
+use xtask::build;
 use xtask::kernels;
 use xtask::kernels::Choice;
 use xtask::kernels::Flavour;
 use xtask::kernels::Kernel;
 use xtask::minimal;
+use xtask::ospkg;
 
 use crate::keys::Authority;
 use crate::keys::Signer;
@@ -26,6 +28,14 @@ use crate::package::manifest;
 use crate::results::Table;
 use crate::secure_boot::SecureBoot;
 use crate::site::Identities;
+use crate::turns::Turns;
+use crate::vpn::packages;
+
+/// Seed of the key of staff: always the same, so that the package is, too.
+const STAFF: [u8; 32] = *b"staff of the boot tests' servers";
+
+/// As many guests as two cores carry.
+pub const GUESTS: usize = 2;
 
 /// What all cases share.
 #[derive(Debug)]
@@ -45,6 +55,10 @@ pub struct Bench {
     /// What servers prove themselves with.
     pub identities: Identities,
     secure_boot: OnceLock<SecureBoot>,
+    vpn: OnceLock<Archive>,
+    lab: OnceLock<Vec<u8>>,
+    /// How many guests may run at a time.
+    pub turns: Turns,
     /// Results.
     pub table: Table,
     /// Where logs and results go.
@@ -70,6 +84,9 @@ impl Bench {
             keys: Keys::generate()?,
             identities: Identities::generate()?,
             secure_boot: OnceLock::new(),
+            vpn: OnceLock::new(),
+            lab: OnceLock::new(),
+            turns: Turns::new(GUESTS),
             table,
             output: output.to_owned(),
         })
@@ -122,6 +139,37 @@ impl Bench {
         }
         let made = SecureBoot::generate()?;
         Ok(self.secure_boot.get_or_init(|| made))
+    }
+
+    /// The initramfs of the lab VM, built when it is first asked for.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn lab(&self) -> Result<&[u8]> {
+        if let Some(made) = self.lab.get() {
+            return Ok(made);
+        }
+        let made = ospkg::initramfs(&build::root().join("tests"), "lab")?;
+        Ok(self.lab.get_or_init(|| made))
+    }
+
+    /// The VPN server's package as its recipe makes it, with [`Self::staff`]'s key; built when it is
+    /// first asked for.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn vpn(&self) -> Result<&Archive> {
+        if let Some(made) = self.vpn.get() {
+            return Ok(made);
+        }
+        let made = packages::build(&self.staff())?;
+        Ok(self.vpn.get_or_init(|| made))
+    }
+
+    /// The key of the member of staff who may take VPN servers into service.
+    #[must_use]
+    pub fn staff(&self) -> provision::Identity {
+        provision::Identity::from_seed(&STAFF)
     }
 
     /// The minimal OS in a compressed archive, not packed by the product.
@@ -184,7 +232,7 @@ fn options(cmdline: &str) -> CreateOptions {
 fn pack_with(kernel: &[u8], initramfs: &[u8], options: &CreateOptions) -> Result<Archive> {
     let mut archive = Cursor::new(Vec::new());
     let input = |data| -> Result<Input<&[u8]>> { Ok(Input { len: len(data)?, data }) };
-    ospkg::create(&mut archive, options, input(kernel)?, input(initramfs)?)?;
+    ::ospkg::create(&mut archive, options, input(kernel)?, input(initramfs)?)?;
     Ok(Archive::of(archive.into_inner()))
 }
 

@@ -15,6 +15,7 @@ use crate::bench::Bench;
 use crate::results;
 use crate::results::Row;
 use crate::scenario::Scenario;
+use crate::story::Story;
 
 /// Line that the minimal OS prints when it is up.
 pub const OS_MARKER: &str = "MINIMAL-OS-UP";
@@ -47,6 +48,8 @@ pub enum Expected {
     },
     /// `/init` hangs, and the watchdog resets the machine.
     InitHangs,
+    /// Every step of a story succeeds.
+    Shown,
 }
 
 /// One boot and what must come of it.
@@ -60,8 +63,15 @@ pub struct Case {
     pub device: Option<&'static str>,
     /// What must come of it.
     pub expected: Expected,
-    scenario: fn(&Bench) -> Result<Scenario>,
-    check: fn(&Run) -> Result<()>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// A machine that boots once, and is looked at.
+    Boot { scenario: fn(&Bench) -> Result<Scenario>, check: fn(&Run) -> Result<()> },
+    /// Machines that a test talks to while they run.
+    Story(fn(&mut Story<'_>) -> Result<()>),
 }
 
 impl Case {
@@ -109,6 +119,13 @@ impl Case {
         Self::new(name, Expected::InitHangs, scenario)
     }
 
+    /// A story, every step of which must succeed. It has two guests.
+    #[must_use]
+    pub const fn story(name: &'static str, tell: fn(&mut Story<'_>) -> Result<()>) -> Self {
+        let kind = Kind::Story(tell);
+        Self { name, tier: Tier::Quick, device: None, expected: Expected::Shown, kind }
+    }
+
     /// The same case, for a QEMU that has this device only.
     #[must_use]
     pub const fn needs(mut self, device: &'static str) -> Self {
@@ -121,13 +138,16 @@ impl Case {
         expected: Expected,
         scenario: fn(&Bench) -> Result<Scenario>,
     ) -> Self {
-        Self { name, tier: Tier::Quick, device: None, expected, scenario, check: |_| Ok(()) }
+        let kind = Kind::Boot { scenario, check: |_| Ok(()) };
+        Self { name, tier: Tier::Quick, device: None, expected, kind }
     }
 
-    /// The same case with more to look at.
+    /// The same case with more to look at. A story looks for itself.
     #[must_use]
     pub const fn checked(mut self, check: fn(&Run) -> Result<()>) -> Self {
-        self.check = check;
+        if let Kind::Boot { scenario, .. } = self.kind {
+            self.kind = Kind::Boot { scenario, check };
+        }
         self
     }
 
@@ -153,10 +173,14 @@ impl Case {
                 Expected::Hangs { reset: true } => "boots, hangs, reset by watchdog".to_owned(),
                 Expected::Hangs { reset: false } => "boots, hangs on".to_owned(),
                 Expected::InitHangs => "/init hangs, reset by watchdog".to_owned(),
+                Expected::Shown => "every step".to_owned(),
             },
             ..Row::default()
         };
-        let judged = self.boot_and_judge(bench, &mut row);
+        let judged = match self.kind {
+            Kind::Boot { scenario, check } => self.boot_and_judge(bench, scenario, check, &mut row),
+            Kind::Story(tell) => self.tell(bench, tell, &mut row),
+        };
         row.passed = judged.is_ok();
         if let Err(error) = &judged {
             row.outcome = format!("{error:#}");
@@ -165,15 +189,39 @@ impl Case {
         judged
     }
 
-    fn boot_and_judge(&self, bench: &Bench, row: &mut Row) -> Result<()> {
-        let run = (self.scenario)(bench)?.run(bench, self.name)?;
+    fn tell(
+        &self,
+        bench: &Bench,
+        tell: fn(&mut Story<'_>) -> Result<()>,
+        row: &mut Row,
+    ) -> Result<()> {
+        let _turn = bench.turns.take(2);
+        let mut story = Story::begin(bench, self.name)?;
+        let told = tell(&mut story);
+        row.wall = story.so_far();
+        row.outcome = story.outcome();
+        row.stages = story.steps();
+        told.with_context(|| format!("{}; see {}", row.outcome, story.directory.display()))
+    }
+
+    fn boot_and_judge(
+        &self,
+        bench: &Bench,
+        scenario: fn(&Bench) -> Result<Scenario>,
+        check: fn(&Run) -> Result<()>,
+        row: &mut Row,
+    ) -> Result<()> {
+        let scenario = scenario(bench)?;
+        let turn = bench.turns.take(1);
+        let run = scenario.run(bench, self.name)?;
+        drop(turn);
         row.outcome = run.outcome();
         row.wall = run.result.mark("end").unwrap_or_default();
         if let Some(words) = &run.result.firmware {
             row.outcome = words.clone();
         }
         row.stages = run.result.report.as_ref().map(results::stages).unwrap_or_default();
-        let judged = run.judge(self.expected).and_then(|()| (self.check)(&run));
+        let judged = run.judge(self.expected).and_then(|()| check(&run));
         judged.with_context(|| format!("see {}", run.directory.display()))
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A [`case::Case`] boots a [`scenario::Scenario`] (a machine, its configuration, the mirrors it is
 //! pointed at, the cables it hangs on) and judges what came of it; [`cases`] has the table.
-//! `tests/boot.rs` runs it, two guests at a time.
+//! A [`story::Story`] is a test of another kind: many steps with machines that run meanwhile, one of
+//! them the lab VM. `tests/boot.rs` runs all, two guests at a time.
 
 pub mod bench;
 pub mod canary;
@@ -11,10 +12,14 @@ pub mod cases;
 pub mod facts;
 mod hang;
 pub mod keys;
+pub mod lab_vm;
 pub mod medium;
 pub mod package;
 pub mod results;
 pub mod scenario;
 pub mod secure_boot;
 pub mod site;
+pub mod story;
+pub mod turns;
+pub mod vpn;
 pub mod wire;

@@ -14,6 +14,7 @@ use anyhow::Context;
 use anyhow::Result;
 use serde_json::Value;
 use serde_json::json;
+use tempfile::TempDir;
 use tempfile::TempPath;
 use trust::Sha256Digest;
 use xtask::harness;
@@ -21,6 +22,8 @@ use xtask::harness::BootOptions;
 use xtask::harness::Disk;
 use xtask::harness::Display;
 use xtask::harness::Firmware;
+use xtask::harness::Guest;
+use xtask::harness::Lan;
 use xtask::harness::LinkChange;
 use xtask::harness::Nic;
 use xtask::harness::uefi_vars::Variable;
@@ -34,14 +37,22 @@ use crate::hang;
 use crate::medium;
 use crate::medium::Medium;
 use crate::medium::Signature;
+use crate::package::Archive;
+use crate::package::Descriptor;
 use crate::site::Mirror;
+use crate::site::Requests;
 use crate::site::Site;
+use crate::story::Machine;
+use crate::story::Story;
 use crate::wire::Cable;
 use crate::wire::Faults;
 use crate::wire::Message;
 
 /// A guest that has not ended by then is taken for hung. Generous: hosts are slow and shared.
 const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// File of the second console.
+const SECOND_CONSOLE: &str = "second-console";
 
 /// Everything that a boot depends on. [`Scenario::new`] gives one that boots, but for its mirrors.
 #[derive(Debug)]
@@ -61,6 +72,7 @@ pub struct Scenario {
     /// Whether `/init` is made to hang while it downloads.
     hangs: bool,
     arguments: Vec<String>,
+    parameters: String,
     hardware: Hardware,
     kernel: Option<Kernel>,
     medium: Medium,
@@ -68,6 +80,41 @@ pub struct Scenario {
     uefi_variables: Vec<Variable>,
     uefi_store: Option<TempPath>,
     timeout: Duration,
+}
+
+/// What a machine needs, as long as it needs it.
+#[derive(Debug)]
+struct Prepared {
+    options: BootOptions,
+    sites: Vec<Site>,
+    cables: Vec<Cable>,
+    scratch: TempDir,
+    _medium: medium::Prepared,
+}
+
+/// A machine that runs, and the mirrors that it is pointed at.
+#[derive(Debug)]
+pub struct Running {
+    /// The machine.
+    pub machine: Machine,
+    sites: Vec<Site>,
+    _scratch: TempDir,
+    _medium: medium::Prepared,
+}
+
+impl Running {
+    /// Lets every mirror serve this from now on.
+    pub fn serve(&self, descriptor: &Descriptor, archive: &Archive) {
+        for (index, site) in self.sites.iter().enumerate() {
+            site.replace(index, descriptor, archive);
+        }
+    }
+
+    /// What the mirrors were asked.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Requests> {
+        self.sites.iter().map(Site::requests).collect()
+    }
 }
 
 /// Where the machine finds its host configuration.
@@ -118,6 +165,7 @@ impl Scenario {
             reboot_delay: 1,
             hangs: false,
             arguments: Vec::new(),
+            parameters: String::new(),
             hardware: Hardware::default(),
             kernel: None,
             medium: Medium::default(),
@@ -257,56 +305,10 @@ impl Scenario {
 
     /// Starts the mirrors, boots the machine and waits for its end.
     pub(crate) fn run(self, bench: &Bench, name: &str) -> Result<Run> {
-        let scratch = tempfile::tempdir()?;
-        let sites = self.mirrors.iter().enumerate();
-        let sites = sites
-            .map(|(index, mirror)| Site::open(mirror, index, &bench.identities))
-            .collect::<Result<Vec<_>>>()?;
-        let policy = scratch.path().join("trust_policy");
-        fs::create_dir(&policy)?;
-        for (file, content) in &self.policy {
-            fs::write(policy.join(file), content)?;
-        }
-
-        let kernel = self.kernel.as_ref().unwrap_or(&bench.kernel).clone();
-        let Hardware { machine, cpus, firmware, nic_model: _, disks, display, watchdog } =
-            self.hardware.clone();
         let directory = bench.output.join(name);
         fs::create_dir_all(&directory)?;
-        let picture = display.has_screen().then(|| directory.join("screen.png"));
-        let mut options = BootOptions {
-            machine,
-            cpus,
-            firmware,
-            disks,
-            display,
-            watchdog,
-            screenshot: picture.clone(),
-            uefi_variables: self.uefi_variables.clone(),
-            uefi_store: self.uefi_store.as_deref().map(Path::to_path_buf),
-            ..BootOptions::new(kernel, &policy)
-        };
-        self.place_host_configuration(&sites, scratch.path(), &mut options)?;
-        options.rtc = self.rtc.map(str::to_owned);
-        options.timeout = self.timeout;
-        if let Some(memory_mib) = self.memory_mib {
-            options.memory_mib = memory_mib;
-        }
-        options.append = format!("panic={}", self.reboot_delay);
-        let second_console = scratch.path().join("second-console");
-        if self.second_console {
-            options.append += " console=ttyS2";
-            let file = format!("file:{}", second_console.display());
-            options.qemu_args.extend(["-serial".to_owned(), file]);
-        }
-        options.append += &format!(" -- {}", self.arguments.join(" "));
-        let cables = self.lay_cables(scratch.path(), &mut options)?;
-        let signer = match self.signature {
-            Signature::None => None,
-            Signature::Good | Signature::Broken => Some(&bench.secure_boot()?.signer),
-        };
-        let signature = (self.signature, signer);
-        let _medium = medium::prepare(self.medium, signature, &mut options, scratch.path())?;
+        let Prepared { mut options, sites, cables, scratch, _medium } =
+            self.prepare(bench, &directory)?;
         let disks = self.hardware.disks.iter().map(|disk| digest(&disk.file));
         let disks: Vec<Sha256Digest> = disks.collect::<Result<_>>()?;
 
@@ -335,16 +337,89 @@ impl Scenario {
             cables: cables.iter().map(Cable::record).collect(),
             second_console: self
                 .second_console
-                .then(|| fs::read(&second_console))
+                .then(|| fs::read(scratch.path().join(SECOND_CONSOLE)))
                 .transpose()?
                 .map(|said| String::from_utf8_lossy(&said).into_owned()),
-            picture,
+            picture: options.screenshot,
             disks_changed: disks_changed(&self.hardware.disks, &disks)?,
-            mute: display == Display::Mute,
+            mute: self.hardware.display == Display::Mute,
             directory,
         };
         run.save()?;
         Ok(run)
+    }
+
+    /// Starts the mirrors and switches the machine on, as the first one of this network. A reset
+    /// starts it again.
+    ///
+    /// # Errors
+    /// If something cannot be made, or QEMU cannot be started.
+    pub fn start(self, story: &Story<'_>, name: &str, lan: &Lan) -> Result<Running> {
+        let Prepared { mut options, sites, scratch, _medium, .. } =
+            self.prepare(story.bench, &story.directory)?;
+        options.nics = vec![Nic::new(self.hardware.nic_model).on(lan.first())];
+        options.qemu_args.extend(lan.qemu_args());
+        options.restarts = true;
+        let machine = Machine::new(Guest::start(&options)?, &story.directory, name);
+        Ok(Running { machine, sites, _scratch: scratch, _medium })
+    }
+
+    /// With more parameters for the boot kernel.
+    #[must_use]
+    pub fn parameters(mut self, parameters: &str) -> Self {
+        self.parameters = parameters.to_owned();
+        self
+    }
+
+    /// Makes everything that the machine needs.
+    fn prepare(&self, bench: &Bench, directory: &Path) -> Result<Prepared> {
+        let scratch = tempfile::tempdir()?;
+        let sites = self.mirrors.iter().enumerate();
+        let sites = sites
+            .map(|(index, mirror)| Site::open(mirror, index, &bench.identities))
+            .collect::<Result<Vec<_>>>()?;
+        let policy = scratch.path().join("trust_policy");
+        fs::create_dir(&policy)?;
+        for (file, content) in &self.policy {
+            fs::write(policy.join(file), content)?;
+        }
+
+        let kernel = self.kernel.as_ref().unwrap_or(&bench.kernel).clone();
+        let Hardware { machine, cpus, firmware, nic_model: _, disks, display, watchdog } =
+            self.hardware.clone();
+        let mut options = BootOptions {
+            machine,
+            cpus,
+            firmware,
+            disks,
+            display,
+            watchdog,
+            screenshot: display.has_screen().then(|| directory.join("screen.png")),
+            uefi_variables: self.uefi_variables.clone(),
+            uefi_store: self.uefi_store.as_deref().map(Path::to_path_buf),
+            ..BootOptions::new(kernel, &policy)
+        };
+        self.place_host_configuration(&sites, scratch.path(), &mut options)?;
+        options.rtc = self.rtc.map(str::to_owned);
+        options.timeout = self.timeout;
+        if let Some(memory_mib) = self.memory_mib {
+            options.memory_mib = memory_mib;
+        }
+        options.append = format!("panic={} {}", self.reboot_delay, self.parameters);
+        if self.second_console {
+            options.append += " console=ttyS2";
+            let file = format!("file:{}", scratch.path().join(SECOND_CONSOLE).display());
+            options.qemu_args.extend(["-serial".to_owned(), file]);
+        }
+        options.append += &format!(" -- {}", self.arguments.join(" "));
+        let cables = self.lay_cables(scratch.path(), &mut options)?;
+        let signer = match self.signature {
+            Signature::None => None,
+            Signature::Good | Signature::Broken => Some(&bench.secure_boot()?.signer),
+        };
+        let signature = (self.signature, signer);
+        let _medium = medium::prepare(self.medium, signature, &mut options, scratch.path())?;
+        Ok(Prepared { options, sites, cables, scratch, _medium })
     }
 
     fn place_host_configuration(

@@ -234,6 +234,16 @@ impl Site {
         Ok(())
     }
 
+    /// Serves something else from now on.
+    pub(crate) fn replace(&self, index: usize, descriptor: &Descriptor, archive: &Archive) {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = server.as_ref() {
+            // The archive first: who has the new descriptor finds what it names.
+            server.set_file(&format!("/{index}/os.zip"), File::new(&archive.bytes[..]));
+            server.set_file(&format!("/{index}/os.json"), File::new(&descriptor.to_json()[..]));
+        }
+    }
+
     pub(crate) fn requests(&self) -> Requests {
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         Requests {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use boot_tests::bench::Bench;
+use boot_tests::bench::GUESTS;
 use boot_tests::case::Case;
 use boot_tests::case::Tier;
 use boot_tests::cases;
@@ -16,9 +17,6 @@ use libtest_mimic::Arguments;
 use libtest_mimic::Failed;
 use libtest_mimic::Trial;
 use xtask::setup;
-
-/// As many as two cores carry.
-const GUESTS: usize = 2;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

@@ -13,7 +13,7 @@ use super::options::Netdev;
 use crate::accel::Accel;
 
 /// What QEMU is given besides the options: files and sockets that it inherits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Resources {
     pub(super) accel: Accel,
     pub(super) initramfs_fd: i32,
@@ -22,12 +22,17 @@ pub(super) struct Resources {
     pub(super) console_fd: i32,
     pub(super) report_fd: i32,
     pub(super) qmp_fd: i32,
+    /// For [`BootOptions::ports`], in their order.
+    pub(super) port_fds: Vec<i32>,
 }
 
 /// The arguments of the machine. It starts paused.
-pub(super) fn arguments(options: &BootOptions, resources: Resources) -> Vec<String> {
+pub(super) fn arguments(options: &BootOptions, resources: &Resources) -> Vec<String> {
     let mut args = Arguments::default();
-    args.flags(&["-nodefaults", "-no-user-config", "-no-reboot", "-S"]);
+    args.flags(&["-nodefaults", "-no-user-config", "-S"]);
+    if !options.restarts {
+        args.flags(&["-no-reboot"]);
+    }
     args.option("-display", "none");
     args.option("-machine", chipset(options));
     accelerator(&mut args, options, resources.accel);
@@ -38,6 +43,7 @@ pub(super) fn arguments(options: &BootOptions, resources: Resources) -> Vec<Stri
     args.option("-mon", "chardev=qmp,mode=control");
     args.option("-object", "rng-random,id=rng,filename=/dev/urandom");
     args.option("-device", "virtio-rng-pci,rng=rng");
+    ports(&mut args, options, &resources.port_fds);
     network(&mut args, options);
     if let Some(date) = &options.rtc {
         // QEMU takes UTC without a zone.
@@ -94,7 +100,7 @@ fn chipset(options: &BootOptions) -> String {
     value
 }
 
-fn consoles(args: &mut Arguments, options: &BootOptions, resources: Resources) {
+fn consoles(args: &mut Arguments, options: &BootOptions, resources: &Resources) {
     args.option("-chardev", format!("socket,id=report,fd={}", resources.report_fd));
     if options.display.has_serial() {
         args.option("-chardev", format!("socket,id=console,fd={}", resources.console_fd));
@@ -111,7 +117,17 @@ fn consoles(args: &mut Arguments, options: &BootOptions, resources: Resources) {
     }
 }
 
-fn firmware(args: &mut Arguments, options: &BootOptions, resources: Resources) {
+fn ports(args: &mut Arguments, options: &BootOptions, fds: &[i32]) {
+    if !options.ports.is_empty() {
+        args.option("-device", "virtio-serial-pci");
+    }
+    for (index, (name, fd)) in options.ports.iter().zip(fds).enumerate() {
+        args.option("-chardev", format!("socket,id=port{index},fd={fd}"));
+        args.option("-device", format!("virtserialport,chardev=port{index},name={name}"));
+    }
+}
+
+fn firmware(args: &mut Arguments, options: &BootOptions, resources: &Resources) {
     let (Some(code), Some(vars)) = (options.firmware.code(), resources.uefi_vars_fd) else {
         return;
     };
@@ -223,8 +239,9 @@ mod tests {
             console_fd: 3,
             report_fd: 4,
             qmp_fd: 5,
+            port_fds: vec![8; options.ports.len()],
         };
-        arguments(&options, resources).join(" ")
+        arguments(&options, &resources).join(" ")
     }
 
     #[test]
@@ -300,6 +317,20 @@ mod tests {
     fn counted_instructions_need_tcg() {
         let line = lines(|options| options.icount = Some(0));
         assert!(line.contains("tcg,thread=single") && line.contains("shift=0,sleep=off"));
+    }
+
+    #[test]
+    fn a_machine_that_restarts_has_no_end_and_may_have_ports() {
+        let line = lines(|_| ());
+        assert!(line.contains("-no-reboot") && !line.contains("virtio-serial"), "{line}");
+        let line = lines(|options| {
+            options.restarts = true;
+            options.ports = vec!["test.port".into()];
+        });
+        assert!(!line.contains("-no-reboot"), "{line}");
+        let port = "-device virtio-serial-pci -chardev socket,id=port0,fd=8 \
+                    -device virtserialport,chardev=port0,name=test.port";
+        assert!(line.contains(port), "{line}");
     }
 
     #[test]

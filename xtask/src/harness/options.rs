@@ -79,6 +79,10 @@ pub struct BootOptions {
     pub build_time: Option<i64>,
     /// Cables pulled and plugged while the machine runs.
     pub link_changes: Vec<LinkChange>,
+    /// Whether a reset starts the machine again, with what its memory holds; else it is the end.
+    pub restarts: bool,
+    /// Names of virtio-serial ports: [`super::Guest::port`] has their far ends.
+    pub ports: Vec<String>,
 }
 
 impl BootOptions {
@@ -110,6 +114,8 @@ impl BootOptions {
             watchdog: false,
             build_time: None,
             link_changes: Vec::new(),
+            restarts: false,
+            ports: Vec::new(),
         }
     }
 }

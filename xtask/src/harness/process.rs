@@ -46,26 +46,34 @@ pub(super) enum Source {
     Closed,
 }
 
-/// Our ends of three pairs of connected sockets, and QEMU's, which it inherits by number.
+/// Our ends of pairs of connected sockets, and QEMU's, which it inherits by number.
 #[derive(Debug)]
 pub(super) struct Sockets {
     console: (UnixStream, UnixStream),
     report: (UnixStream, UnixStream),
     qmp: (UnixStream, UnixStream),
+    ports: Vec<(UnixStream, UnixStream)>,
 }
 
 impl Sockets {
-    pub(super) fn new() -> Result<Self> {
+    /// The sockets of a machine with so many ports of virtio-serial.
+    pub(super) fn new(ports: usize) -> Result<Self> {
         Ok(Self {
             console: UnixStream::pair()?,
             report: UnixStream::pair()?,
             qmp: UnixStream::pair()?,
+            ports: (0..ports).map(|_| UnixStream::pair()).collect::<std::io::Result<_>>()?,
         })
     }
 
     /// QEMU's ends: console, report channel, QMP.
     pub(super) fn fds(&self) -> [i32; 3] {
         [self.console.1.as_raw_fd(), self.report.1.as_raw_fd(), self.qmp.1.as_raw_fd()]
+    }
+
+    /// QEMU's ends of the ports.
+    pub(super) fn port_fds(&self) -> Vec<i32> {
+        self.ports.iter().map(|(_, theirs)| theirs.as_raw_fd()).collect()
     }
 }
 
@@ -77,12 +85,14 @@ pub(super) struct Qemu {
     stderr: Option<JoinHandle<String>>,
     pub(super) started: Instant,
     pub(super) messages: mpsc::Receiver<Message>,
+    /// Our ends of the ports of virtio-serial.
+    pub(super) ports: Vec<UnixStream>,
 }
 
 impl Qemu {
     /// Starts QEMU, paused. It inherits its ends of the sockets, and these files.
     pub(super) fn start(arguments: &[String], sockets: Sockets, files: &[i32]) -> Result<Self> {
-        let inherited = [files, &sockets.fds()].concat();
+        let inherited = [files, &sockets.fds(), &sockets.port_fds()].concat();
         let mut command = setup::command("qemu-system-x86_64");
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // SAFETY: between fork and exec only prctl, fcntl and getppid are called, which are
@@ -106,7 +116,8 @@ impl Qemu {
         let started = Instant::now();
         let mut child = command.spawn().context("cannot start qemu-system-x86_64")?;
         // QEMU's ends must close here, or the end of QEMU would not be seen.
-        let Sockets { console: (console, _), report: (report, _), qmp: (qmp, _) } = sockets;
+        let Sockets { console: (console, _), report: (report, _), qmp: (qmp, _), ports } = sockets;
+        let ports = ports.into_iter().map(|(ours, _)| ours).collect();
         let (sender, messages) = mpsc::channel();
         let writer = qmp.try_clone()?;
         read_bytes(console, sender.clone(), Source::Console);
@@ -119,7 +130,7 @@ impl Qemu {
                 String::from_utf8_lossy(&text).into_owned()
             })
         });
-        let mut qemu = Self { child, qmp: writer, stderr, started, messages };
+        let mut qemu = Self { child, qmp: writer, stderr, started, messages, ports };
         // If QEMU has already failed, its end says why, not this write.
         let _ = qemu.command("qmp_capabilities", &json!({}));
         Ok(qemu)

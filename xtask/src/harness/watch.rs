@@ -267,12 +267,12 @@ fn printable(line: &str) -> String {
 
 /// Cuts a stream of bytes into lines.
 #[derive(Debug, Default)]
-struct Lines {
+pub(super) struct Lines {
     partial: Vec<u8>,
 }
 
 impl Lines {
-    fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let room = MAX_LINE.saturating_sub(self.partial.len());

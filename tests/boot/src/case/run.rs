@@ -132,6 +132,7 @@ impl Run {
             Expected::Denied => self.judge_denial(),
             Expected::Hangs { reset } => self.judge_hanging(reset),
             Expected::InitHangs => self.judge_hanging_init(),
+            Expected::Shown => bail!("a story judges itself"),
         }
     }
 
