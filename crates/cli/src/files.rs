@@ -21,6 +21,25 @@ pub const SECRET: u32 = 0o600;
 /// Small inputs (keys, certificates, policies, configurations, descriptors) end here.
 const MAX_SMALL_FILE: u64 = 16 << 20;
 
+/// Refuses an output that would take the place of one of the inputs, or of what they are in.
+///
+/// # Errors
+/// If it would.
+pub fn spare_inputs<'a>(out: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    let Ok(place) = out.canonicalize() else { return Ok(()) };
+    for input in inputs {
+        if input.canonicalize().is_ok_and(|input| place.starts_with(&input)) {
+            return Err(Error::new(format!(
+                "--out {} would replace the input {}",
+                out.display(),
+                input.display()
+            ))
+            .remedy("choose another name for the output"));
+        }
+    }
+    Ok(())
+}
+
 /// Reads a file that is meant to be small, at most 16 MiB.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ mod keys;
 
 use std::path::Path;
 
+use bootmedia::authenticode;
 use bootmedia::authenticode::SignError;
 use bootmedia::authenticode::Signer;
 use bootmedia::signer;
@@ -70,3 +71,24 @@ fn not_certificate(error: &SignError, path: &Path) -> Error {
         .on(path.display())
         .remedy("give a file with one certificate in PEM or DER, such as db.crt or db.cer")
 }
+
+/// Refuses an image that was changed after somebody signed it: nobody with Secure Boot starts it, and
+/// whoever signed it once more would vouch for what another has changed.
+///
+/// # Errors
+/// If one of its signatures is over something else.
+pub fn refuse_changed(image: &[u8]) -> Result<()> {
+    let signatures = authenticode::signatures(image).unwrap_or_default();
+    match signatures.iter().find(|signature| !signature.digest_matches) {
+        Some(signature) => Err(Error::new(format!(
+            "the signature by {} is over another image: this one was changed after signing",
+            signature.subject
+        ))
+        .remedy(CHANGED)),
+        None => Ok(()),
+    }
+}
+
+/// What to do with an image that was changed after signing.
+pub const CHANGED: &str =
+    "do not sign it: copy the signed image again, or build it anew and sign that";

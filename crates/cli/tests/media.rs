@@ -230,6 +230,12 @@ fn a_signed_image_is_signed_over_what_it_is() {
     lab.write("bad.efi", &image);
     let ran = lab.ok("boot-image inspect bad.efi");
     assert!(ran.stderr.contains("is NOT over this image"), "{}", ran.stderr);
+    refused(
+        &lab,
+        "boot-image build --uki bad.efi --format disk --out bad.img",
+        "changed after signing",
+    );
+    assert!(!lab.path("bad.img").exists());
     lab.ok("boot-image build --uki r.efi --format disk --out stick.img");
     let found = json(&lab.ok("boot-image inspect stick.img --json"));
     assert_eq!(found["uki"]["signatures"][0]["over_this_image"], true);

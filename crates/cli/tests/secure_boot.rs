@@ -185,7 +185,26 @@ fn what_was_signed_is_verified() {
     assert_eq!(tampered.status, 1);
     let json: serde_json::Value = serde_json::from_str(&tampered.stdout).unwrap();
     assert!(json["details"][0].as_str().unwrap().contains("changed after signing"), "{json}");
+    assert!(json["remedy"].as_str().unwrap().starts_with("do not sign it"), "{json}");
+    let again =
+        "secure-boot sign tampered.efi --key keys/db.key --cert keys/db.crt --out again.efi";
+    lab.refused(again, "tampered.efi: the signature by CN=Example db is over another image");
+    assert!(!lab.path("again.efi").exists());
     assert_eq!(lab.run("secure-boot verify").status, 2);
+}
+
+#[test]
+fn signing_spares_its_key() {
+    let lab = lab_with_keys();
+    lab.write("image.efi", image());
+    let key = lab.read("keys/db.key");
+    for out in ["db.key", "db.crt"] {
+        let words = format!(
+            "secure-boot sign image.efi --key keys/db.key --cert keys/db.crt --out keys/{out} --force"
+        );
+        lab.refused(&words, "would replace the input");
+    }
+    assert_eq!(lab.read("keys/db.key"), key);
 }
 
 #[test]

@@ -163,8 +163,10 @@ fn sign(args: &Sign, output: &Output) -> Result<()> {
     if !args.force {
         files::refuse_existing(&[&args.out])?;
     }
+    files::spare_inputs(&args.out, [args.key.as_path(), args.cert.as_path()])?;
     let signer = secure_boot::read_signer(&args.key, &args.cert)?;
     let image = files::read_large(&args.image)?;
+    secure_boot::refuse_changed(&image).map_err(|error| error.on(args.image.display()))?;
     let signed = signer.sign(&image).map_err(|error| not_image(&error, &args.image))?;
     let digest = authenticode::digest(&signed).map_err(|error| Error::new(error.to_string()))?;
     files::write(&args.out, &signed, files::PUBLIC, args.force)?;

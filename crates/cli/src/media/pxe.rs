@@ -6,6 +6,7 @@ use sha2::Digest;
 use sha2::Sha256;
 
 use super::Parts;
+use crate::Error;
 use crate::Result;
 use crate::files::PUBLIC;
 use crate::new_directory::NewDirectory;
@@ -26,6 +27,7 @@ const OURS: [&str; 6] = [README, SCRIPT, INITRAMFS, UKI, KERNEL, SUMS];
 /// # Errors
 /// If something else stands at `out`, or it cannot be written. It is left as it was then.
 pub fn pxe(parts: &Parts, uki: &[u8], out: &Path) -> Result<()> {
+    refuse_words_of_scripts(&parts.command_line)?;
     let directory = NewDirectory::replacing(out, 0o755, SCRIPT, &OURS)?;
     let script = script(&parts.command_line);
     let mut sums = String::new();
@@ -42,6 +44,19 @@ pub fn pxe(parts: &Parts, uki: &[u8], out: &Path) -> Result<()> {
     }
     directory.file(SUMS, sums.as_bytes(), PUBLIC)?;
     directory.publish()
+}
+
+/// What iPXE would carry out or fill in, in place of handing it to the kernel.
+fn refuse_words_of_scripts(command_line: &str) -> Result<()> {
+    let mut words = command_line.split(' ');
+    let odd = words.find(|word| ["||", "&&", ";"].contains(word) || word.contains("${"));
+    match odd {
+        Some(word) => Err(Error::usage(format!(
+            "the command line has {word:?} in it, which iPXE does not hand to the kernel but obeys"
+        ))
+        .remedy("leave it out of --cmdline, or choose a medium without a script (--format uki)")),
+        None => Ok(()),
+    }
 }
 
 /// Names without a place: iPXE looks beside the script, by whichever protocol it got that.
@@ -69,6 +84,15 @@ fn script(command_line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_ipxe_would_obey_does_not_get_into_the_script() {
+        for line in ["a=${net0/mac}", "quiet || shell", "quiet && shell", "quiet ; shell"] {
+            let error = refuse_words_of_scripts(line).unwrap_err().to_string();
+            assert!(error.contains("iPXE"), "{error}");
+        }
+        assert!(refuse_words_of_scripts("console=ttyS0 a=b;c $x -- --dryrun").is_ok());
+    }
 
     #[test]
     fn the_script_names_files_beside_it() {

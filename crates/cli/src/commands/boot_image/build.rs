@@ -180,21 +180,10 @@ impl Args {
 
     /// An earlier image is replaced without a question; what this one is made of is not.
     fn spare_inputs(&self) -> Result<()> {
-        let Ok(out) = self.out.canonicalize() else { return Ok(()) };
         let own = [&self.uki, &self.loaders, &self.stub];
         let keys = [&self.secure_boot_key, &self.secure_boot_cert];
         let own = own.into_iter().chain(keys).filter_map(Option::as_deref);
-        for input in self.inputs.paths().chain(own) {
-            if input.canonicalize().is_ok_and(|input| out.starts_with(&input)) {
-                let shown = (self.out.display(), input.display());
-                return Err(Error::new(format!(
-                    "--out {} would replace the input {}",
-                    shown.0, shown.1
-                ))
-                .remedy("choose another name for the image"));
-            }
-        }
-        Ok(())
+        files::spare_inputs(&self.out, self.inputs.paths().chain(own))
     }
 
     fn loaders(&self) -> Loaders {
@@ -229,6 +218,7 @@ impl Args {
 fn from_uki(file: &Path, build_time: Option<i64>) -> Result<Made> {
     let uki = files::read_large(file)?;
     let parts = Parts::from_uki(&uki, 0).map_err(|error| error.on(file.display()))?;
+    secure_boot::refuse_changed(&uki).map_err(|error| error.on(file.display()))?;
     // What the image itself says, so that the same UKI gives the same medium on any day.
     let said = inspect::build_time(&parts.initramfs);
     let build_time = said.or(build_time).unwrap_or_else(dates::now);

@@ -56,8 +56,14 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         let what = if signatures.is_empty() { "is not signed" } else { "has no good signature" };
         let error = Error::new(format!("{} {what}", args.image.display()));
         let error = lines.into_iter().fold(error, Error::detail);
-        return Err(error
-            .remedy("sign it with the key of the certificate in db: `ramstrap secure-boot sign`"));
+        return Err(error.remedy(if signatures.iter().any(|signature| !signature.digest_matches) {
+            secure_boot::CHANGED
+        } else if signatures.is_empty() {
+            "sign it with the key of the certificate in db: `ramstrap secure-boot sign`"
+        } else {
+            "give the certificate of the signer that is named, if that one may sign; or sign the image \
+             with the key of the certificate in db: `ramstrap secure-boot sign`"
+        }));
     };
     if trusted.is_none() {
         output.warning("no --cert given: this says that the image is intact, not who may start it");
