@@ -151,7 +151,10 @@ impl Host for ThisHost<'_> {
 
     fn provenance(&self) -> Result<(Source, Toolchain)> {
         let root = build::root();
-        Ok((rebuild::source::of_checkout(root)?, rebuild::toolchain::of_this_host(root)?))
+        // A source tree without git builds as well; only nobody can rebuild what comes of it.
+        let source = rebuild::source::of_checkout(root)
+            .unwrap_or_else(|_| Source { revision: "unknown".to_owned(), dirty: true });
+        Ok((source, rebuild::toolchain::of_this_host(root)?))
     }
 
     fn crates(&self, names: &[&str]) -> Result<Vec<sbom::Crate>> {
