@@ -197,9 +197,9 @@ mod tests {
 
     #[test]
     fn versions_are_read() {
-        let output = " linux-source-6.12 | 6.12.117-1 | http://deb.debian.org s/main amd64 Packages\n\
-                      linux-source-6.12 | 6.12.115-2 | http://deb.debian.org s/main amd64 Packages\n\
-                      linux-source-6.12 | 6.12.115-2 | http://deb.debian.org s/main Sources\n";
+        let output = " linux-source-6.12 | 6.12.117-1 | http://archive.example s/main amd64 Packages\n\
+                      linux-source-6.12 | 6.12.115-2 | http://archive.example s/main amd64 Packages\n\
+                      linux-source-6.12 | 6.12.115-2 | http://archive.example s/main Sources\n";
         assert_eq!(parse_versions(output), ["6.12.117-1", "6.12.115-2"]);
         assert!(parse_versions("").is_empty());
     }
