@@ -1,25 +1,27 @@
-//! Text that must not be printed.
+//! Text that must not be printed, and must not stay in memory.
 
 use core::fmt;
 
 use serde::Serialize;
 use serde::Serializer;
+use zeroize::Zeroizing;
 
 /// What stands in the place of a secret wherever it is printed.
 pub(crate) const HIDDEN: &str = "***";
 
-/// A password, token or key. `Debug`, `Display` and `Serialize` give `***`.
+/// A password, token or key. `Debug`, `Display` and `Serialize` give `***`; its memory is wiped when it is
+/// dropped.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the secret text.
+    /// Takes the secret text. A [`String`] is moved, not copied.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Zeroizing::new(text.into()))
     }
 
-    /// The secret itself, for the one place that sends it.
+    /// The secret itself, for the one place that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
