@@ -1,8 +1,6 @@
 //! The last step: load the verified package and start it.
 
 use std::convert::Infallible;
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use netboot::Inputs;
@@ -50,25 +48,15 @@ pub(crate) fn into(
 }
 
 /// Switches all links off, so that no packet is written any more into memory that is not ours then.
-///
-/// In a thread: the kernel switches off while the request is being sent, and a driver may hang.
 fn quiesce() {
-    let (done, wait) = mpsc::channel();
-    let work = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        if let Ok(runtime) = runtime {
-            let _ = done.send(runtime.block_on(netup::quiesce()));
-        }
-    };
-    let started = thread::Builder::new().spawn(work);
-    match started.map(|_| wait.recv_timeout(QUIESCE_PATIENCE)) {
-        Ok(Ok(quiesced)) => {
+    match netup::quiesce_within(QUIESCE_PATIENCE) {
+        Some(quiesced) => {
             for failure in quiesced.failures {
                 warn!("{failure}; starting the new kernel all the same");
             }
             debug!("links switched off: {}", quiesced.down.join(", "));
         }
-        _ => warn!("the links do not go down; starting the new kernel all the same"),
+        None => warn!("the links do not go down; starting the new kernel all the same"),
     }
 }
 

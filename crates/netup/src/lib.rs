@@ -42,3 +42,4 @@ pub use plan::Plan;
 pub use plan::ProbeError;
 pub use quiesce::Quiesced;
 pub use quiesce::quiesce;
+pub use quiesce::quiesce_within;

@@ -1,5 +1,9 @@
 //! Silence before the machine is handed on.
 
+use core::time::Duration;
+use std::sync::mpsc;
+use std::thread;
+
 use crate::link::Kind;
 use crate::link::Netlink;
 use crate::link::Nic;
@@ -24,6 +28,23 @@ pub async fn quiesce() -> Quiesced {
         quiesced.failures.push(error.to_string());
     }
     quiesced
+}
+
+/// As [`quiesce()`], for callers outside of any runtime. `None` if it did not come to its end in time,
+/// or could not begin.
+///
+/// In a thread of its own: a driver may hang, and the caller must go on.
+#[must_use]
+pub fn quiesce_within(patience: Duration) -> Option<Quiesced> {
+    let (done, wait) = mpsc::channel();
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        if let Ok(runtime) = runtime {
+            let _ = done.send(runtime.block_on(quiesce()));
+        }
+    };
+    thread::Builder::new().spawn(work).ok()?;
+    wait.recv_timeout(patience).ok()
 }
 
 async fn switch_off(

@@ -80,7 +80,8 @@ pub(crate) fn replace(how: Leave) -> ! {
 pub(crate) fn leave(how: &str) -> ! {
     let how = Leave::from_name(how);
     console::open();
-    quiesce();
+    // Best effort: what does not go down in time stays up.
+    let _ = netup::quiesce_within(QUIESCE_PATIENCE);
     drop_caches();
     console::line(match how {
         Leave::Reboot => "restarting",
@@ -94,21 +95,6 @@ pub(crate) fn leave(how: &str) -> ! {
 /// Best effort: what was cached of files in the initramfs is no secret.
 fn drop_caches() {
     let _ = fs::write("/proc/sys/vm/drop_caches", "3");
-}
-
-/// Switches all links off, in a thread: the kernel works while the request is sent, and a driver may
-/// hang.
-fn quiesce() {
-    let (done, wait) = mpsc::channel();
-    let work = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        if let Ok(runtime) = runtime {
-            let _ = done.send(runtime.block_on(netup::quiesce()));
-        }
-    };
-    if thread::Builder::new().spawn(work).is_ok() {
-        let _ = wait.recv_timeout(QUIESCE_PATIENCE);
-    }
 }
 
 /// After a panic of ours: wipes as far as that still works, then restarts.
