@@ -13,6 +13,7 @@ use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
 
+use crate::locked::Locked;
 use crate::progress;
 
 /// The target that guests run. Naming it keeps the flags below away from what runs on the host.
@@ -30,6 +31,21 @@ const PROFILE: &str = "small";
 pub fn init() -> Result<PathBuf> {
     static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
     once(&BUILT, || static_binary("init", "init", "build /init"))
+}
+
+/// The same as [`guest_binary`], compiled in the locked builder root.
+///
+/// # Errors
+///
+/// The build failed; what cargo said has been printed.
+pub fn locked_binary(locked: &Locked, package: &str, binary: &str) -> Result<PathBuf> {
+    let mut command = locked.cargo("build");
+    command
+        .args(["--package", package, "--bin", binary, "--profile", PROFILE, "--target", TARGET])
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(Locked::flags()).join("\x1f"));
+    let label = format!("build {binary} in the locked root");
+    progress::run(&label, &mut command).with_context(|| format!("cannot build {package}"))?;
+    built(&locked.target_dir().join(TARGET).join(PROFILE).join(binary))
 }
 
 /// Builds the minimal OS and returns the path of the static binary. A process builds it once.
@@ -144,20 +160,28 @@ fn static_binary(package: &str, binary: &str, label: &str) -> Result<PathBuf> {
         .args(["build", "--locked", "--package", package, "--bin", binary])
         .args(["--profile", PROFILE, "--target", TARGET])
         // Because the target is named, these reach neither build scripts nor macros.
-        .env("CARGO_ENCODED_RUSTFLAGS", flags().join("\x1f"))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(places()).join("\x1f"))
         .env_remove("RUSTFLAGS");
     progress::run(label, &mut command).with_context(|| format!("cannot build {package}"))?;
-    let path = target_dir().join(TARGET).join(PROFILE).join(binary);
+    built(&target_dir().join(TARGET).join(PROFILE).join(binary))
+}
+
+fn built(path: &Path) -> Result<PathBuf> {
     if !path.is_file() {
         bail!("cargo built no {}", path.display());
     }
-    Ok(path)
+    Ok(path.to_path_buf())
 }
 
 /// Compiler flags of what runs in guests: static, and the same bytes whoever builds it, because
 /// panic messages name source files.
-fn flags() -> Vec<String> {
-    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+fn flags(places: Vec<String>) -> Vec<String> {
+    [vec!["-Ctarget-feature=+crt-static".to_owned()], places].concat()
+}
+
+/// Flags that take the places of this machine out of what is compiled.
+fn places() -> Vec<String> {
+    let mut flags = Vec::new();
     let cargo_home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));

@@ -11,13 +11,16 @@ mod ospkg;
 mod test;
 
 use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use ramstrap_cli::FoundInit;
 use xtask::build;
+use xtask::locked::Locked;
 use xtask::provenance;
 
 /// Commands that the operator's tool has and that are reachable here as well.
@@ -79,11 +82,17 @@ pub(crate) fn is_operators(name: &OsStr, next: Option<&OsStr>) -> bool {
 /// # Errors
 ///
 /// It does not build.
-pub(crate) fn init(kernel: Option<&[u8]>) -> ramstrap_cli::Result<FoundInit> {
+pub(crate) fn init(kernel: Option<&[u8]>, locked: bool) -> ramstrap_cli::Result<FoundInit> {
     let found = || -> Result<FoundInit> {
-        let before = provenance::of_image(None)?;
-        let file = build::init()?;
-        let mut built = provenance::of_image(kernel)?;
+        let locked =
+            if locked { Some(Locked::open(&xtask::ospkg::debs(None, None)?)?) } else { None };
+        let locked = locked.as_ref();
+        let before = provenance::of_image(None, locked)?;
+        let file = match locked {
+            Some(locked) => build::locked_binary(locked, "init", "init")?,
+            None => build::init()?,
+        };
+        let mut built = provenance::of_image(kernel, locked)?;
         // Somebody who works in the tree meanwhile leaves it unknown what was compiled.
         if let (Some(before), Some(built)) = (before, &mut built) {
             built.source.dirty |= before.source != built.source;
@@ -94,6 +103,40 @@ pub(crate) fn init(kernel: Option<&[u8]>) -> ramstrap_cli::Result<FoundInit> {
         ramstrap_cli::Error::new(format!("{error:#}"))
             .remedy("see cargo's words above, or give a built one with --init")
     })
+}
+
+/// What the help of a group of commands has besides those of the operator's tool, if these words ask
+/// for it.
+pub(crate) fn more_help(words: &[OsString]) -> Option<String> {
+    let mut words = words.iter().filter_map(|word| word.to_str());
+    let (first, second) = (words.next()?, words.next());
+    let name = if first == "help" { second? } else { first };
+    let asks = first == "help" || second.is_none_or(|it| ["--help", "-h", "help"].contains(&it));
+    if !asks || words.next().is_some() {
+        return None;
+    }
+    let xtask = Xtask::command();
+    let group = xtask.find_subcommand(name)?;
+    let mut text = format!("\nFrom this source tree (cargo xtask {name} …):\n");
+    for command in group.get_subcommands() {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        text += &format!("  {:<8} {about}\n", command.get_name());
+    }
+    if let Some(examples) = group.get_after_help() {
+        text += &format!("\n{examples}\n");
+    }
+    Some(text)
+}
+
+/// Takes `--locked` out of the words of `boot-image build`, which is for the source tree alone: the
+/// operator's tool compiles nothing.
+pub(crate) fn take_locked(words: &mut Vec<OsString>) -> bool {
+    let building = words.iter().take(2).map(OsString::as_os_str).eq(["boot-image", "build"]);
+    let before = words.len();
+    if building {
+        words.retain(|word| word != "--locked");
+    }
+    words.len() < before
 }
 
 /// Runs a command and returns the exit status.

@@ -9,6 +9,7 @@ pub mod product;
 pub mod reproduce;
 pub mod room;
 pub mod source;
+pub mod tarball;
 pub mod tools;
 pub mod tree;
 mod unpack;
@@ -22,6 +23,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use anyhow::bail;
+use recipe::builder::Builder;
 use serde::Deserialize;
 use serde::Serialize;
 use tempfile::TempDir;
@@ -96,7 +98,7 @@ impl fmt::Display for Which {
 }
 
 /// How to build.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Where the source comes from.
     pub source: Source,
@@ -104,6 +106,8 @@ pub struct Settings {
     pub jobs: Option<usize>,
     /// Refuse a source that is not pinned.
     pub release: bool,
+    /// The root to build in; none: this machine's own, with its own tools.
+    pub builder: Option<Builder>,
 }
 
 impl Settings {
@@ -143,13 +147,19 @@ pub fn build(which: Which, source: &Source) -> Result<Kernel> {
 /// A tool is missing, the source cannot be had or is not what it should be, an option did not survive,
 /// the disk is too full, or it does not compile. Nothing half-made is left to be used.
 pub fn build_all(which: &[Which], settings: &Settings) -> Result<Vec<Built>> {
-    setup::ensure(&setup::for_kernel())?;
+    // A locked root has what it needs, but the source is unpacked outside.
+    if settings.builder.is_none() {
+        setup::ensure(&setup::for_kernel())?;
+    }
     let pins = pins()?;
     let wanted = which
         .iter()
         .map(|&which| Ok((which, which.requests()?)))
         .collect::<Result<Vec<(Which, Requests)>>>()?;
-    let tools = Tools::of_this_host()?;
+    let tools = match &settings.builder {
+        Some(builder) => Tools::of_root(builder)?,
+        None => Tools::of_this_host()?,
+    };
     // Before it waits for anybody: what cannot be used is said at once.
     let identities = source::identities(&settings.source, &pins)?;
     if settings.release {
@@ -221,7 +231,19 @@ pub fn check(which: Which, source: &Source) -> Result<String> {
 ///
 /// The option files cannot be read, or there is no place for a cache.
 pub fn current(which: Which) -> Result<Option<Product>> {
+    current_of(which, None)
+}
+
+/// The same of the tools of a builder root, if one is given.
+///
+/// # Errors
+///
+/// As [`current`], or the root's tools cannot be run.
+pub fn current_of(which: Which, builder: Option<&Builder>) -> Result<Option<Product>> {
     let requests = which.requests()?;
+    if let Some(builder) = builder {
+        return product::current(which, &requests, &Tools::of_root(builder)?);
+    }
     // A machine without a compiler has built none.
     let Ok(tools) = Tools::of_this_host() else { return Ok(None) };
     product::current(which, &requests, &tools)
@@ -258,7 +280,10 @@ fn one(
     let tree = source::intact(tree, &settings.source, pins)?;
     let out = work_directory()?;
     room::require(out.path(), ROOM, "building a kernel")?;
-    let surroundings = Surroundings::plain(settings.jobs());
+    let surroundings = match &settings.builder {
+        Some(builder) => Surroundings::locked(settings.jobs(), builder, &tree.dir, out.path()),
+        None => Surroundings::plain(settings.jobs()),
+    };
     let make = Make { tree: &tree.dir, out: out.path(), surroundings: &surroundings };
     configure(which, requests, &tree, &make)?;
     let started = Instant::now();

@@ -15,6 +15,7 @@ pub mod image;
 pub mod kernel_build;
 pub mod kernels;
 pub mod lab;
+pub mod locked;
 pub mod minimal;
 pub mod ospkg;
 pub mod progress;

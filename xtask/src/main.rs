@@ -12,11 +12,18 @@ use commands::Xtask;
 
 fn main() -> ExitCode {
     // What operators use is in a program of its own; here the same code runs from the source tree.
-    let words: Vec<OsString> = env::args_os().skip(1).collect();
+    let mut words: Vec<OsString> = env::args_os().skip(1).collect();
     let next = words.get(1).map(OsString::as_os_str);
     if words.first().is_some_and(|name| commands::is_operators(name, next)) {
         let program = Some("cargo xtask".into());
-        return ramstrap_cli::run_with_init(program.into_iter().chain(words), &commands::init);
+        let more = commands::more_help(&words);
+        let locked = commands::take_locked(&mut words);
+        let init = |kernel: Option<&[u8]>| commands::init(kernel, locked);
+        let code = ramstrap_cli::run_with_init(program.into_iter().chain(words), &init);
+        if let Some(more) = more {
+            print!("{more}");
+        }
+        return code;
     }
     match commands::run(Xtask::parse()) {
         Ok(code) => code,

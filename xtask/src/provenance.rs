@@ -3,9 +3,23 @@
 use anyhow::Result;
 use ramstrap_cli::boot_image::Built;
 use ramstrap_cli::boot_image::BuiltKernel;
+use rebuild::toolchain::Toolchain;
 
 use crate::build;
 use crate::kernel_build::product;
+use crate::locked::Locked;
+
+/// The tools of a locked root, or those of this machine.
+///
+/// # Errors
+///
+/// One of them is missing.
+pub fn toolchain(locked: Option<&Locked>) -> rebuild::Result<Toolchain> {
+    match locked {
+        Some(locked) => rebuild::toolchain::of(&|program| locked.command(program)),
+        None => rebuild::toolchain::of_this_host(build::root()),
+    }
+}
 
 /// What an image is built of whose `/init` comes from this source tree; none if that is no git
 /// checkout, such as an unpacked release.
@@ -13,7 +27,7 @@ use crate::kernel_build::product;
 /// # Errors
 ///
 /// A tool that the build needs is missing, or there is no place for a cache.
-pub fn of_image(kernel: Option<&[u8]>) -> Result<Option<Built>> {
+pub fn of_image(kernel: Option<&[u8]>, locked: Option<&Locked>) -> Result<Option<Built>> {
     let root = build::root();
     if !root.join(".git").exists() {
         return Ok(None);
@@ -24,7 +38,8 @@ pub fn of_image(kernel: Option<&[u8]>) -> Result<Option<Built>> {
     };
     Ok(Some(Built {
         source: rebuild::source::of_checkout(root)?,
-        toolchain: rebuild::toolchain::of_this_host(root)?,
+        toolchain: toolchain(locked)?,
+        builder: locked.map(|it| it.builder().record()),
         kernel: kernel.map(|record| BuiltKernel {
             key: record.key,
             sha256: record.sha256,

@@ -11,6 +11,7 @@ mod workshop;
 use std::path::PathBuf;
 
 use ramstrap_cli::Error;
+use rebuild::build::Builder;
 use rebuild::compare::Comparison;
 use rebuild::record;
 use rebuild::record::Rebuilt;
@@ -22,6 +23,8 @@ pub struct Options {
     pub inputs: Option<String>,
     /// The repository that has the revision; none: that of this source tree.
     pub source: Option<String>,
+    /// Refuse what was not built in the locked builder root.
+    pub locked: bool,
     /// Leave checkout and result where they are.
     pub keep: bool,
 }
@@ -45,6 +48,17 @@ pub struct Outcome {
 
 /// A reason why nothing was compared.
 type Failure = Error;
+
+/// Whether something was built in a locked root, if that is asked for.
+fn check_locked(builder: Option<&Builder>, options: &Options) -> Result<(), Failure> {
+    if builder.is_none() && options.locked {
+        return Err(Error::new("it was not built in a locked root").remedy(
+            "ask the publisher for a build with --locked; without --locked here, it is rebuilt with \
+             the tools of this machine, which have to be equal to the recorded ones",
+        ));
+    }
+    Ok(())
+}
 
 impl Outcome {
     /// Remembers it, if every byte is the same.

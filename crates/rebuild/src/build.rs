@@ -44,6 +44,9 @@ pub struct BuildRecord {
     /// What it was built with.
     #[serde(default)]
     pub toolchain: Toolchain,
+    /// The locked root file system that it was built in; none if that was the builder's own machine.
+    #[serde(default)]
+    pub builder: Option<Builder>,
     /// What was asked for on the command line.
     #[serde(default)]
     pub options: Map<String, Value>,
@@ -60,6 +63,15 @@ pub struct Input {
     pub size: u64,
     /// `deb`, `kernel-source`, `staff-key`, …
     pub kind: String,
+}
+
+/// A locked builder root.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Builder {
+    /// SHA-256 of its lock file: compiler, linker, C library, and all that they need.
+    pub lock_sha256: String,
+    /// SHA-256 over the files of the Rust toolchain.
+    pub rust_sha256: String,
 }
 
 /// A kernel that was built.

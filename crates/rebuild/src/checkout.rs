@@ -36,7 +36,9 @@ impl Checkout {
             repository.to_owned()
         };
         // Its objects are used where they are; from elsewhere, all of them are fetched.
-        let shared: &[&str] = if local.exists() { &["--shared"] } else { &[] };
+        // The other end of a clone has to be told anew that another user's checkout will do.
+        const OTHER_END: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
+        let shared: &[&str] = if local.exists() { &["--shared", OTHER_END] } else { &[] };
         let clone = [&["clone", "--quiet", "--no-checkout", "--template="], shared].concat();
         git(parent, &[&clone[..], &["--", &from, &this.path().to_string_lossy()]].concat())?;
         let plain = ["-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", "core.symlinks=true"];
@@ -97,5 +99,20 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         let option = Source { revision: "--upload-pack=x".to_owned(), dirty: false };
         assert!(Checkout::new(root.to_str().unwrap(), &option, directory.path()).is_err());
+    }
+
+    #[test]
+    fn somebody_elses_checkout_will_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = repository(directory.path());
+        let first = of_checkout(&root).unwrap();
+        let nobody = ["-R", "65534:65534"];
+        let given = std::process::Command::new("chown").args(nobody).arg(&root).status().unwrap();
+        if !given.success() {
+            eprintln!("SKIPPED: another owner takes root");
+            return;
+        }
+        let checkout = Checkout::new(root.to_str().unwrap(), &first, directory.path()).unwrap();
+        assert_eq!(of_checkout(checkout.path()).unwrap(), first);
     }
 }

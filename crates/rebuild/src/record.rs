@@ -78,7 +78,7 @@ impl Rebuilt {
             revision: build.source.revision.clone(),
             lock_sha256: build.lock_sha256.clone(),
             toolchain,
-            locked: false,
+            locked: build.builder.is_some(),
             rebuilt_at: now(),
         }
     }

@@ -76,7 +76,7 @@ pub(crate) fn git(directory: &Path, args: &[&str]) -> Result<String> {
         "git {} in {}: {}",
         args.first().copied().unwrap_or_default(),
         directory.display(),
-        text(&output.stderr)
+        text(&output.stderr).lines().map(str::trim).collect::<Vec<_>>().join(" ")
     )))
 }
 

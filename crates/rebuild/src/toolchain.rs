@@ -50,19 +50,28 @@ impl Toolchain {
 /// # Errors
 /// If one of them is missing.
 pub fn of_this_host(root: &Path) -> Result<Toolchain> {
-    // What cargo told this program which rustc is; in another checkout it may be another one.
-    let mut rustc = Command::new("rustc");
-    rustc.env_remove("RUSTUP_TOOLCHAIN");
-    Ok(Toolchain {
-        rustc: version(rustc.current_dir(root))?,
-        cc: version(&mut Command::new("cc"))?,
-        binutils: version(&mut Command::new("ld"))?,
-        libc: version(&mut Command::new("ldd"))?,
+    of(&|program| {
+        let mut command = Command::new(program);
+        // What cargo told this program which rustc is; in another checkout it may be another one.
+        command.env_remove("RUSTUP_TOOLCHAIN").current_dir(root);
+        command
     })
 }
 
-fn version(command: &mut Command) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
+/// The tools behind these commands, each of which is made of a program's name.
+///
+/// # Errors
+/// If one of them is missing.
+pub fn of(command: &dyn Fn(&str) -> Command) -> Result<Toolchain> {
+    Ok(Toolchain {
+        rustc: version(&mut command("rustc"), "rustc")?,
+        cc: version(&mut command("cc"), "cc")?,
+        binutils: version(&mut command("ld"), "ld")?,
+        libc: version(&mut command("ldd"), "ldd")?,
+    })
+}
+
+fn version(command: &mut Command, name: &str) -> Result<String> {
     let failed = |what: String| {
         Error::new(format!("{name} --version: {what}"))
             .remedy("install what builds need: rustup, gcc, binutils and libc6-dev")

@@ -23,6 +23,7 @@ use rebuild::toolchain::Toolchain;
 use crate::Error;
 use crate::Recipe;
 use crate::Result;
+use crate::builder::Builder;
 use crate::debs::Debs;
 use crate::elf;
 use crate::hooks;
@@ -32,6 +33,8 @@ use crate::manifest::Binary;
 use crate::overlay;
 use crate::room;
 use crate::tree::Tree;
+
+pub(crate) use root::skeleton;
 
 /// How a package is built.
 #[derive(Clone, Debug)]
@@ -99,6 +102,17 @@ pub trait Host {
     /// If they cannot be told.
     fn provenance(&self) -> Result<(Source, Toolchain)>;
 
+    /// The locked root that everything is compiled in, if there is one.
+    fn builder(&self) -> Option<&Builder> {
+        None
+    }
+
+    /// Puts the source of the kernel that it gave into a store.
+    ///
+    /// # Errors
+    /// If it cannot be had, or not be written.
+    fn keep_kernel_source(&self, source: &Input, store: &Store) -> Result<()>;
+
     /// The crates that are linked into these crates' binaries.
     ///
     /// # Errors
@@ -151,11 +165,20 @@ pub struct Root {
 /// If the recipe or its lock cannot be used, an input cannot be had, or an output not be written.
 pub fn build(options: &Options, host: &dyn Host) -> Result<Built> {
     let recipe = Recipe::load(&options.recipes, &options.name)?;
+    let before = host.provenance()?;
     let keep = options.keep_inputs.as_deref().map(Store::create).transpose()?;
     let mut root = root_file_system(&recipe, options, host, keep.as_ref())?;
     let kernel = kernel(&recipe, options, host)?;
     if let Some(source) = &kernel.source {
+        if let Some(keep) = &keep {
+            host.at(&format!("keep {}", source.name));
+            host.keep_kernel_source(source, keep)?;
+        }
         root.inputs.push(source.clone());
+    }
+    if let Some(builder) = host.builder() {
+        host.at("note the builder's packages");
+        root.inputs.extend(builder.inputs(keep.as_ref())?);
     }
     let kernel_bytes =
         fs::read(&kernel.image).map_err(|error| Error::io("read", &kernel.image, &error))?;
@@ -166,7 +189,9 @@ pub fn build(options: &Options, host: &dyn Host) -> Result<Built> {
     let archive = initramfs::archive(&root.tree, root.source_date_epoch)?;
     host.at(&format!("compress the initramfs, {} MB", archive.len() / 1_000_000));
     let packed = compress(&archive, options.cache.as_deref())?;
-    let extra = record::files(&recipe, options, host, &root, &kernel, &kernel_bytes)?;
+    let provenance = record::provenance(before, host)?;
+    let taken = record::Taken { root: &root, kernel: &kernel, kernel_bytes: &kernel_bytes };
+    let extra = record::files(&recipe, options, host, provenance, &taken)?;
 
     fs::create_dir_all(&options.out).map_err(|error| Error::io("create", &options.out, &error))?;
     let names = Names::new(&options.out.join(format!("{}.zip", options.name)));
@@ -227,7 +252,7 @@ pub fn root_file_system(
     if !hooks.is_empty() {
         host.at("run hooks");
     }
-    hooks::run(&hooks, &mut root.tree, root.source_date_epoch)?;
+    hooks::run(&hooks, &mut root.tree, root.source_date_epoch, host.builder())?;
     strip(recipe, &mut root.tree)?;
     root::essentials(&mut root.tree)?;
     check(recipe, &mut root)?;
@@ -245,7 +270,7 @@ pub fn label(recipe: &Recipe, options: &Options) -> String {
 }
 
 /// Takes away what the recipe excludes. Files of recipes are meant to be there.
-fn strip(recipe: &Recipe, tree: &mut Tree) -> Result<()> {
+pub(crate) fn strip(recipe: &Recipe, tree: &mut Tree) -> Result<()> {
     let (exclude, keep) = recipe.exclude()?;
     let goes = |path: &str| exclude.matches(path) && !keep.matches(path);
     let ours = tree.iter().find(|(path, node)| {

@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,6 +13,10 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::Result;
+use crate::builder::Builder;
+use crate::builder::Mount;
+use crate::disk;
+use crate::disk::on_disk;
 use crate::overlay;
 use crate::overlay::Owners;
 use crate::recipe::Layer;
@@ -51,30 +54,33 @@ pub fn of(layers: &[Layer]) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// If one fails, or the tree cannot be written or read.
-pub fn run(hooks: &[PathBuf], tree: &mut Tree, source_date_epoch: i64) -> Result<()> {
+pub fn run(
+    hooks: &[PathBuf],
+    tree: &mut Tree,
+    source_date_epoch: i64,
+    builder: Option<&Builder>,
+) -> Result<()> {
     if hooks.is_empty() {
         return Ok(());
     }
     let temporary = tempfile::Builder::new().prefix("ramstrap-root-").tempdir();
     let temporary = temporary.map_err(|error| Error::io("write", &std::env::temp_dir(), &error))?;
     let root = temporary.path().join("root");
-    write(tree, &root)?;
+    disk::write(tree, &root)?;
     for hook in hooks {
         let recipe = hook.parent().and_then(Path::parent).unwrap_or_else(|| Path::new("/"));
         let absolute =
             |path: &Path| fs::canonicalize(path).map_err(|error| Error::io("read", path, &error));
-        // A shell sets the mask: there is no safe call for it here.
-        let output = Command::new("/bin/sh")
-            .args(["-c", "umask 022; exec \"$0\""])
-            .arg(absolute(hook)?)
-            .current_dir(&root)
-            .env_clear()
-            .env("PATH", PATH)
+        let (hook_file, recipe) = (absolute(hook)?, absolute(recipe)?);
+        let mut command = match builder {
+            Some(builder) => in_root(builder, &root, &hook_file, &recipe),
+            None => on_this_host(&root, &hook_file, &recipe),
+        };
+        let output = command
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
             .env("HOME", "/")
             .env("SOURCE_DATE_EPOCH", source_date_epoch.to_string())
-            .env("RECIPE", absolute(recipe)?)
             .stdin(Stdio::null())
             .output()
             .map_err(|error| Error::io("run", hook, &error))?;
@@ -84,37 +90,30 @@ pub fn run(hooks: &[PathBuf], tree: &mut Tree, source_date_epoch: i64) -> Result
             let error = Error::new(format!("{} failed: {}", hook.display(), output.status));
             let last: Vec<&str> = words.lines().rev().take(10).collect();
             let error = last.iter().rev().fold(error, |error, line| error.detail(*line));
-            return Err(error.remedy("its directory is the root file system; PATH is the host's"));
+            let whose = if builder.is_some() { "the locked builder's" } else { "the host's" };
+            return Err(
+                error.remedy(format!("its directory is the root file system; PATH is {whose}"))
+            );
         }
     }
     read_back(tree, &root)
 }
 
-/// Writes a tree so that this user can read and change all of it.
-fn write(tree: &Tree, root: &Path) -> Result<()> {
-    let make = |path: &Path| fs::create_dir(path).map_err(|error| Error::io("write", path, &error));
-    make(root)?;
-    for (path, node) in tree.iter() {
-        let place = root.join(path);
-        let failed = |error: std::io::Error| Error::io("write", &place, &error);
-        match &node.kind {
-            Kind::Directory => make(&place)?,
-            Kind::File(content) => fs::write(&place, content).map_err(failed)?,
-            Kind::Symlink(target) => symlink(target, &place).map_err(failed)?,
-            Kind::CharacterDevice(..) => {}
-        }
-        if matches!(node.kind, Kind::Directory | Kind::File(_)) {
-            let mode = fs::Permissions::from_mode(on_disk(node.mode, &node.kind));
-            fs::set_permissions(&place, mode).map_err(failed)?;
-        }
-    }
-    Ok(())
+fn on_this_host(root: &Path, hook: &Path, recipe: &Path) -> Command {
+    // A shell sets the mask: there is no safe call for it here.
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "umask 022; exec \"$0\""]).arg(hook).current_dir(root);
+    command.env_clear().env("PATH", PATH).env("RECIPE", recipe);
+    command
 }
 
-/// Set-id bits would be lost or be in the way; the owner can do everything.
-fn on_disk(mode: u32, kind: &Kind) -> u32 {
-    let all = if *kind == Kind::Directory { 0o700 } else { 0o600 };
-    (mode & 0o777) | all
+/// In the locked root, where the places have the same names on every machine.
+fn in_root(builder: &Builder, root: &Path, hook: &Path, recipe: &Path) -> Command {
+    let mounts = [Mount::writable(root, "/image"), Mount::read_only(recipe, "/recipe")];
+    let name = hook.file_name().unwrap_or_default().to_string_lossy();
+    let mut command = builder.command(&mounts, "/image", &format!("/recipe/{HOOKS}/{name}"));
+    command.env("RECIPE", "/recipe");
+    command
 }
 
 fn read_back(tree: &mut Tree, root: &Path) -> Result<()> {

@@ -13,8 +13,10 @@
 
 pub mod apt;
 pub mod build;
+pub mod builder;
 pub mod deb;
 pub mod debs;
+pub mod disk;
 pub mod elf;
 pub mod hooks;
 pub mod initramfs;

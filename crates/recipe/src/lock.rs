@@ -2,6 +2,7 @@
 
 use core::fmt::Write;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -110,11 +111,18 @@ impl Lock {
     /// # Errors
     /// If it is missing, damaged, or older than the recipe.
     pub fn of(recipe: &Recipe) -> Result<Self> {
-        let path = recipe.lock_file();
+        Self::at(&recipe.lock_file(), recipe).map(|(lock, _)| lock)
+    }
+
+    /// The same of a lock file that is elsewhere; also gives its text.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(crate) fn at(path: &Path, recipe: &Recipe) -> Result<(Self, String)> {
         let refresh = format!("`cargo xtask ospkg lock {}` makes it", recipe.name);
-        let text = std::fs::read_to_string(&path).map_err(|error| {
+        let text = std::fs::read_to_string(path).map_err(|error| {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
-            let error = Error::io("read", &path, &error);
+            let error = Error::io("read", path, &error);
             if missing { error.remedy(refresh.clone()) } else { error }
         })?;
         let lock = Self::parse(&text).map_err(|error| {
@@ -122,7 +130,7 @@ impl Lock {
         })?;
         lock.check(recipe)
             .map_err(|error| error.on(path.display()).remedy(format!("{refresh} anew")))?;
-        Ok(lock)
+        Ok((lock, text))
     }
 
     fn check(&self, recipe: &Recipe) -> Result<()> {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::Error;
 use crate::Recipe;
 use crate::Result;
+use crate::builder;
 use crate::recipe::LOCK;
 use crate::recipe::MANIFEST;
 
@@ -24,6 +25,10 @@ const MESSAGE: &str = "This machine runs NAME, from RAM.\n";
 /// If there is one already, the name cannot be used, or it cannot be written.
 pub fn create(recipes: &Path, name: &str) -> Result<PathBuf> {
     let dir = recipes.join(name);
+    if name == builder::NAME {
+        return Err(Error::new(format!("{name} is what releases are compiled in, and no OS"))
+            .remedy("choose another name"));
+    }
     let base = Recipe::load(recipes, BASE)?;
     // What is wrong with the name is said as it is when a recipe is read.
     let reads = Recipe::load(recipes, name);

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use rebuild::source::Source;
 use support::FILE;
 use support::LINK;
 use support::Place;
@@ -49,7 +50,7 @@ fn a_package_has_what_the_recipe_says() {
     let manifest = String::from_utf8(member(&built.names.archive, "manifest.json")).unwrap();
     assert!(manifest.contains("\"cmdline\": \"quiet\""), "{manifest}");
     let numbered = recipe::Options { release: Some(7), ..place.options() };
-    let host = support::TestHost { kernel: place.path("bzImage") };
+    let host = place.host();
     let built = recipe::build(&numbered, &host).unwrap();
     let manifest = String::from_utf8(member(&built.names.archive, "manifest.json")).unwrap();
     assert!(manifest.contains("\"release\": 7"), "{manifest}");
@@ -119,6 +120,21 @@ fn the_same_bytes_whatever_the_surroundings() {
 }
 
 #[test]
+fn whoever_edits_the_source_during_a_build_leaves_it_unknown() {
+    let place = Place::new();
+    let source = |revision: &str| Source { revision: revision.to_owned(), dirty: false };
+    let dirty = |before: &str, after: &str| {
+        let host = place.host();
+        *host.sources.borrow_mut() = vec![source(after), source(before)];
+        let built = recipe::build(&place.options(), &host).unwrap();
+        let record = member(&built.names.archive, "build.json");
+        rebuild::build::BuildRecord::parse(&record).unwrap().source.dirty
+    };
+    assert!(!dirty("a", "a"));
+    assert!(dirty("a", "b"));
+}
+
+#[test]
 fn other_bytes_than_the_lock_names_are_refused() {
     let place = Place::new();
     let mut bytes = fs::read(place.path("archive/pool/a.deb")).unwrap();
@@ -148,7 +164,7 @@ fn what_the_archive_has_no_more_is_named_and_comes_from_kept_inputs() {
     let place = Place::new();
     let mut options = place.options();
     options.keep_inputs = Some(place.path("kept"));
-    let host = support::TestHost { kernel: place.path("bzImage") };
+    let host = place.host();
     let first = fs::read(recipe::build(&options, &host).unwrap().names.archive).unwrap();
     fs::remove_file(place.path("archive/pool/b.deb")).unwrap();
     fs::remove_dir_all(place.path("debs")).unwrap();
@@ -313,7 +329,7 @@ fn public_keys_of_staff_go_in_and_private_ones_do_not() {
     let place = Place::new();
     let mut options = place.options();
     options.staff_keys = Some(place.path("staff"));
-    let host = support::TestHost { kernel: place.path("bzImage") };
+    let host = place.host();
     let key = ramstrap_cli::keys::PrivateKey::generate().unwrap();
     let private = key.to_pem(ramstrap_cli::keys::KeyFormat::Pkcs8, "").unwrap();
     let words = |text: &str, words: &str| {
@@ -346,7 +362,7 @@ fn a_full_disk_leaves_nothing_half_written() {
     place.write("ospkg/os/files/etc/noise", &noise);
     let mut options = place.options();
     options.out = small.clone();
-    let host = support::TestHost { kernel: place.path("bzImage") };
+    let host = place.host();
     let result = recipe::build(&options, &host);
     let left: Vec<_> = fs::read_dir(&small).unwrap().flatten().map(|it| it.file_name()).collect();
     let unmounted = Command::new("umount").arg(&small).status().unwrap().success();

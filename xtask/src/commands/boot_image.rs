@@ -14,6 +14,9 @@ use super::ospkg::Common;
 ///
 /// `cargo xtask boot-image --help` shows the operator's commands beside these.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask boot-image build --locked --format iso … (/init compiled in the locked root)\n  \
+    cargo xtask boot-image rebuild boot.iso")]
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 use clap::ValueEnum;
+use recipe::builder::Builder;
 use serde_json::json;
+use xtask::cache;
 use xtask::kernel_build;
 use xtask::kernel_build::Built;
 use xtask::kernel_build::Settings;
@@ -14,6 +16,8 @@ use xtask::kernel_build::Source;
 use xtask::kernel_build::Which;
 use xtask::kernel_build::reproduce;
 use xtask::kernel_build::reproduce::Extent;
+use xtask::ospkg;
+use xtask::progress;
 
 /// Build the slim kernels, check their options, prove that they are reproducible
 ///
@@ -78,6 +82,10 @@ struct BuildArgs {
     /// Refuse a source that is not pinned
     #[arg(long)]
     release: bool,
+
+    /// Build in the locked root of ospkg/builder.lock, not with the tools of this machine
+    #[arg(long)]
+    locked: bool,
 
     /// Compile this many files at a time [default: one for each processor]
     #[arg(short, long, value_name = "N", value_parser = jobs)]
@@ -171,8 +179,9 @@ fn chosen(kernel: Option<Kernel>) -> Vec<Which> {
 }
 
 fn build(args: &BuildArgs) -> Result<()> {
+    let builder = if args.locked { Some(locked_builder()?) } else { None };
     let settings =
-        Settings { source: args.source.source(), jobs: args.jobs, release: args.release };
+        Settings { source: args.source.source(), jobs: args.jobs, release: args.release, builder };
     let built = kernel_build::build_all(&chosen(args.kernel), &settings)?;
     if args.json {
         let records: Vec<_> = built
@@ -188,6 +197,14 @@ fn build(args: &BuildArgs) -> Result<()> {
         println!("{}", describe(built));
     }
     Ok(())
+}
+
+/// The builder root, without Rust: no kernel of ours has a part in it.
+fn locked_builder() -> Result<Builder> {
+    progress::step("prepare the locked builder", |step| {
+        let (recipes, debs) = (ospkg::recipes(), ospkg::debs(None, None)?);
+        Ok(Builder::open(&recipes, &debs, &cache::subdir("builder")?, &|what| step.at(what))?)
+    })
 }
 
 fn describe(built: &Built) -> String {

@@ -19,6 +19,12 @@ pub(super) use rebuild::Common;
 /// A recipe is a directory in ospkg/ with a recipe.toml; docs/os-packages.md is the guide.
 /// `cargo xtask ospkg --help` shows the operator's commands for packages.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask ospkg list\n  \
+    cargo xtask ospkg new mine\n  \
+    cargo xtask ospkg lock mine\n  \
+    cargo xtask ospkg build vpn --staff-keys staff/ --locked --release 7 --keep-inputs kept/\n  \
+    cargo xtask ospkg rebuild vpn.json --inputs https://images.example.org/kept/")]
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,

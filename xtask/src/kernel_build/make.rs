@@ -9,6 +9,8 @@ use std::time::Instant;
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
+use recipe::builder::Builder;
+use recipe::builder::Mount;
 
 use super::options::Config;
 use super::options::Requests;
@@ -68,6 +70,21 @@ impl Surroundings {
             timezone: "UTC",
             variables: Vec::new(),
             fixed: true,
+        }
+    }
+
+    /// Those of a builder root, in which source and output are where they are outside.
+    #[must_use]
+    pub fn locked(jobs: usize, builder: &Builder, tree: &Path, out: &Path) -> Self {
+        let mounts = [
+            Mount::read_only(tree, &tree.to_string_lossy()),
+            Mount::writable(out, &out.to_string_lossy()),
+        ];
+        let variables = Builder::environment();
+        Self {
+            prefix: builder.words(&mounts, "/"),
+            variables: variables.map(|(name, value)| (name, value.into())).into(),
+            ..Self::plain(jobs)
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct Pin {
     pub package: String,
     /// The tarball's name.
     pub file: String,
+    /// Its length.
+    pub bytes: u64,
     /// SHA-256 of the tarball, in lower-case hexadecimal digits.
     pub sha256: String,
 }
@@ -45,7 +47,7 @@ impl Pins {
         Self::parse(&text).with_context(|| format!("cannot use the pins {}", file.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    pub(super) fn parse(text: &str) -> Result<Self> {
         let pins: Self = toml::from_str(text)?;
         for pin in &pins.source {
             let digits = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -128,7 +130,7 @@ mod tests {
         let text = format!(
             "[[source]]\nversion = \"6.12.1-1\"\nkernel = \"6.12.1\"\norigin = \"Debian\"\n\
              package = \"linux-source-6.12\"\nfile = \"linux-source-6.12.tar.xz\"\n\
-             sha256 = \"{hash}\"\n"
+             bytes = 7\nsha256 = \"{hash}\"\n"
         );
         let pins = Pins::parse(&text).unwrap();
         let file = Path::new("dir/linux-source-6.12.tar.xz");
@@ -147,7 +149,7 @@ mod tests {
     #[test]
     fn a_hash_that_is_none_is_refused() {
         let text = "[[source]]\nversion = \"1\"\nkernel = \"1\"\norigin = \"D\"\npackage = \"p\"\n\
-                    file = \"f\"\nsha256 = \"ABC\"\n";
+                    file = \"f\"\nbytes = 7\nsha256 = \"ABC\"\n";
         let error = Pins::parse(text).unwrap_err().to_string();
         assert!(
             error.contains("64 lower-case hexadecimal digits") && error.contains("ABC"),

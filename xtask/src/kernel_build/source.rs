@@ -5,6 +5,7 @@
 //! a kernel is built from it, and compared with its hash when it was unpacked.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use serde::Serialize;
 use super::pins::Pin;
 use super::pins::Pins;
 use super::room;
+use super::tarball::Tarballs;
 use super::tree;
 use super::unpack;
 use crate::apt::Apt;
@@ -134,6 +136,10 @@ pub fn obtain(source: &Source, pins: &Pins) -> Result<Unpacked> {
             if let Some(tree) = cached(&sha256)? {
                 return Ok(tree);
             }
+            if pin.is_some() {
+                // Whoever makes a release of it keeps its inputs.
+                Tarballs::of_this_user()?.keep(file, &sha256)?;
+            }
             publish(&sha256, identity, &file.display().to_string(), |dir| {
                 unpack::tarball_of(file, dir)
             })
@@ -142,6 +148,17 @@ pub fn obtain(source: &Source, pins: &Pins) -> Result<Unpacked> {
             for pin in pins.iter() {
                 if let Some(tree) = cached(&pin.sha256)? {
                     return Ok(tree);
+                }
+            }
+            let tarballs = Tarballs::of_this_user()?;
+            for pin in pins.iter() {
+                if let Some(file) = tarballs.find(&pin.sha256) {
+                    return publish(&pin.sha256, Some(of_pin(pin)), &pin.file, |dir| {
+                        // By its ending it is known how it is compressed.
+                        let named = dir.join(&pin.file);
+                        symlink(&file, &named)?;
+                        Ok(named)
+                    });
                 }
             }
             download(pins)
@@ -217,22 +234,11 @@ fn download(pins: &Pins) -> Result<Unpacked> {
     };
     room::require(&cache_dir()?, ROOM, "the kernel's source")?;
     let downloads = tempfile::Builder::new().prefix(".new-").tempdir_in(cache_dir()?)?;
-    apt.download(&[format!("{PACKAGE}={version}")], downloads.path())?;
-    let package = fs::read_dir(downloads.path())?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|it| it == "deb"))
-        .context("APT downloaded no package")?;
+    let package = package(&apt, PACKAGE, version, downloads.path())?;
     let sha256 = unpack::hash_of_tarball(&package)?;
-    if let Some(pin) = pinned
-        && pin.sha256 != sha256
-    {
-        bail!(
-            "the archive has another source as {PACKAGE} {version} than is pinned:\n  expected {}\n  \
-             found    {sha256}\nOne version, two contents: find out why before you change \
-             kernel-config/pins.toml",
-            pin.sha256
-        );
+    if let Some(pin) = pinned {
+        same_as_pinned(pin, &sha256)?;
+        Tarballs::of_this_user()?.keep(&package, &sha256)?;
     }
     let identity = match pinned {
         Some(pin) => of_pin(pin),
@@ -253,6 +259,49 @@ fn download(pins: &Pins) -> Result<Unpacked> {
     }
     let name = format!("the package {PACKAGE} {version}");
     publish(&sha256, Some(identity), &name, |dir| unpack::tarball_of(&package, dir))
+}
+
+/// Downloads the tarball of a pinned source into the cache of tarballs.
+///
+/// # Errors
+///
+/// The archive does not have that version any more, or has another source under its name.
+pub fn download_tarball(pin: &Pin) -> Result<()> {
+    let mut apt = Apt::open()?;
+    if !apt.versions(&pin.package)?.contains(&pin.version) {
+        apt = Apt::refreshed()?;
+    }
+    if !apt.versions(&pin.package)?.contains(&pin.version) {
+        bail!("the distribution does not have {} {} any more", pin.package, pin.version);
+    }
+    let downloads = tempfile::Builder::new().prefix(".new-").tempdir_in(cache_dir()?)?;
+    let package = package(&apt, &pin.package, &pin.version, downloads.path())?;
+    same_as_pinned(pin, &unpack::hash_of_tarball(&package)?)?;
+    Tarballs::of_this_user()?.keep(&package, &pin.sha256)
+}
+
+/// Downloads a package into a directory.
+fn package(apt: &Apt, name: &str, version: &str, into: &Path) -> Result<PathBuf> {
+    apt.download(&[format!("{name}={version}")], into)?;
+    fs::read_dir(into)?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|it| it == "deb"))
+        .context("APT downloaded no package")
+}
+
+fn same_as_pinned(pin: &Pin, sha256: &str) -> Result<()> {
+    if pin.sha256 != sha256 {
+        bail!(
+            "the archive has another source as {} {} than is pinned:\n  expected {}\n  \
+             found    {sha256}\nOne version, two contents: find out why before you change \
+             kernel-config/pins.toml",
+            pin.package,
+            pin.version,
+            pin.sha256
+        );
+    }
+    Ok(())
 }
 
 /// What to do where the package is not to be had.

@@ -13,6 +13,8 @@ use std::sync::PoisonError;
 
 use anyhow::Context;
 use anyhow::Result;
+use anyhow::bail;
+use recipe::builder::Builder;
 use sha2::Digest;
 use sha2::Sha256;
 
@@ -46,15 +48,25 @@ impl Tools {
         if let Some(tools) = found.as_ref() {
             return Ok(tools.clone());
         }
-        let tools = Self::look()?;
+        let tools = Self::look(&Place::Host)?;
         *found = Some(tools.clone());
         Ok(tools)
     }
 
-    fn look() -> Result<Self> {
+    /// Those of a builder root. The digest is that of the files: a host that has the very same ones
+    /// makes the same kernels.
+    ///
+    /// # Errors
+    ///
+    /// A tool is missing or cannot be run.
+    pub fn of_root(builder: &Builder) -> Result<Self> {
+        Self::look(&Place::Root(builder))
+    }
+
+    fn look(place: &Place<'_>) -> Result<Self> {
         let mut files = BTreeSet::new();
         for name in PROGRAMS {
-            files.insert(in_path(name).with_context(|| format!("{name} is missing"))?);
+            files.insert(place.find(name)?.with_context(|| format!("{name} is missing"))?);
         }
         // What the compiler's driver runs, and the library that objtool is linked with.
         for (question, name) in [
@@ -62,23 +74,66 @@ impl Tools {
             ("-print-prog-name", "as"),
             ("-print-file-name", "libelf.so"),
         ] {
-            let answer = first_line(Command::new("gcc").arg(format!("{question}={name}")))?;
+            let answer = first_line(place.command("gcc").arg(format!("{question}={name}")))?;
             files.extend(Some(PathBuf::from(answer)).filter(|path| path.is_absolute()));
         }
-        let mut ldd = Command::new("ldd");
+        let mut ldd = place.command("ldd");
         let libraries = output(ldd.args(&files))?;
         files.extend(libraries.lines().filter_map(library));
         let mut hash = Sha256::new();
-        for file in &files {
-            let content =
-                fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            hash.update(Sha256::digest(content));
+        for digest in place.digests(&files)? {
+            hash.update(digest);
         }
         let versions = SHOWN
             .into_iter()
-            .map(|name| Ok((name.to_owned(), first_line(Command::new(name).arg("--version"))?)))
+            .map(|name| Ok((name.to_owned(), first_line(place.command(name).arg("--version"))?)))
             .collect::<Result<_>>()?;
         Ok(Self { versions, digest: hex::encode(hash.finalize()) })
+    }
+}
+
+/// Where tools are looked at.
+#[derive(Clone, Copy, Debug)]
+enum Place<'a> {
+    Host,
+    Root(&'a Builder),
+}
+
+impl Place<'_> {
+    fn command(&self, program: &str) -> Command {
+        match self {
+            Self::Host => Command::new(program),
+            Self::Root(builder) => builder.command(&[], "/", program),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<Option<PathBuf>> {
+        if matches!(self, Self::Host) {
+            return Ok(in_path(name));
+        }
+        let mut shell = self.command("sh");
+        let answer = first_line(shell.args(["-c", "command -v \"$0\"", name]))?;
+        Ok(Some(PathBuf::from(answer)).filter(|path| path.is_absolute()))
+    }
+
+    /// SHA-256 of each, in their order.
+    fn digests(&self, files: &BTreeSet<PathBuf>) -> Result<Vec<Vec<u8>>> {
+        if matches!(self, Self::Host) {
+            let digest = |file: &PathBuf| {
+                let content =
+                    fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+                Ok(Sha256::digest(content).to_vec())
+            };
+            return files.iter().map(digest).collect();
+        }
+        // Links in the root lead to other places when they are followed from outside.
+        let output = output(self.command("sha256sum").args(files))?;
+        let digests: Vec<Vec<u8>> =
+            output.lines().filter_map(|line| hex::decode(line.get(..64)?).ok()).collect();
+        if digests.len() != files.len() {
+            bail!("the builder root lacks some of the {} files of its tools", files.len());
+        }
+        Ok(digests)
     }
 }
 

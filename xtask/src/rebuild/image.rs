@@ -61,9 +61,10 @@ pub fn rebuild(image: &Path, given: &Given, options: &Options) -> Result<Outcome
         image.display(),
         built.source.revision
     );
+    super::check_locked(built.builder.as_ref(), options)
+        .map_err(|error| error.on(image.display()))?;
     let workshop = Workshop::open(&built.source, options)?;
-    let toolchain = workshop.toolchain()?;
-    let mut remarks = built.toolchain.differences(&toolchain);
+    let mut remarks = Vec::new();
     let kernel = kernel(&workshop, (&parts, built), given, options, &mut remarks)?;
     let mut words = contents.words(workshop.out())?;
     if let Some(kernel) = kernel {
@@ -71,13 +72,21 @@ pub fn rebuild(image: &Path, given: &Given, options: &Options) -> Result<Outcome
     }
     words.extend(chosen(built, given)?);
     words.extend(command_line(&parts)?);
+    if built.builder.is_some() {
+        words.push("--locked".to_owned());
+    }
     let result = make(&workshop, format, (words, given), parts.others.get(SIGNATURES))?;
     let (rebuilt, rebuilt_parts) = inspect::parts(&result)?;
     let comparison = compare::images((&original, &parts), (&rebuilt, &rebuilt_parts));
+    let made = Contents::read(rebuilt_parts.initramfs.as_deref().unwrap_or_default())?;
+    let toolchain = made.built.toolchain;
+    remarks.splice(0..0, built.toolchain.differences(&toolchain));
     if comparison.identical {
         remarks.clear();
     }
+    let locked = built.builder.is_some();
     let record = Rebuilt::image(&original, format, &built.source.revision, toolchain);
+    let record = Rebuilt { locked, ..record };
     let outcome = Outcome::of(image.to_owned(), comparison, record, remarks)?;
     let kept = options.keep.then(|| workshop.out().to_owned());
     Ok(Outcome { kept, ..outcome })
@@ -154,8 +163,12 @@ fn kernel(
             .remedy("give that kernel, from who made it, with --kernel FILE")),
         };
     };
-    let wanted =
-        Wanted { which: Which::Boot, key: &recorded.key, source_sha256: &recorded.source_sha256 };
+    let wanted = Wanted {
+        which: Which::Boot,
+        key: &recorded.key,
+        source_sha256: &recorded.source_sha256,
+        locked: built.builder.is_some(),
+    };
     workshop.kernel(&wanted, options, remarks).map(Some)
 }
 

@@ -51,19 +51,25 @@ pub fn rebuild(descriptor: &Path, options: &Options) -> Result<Outcome, Failure>
         names.archive.display(),
         record.source.revision
     );
+    super::check_locked(record.builder.as_ref(), options)
+        .map_err(|error| error.on(names.archive.display()))?;
     let workshop = Workshop::open(&record.source, options)?;
-    let toolchain = workshop.toolchain()?;
-    let mut remarks = record.toolchain.differences(&toolchain);
+    let mut remarks = Vec::new();
     if let Some(kernel) = &record.kernel
         && let (Some(key), Some(source)) = (&kernel.key, &kernel.source_sha256)
     {
-        let wanted = Wanted { which: Which::Os, key, source_sha256: source };
+        let locked = record.builder.is_some();
+        let wanted = Wanted { which: Which::Os, key, source_sha256: source, locked };
         workshop.kernel(&wanted, options, &mut remarks)?;
     }
     let words = words(&record, &archive, &workshop, options)?;
     workshop.xtask(&format!("build {} again", record.name), &words)?;
     let rebuilt = read(&workshop.out().join("result").join(format!("{}.zip", record.name)))?;
     let comparison = compare::packages(&archive, &rebuilt).map_err(on)?;
+    // In a locked root it is not this machine's: the builder has said which it was.
+    let made = compare::entry(std::io::Cursor::new(&rebuilt), build::NAME, build::MAX_LEN);
+    let toolchain = BuildRecord::parse(&made.map_err(on)?).map_err(on)?.toolchain;
+    remarks.splice(0..0, record.toolchain.differences(&toolchain));
     if comparison.identical {
         remarks.clear();
     }
@@ -98,6 +104,9 @@ fn words(
         words.push(format!("--kernel={}", path(kernel)));
     }
     words.extend(recorded(record)?);
+    if record.builder.is_some() {
+        words.push("--locked".to_owned());
+    }
     // What was compressed before was perhaps compressed by the original's builder.
     words.push("--no-cache".to_owned());
     Ok(words)

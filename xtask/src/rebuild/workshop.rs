@@ -10,8 +10,6 @@ use ramstrap_cli::Error;
 use rebuild::checkout::Checkout;
 use rebuild::source::Source;
 use rebuild::store::Origin;
-use rebuild::toolchain;
-use rebuild::toolchain::Toolchain;
 use serde_json::Value;
 
 use super::Failure;
@@ -51,6 +49,8 @@ pub(super) struct Wanted<'a> {
     pub(super) key: &'a str,
     /// SHA-256 of its source, as recorded.
     pub(super) source_sha256: &'a str,
+    /// Whether in the locked root.
+    pub(super) locked: bool,
 }
 
 /// A checkout, and a directory for what is built in it.
@@ -89,11 +89,6 @@ impl Workshop {
         self.out.path()
     }
 
-    /// What the checkout is built with on this machine.
-    pub(super) fn toolchain(&self) -> Result<Toolchain, Failure> {
-        Ok(toolchain::of_this_host(self.checkout.path())?)
-    }
-
     /// `cargo xtask WORDS` in the checkout.
     pub(super) fn xtask(&self, label: &str, words: &[String]) -> Result<(), Failure> {
         progress::run(label, &mut self.command(words)).map_err(|error| failed(label, &error))
@@ -110,6 +105,9 @@ impl Workshop {
             ["kernel", "build", wanted.which.name(), "--release", "--json"]
                 .map(str::to_owned)
                 .into();
+        if wanted.locked {
+            words.push("--locked".to_owned());
+        }
         let there = product::find(wanted.which, wanted.key).ok().flatten().is_some();
         if let (Some(inputs), false) = (&options.inputs, there) {
             let tarball = self.out().join("linux-source.tar.xz");

@@ -5,6 +5,7 @@
 //! under the same Secure Boot signature. It has nothing that differs between two builders: no paths,
 //! no names of machines, no time but the build time.
 
+use rebuild::build::Builder;
 use rebuild::source::Source;
 use rebuild::toolchain::Toolchain;
 use serde::Deserialize;
@@ -21,6 +22,9 @@ pub struct Built {
     pub source: Source,
     /// What `/init` was compiled with.
     pub toolchain: Toolchain,
+    /// The locked root file system that it was compiled in; none if that was the builder's own machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builder: Option<Builder>,
     /// The kernel, if one is known to be of this source tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<BuiltKernel>,

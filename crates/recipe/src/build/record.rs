@@ -4,7 +4,9 @@ use rebuild::build::BuildRecord;
 use rebuild::build::Input;
 use rebuild::sbom::Bill;
 use rebuild::sbom::Kernel;
+use rebuild::source::Source;
 use rebuild::store::Store;
+use rebuild::toolchain::Toolchain;
 use serde_json::json;
 
 use super::Host;
@@ -14,6 +16,7 @@ use super::Root;
 use crate::Error;
 use crate::Recipe;
 use crate::Result;
+use crate::builder::Builder;
 
 /// Something that was taken in; it is put into the store, if there is one.
 pub(super) fn input(name: &str, kind: &str, bytes: &[u8], keep: Option<&Store>) -> Result<Input> {
@@ -24,16 +27,42 @@ pub(super) fn input(name: &str, kind: &str, bytes: &[u8], keep: Option<&Store>) 
     Ok(Input { name: name.to_owned(), sha256, size: bytes.len() as u64, kind: kind.to_owned() })
 }
 
+/// What is in the package.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken<'a> {
+    /// Its root file system.
+    pub(super) root: &'a Root,
+    /// Its kernel.
+    pub(super) kernel: &'a KernelFile,
+    /// The content of that.
+    pub(super) kernel_bytes: &'a [u8],
+}
+
+/// What it was built from and with, given what that was `before` anything was read. Somebody who works
+/// in the source tree meanwhile leaves it unknown what was compiled: that counts as a change that no
+/// revision has.
+pub(super) fn provenance(
+    before: (Source, Toolchain),
+    host: &dyn Host,
+) -> Result<(Source, Toolchain)> {
+    let (mut source, toolchain) = host.provenance()?;
+    if toolchain != before.1 {
+        let error = Error::new("compiler, linker or C library were replaced during the build");
+        let changes = before.1.differences(&toolchain);
+        return Err(changes.into_iter().fold(error, Error::detail).remedy("build it once more"));
+    }
+    source.dirty |= source != before.0;
+    Ok((source, toolchain))
+}
+
 /// Both files, by name.
 pub(super) fn files(
     recipe: &Recipe,
     options: &Options,
     host: &dyn Host,
-    root: &Root,
-    kernel: &KernelFile,
-    kernel_bytes: &[u8],
+    (source, toolchain): (Source, Toolchain),
+    &Taken { root, kernel, kernel_bytes }: &Taken<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>> {
-    let (source, toolchain) = host.provenance()?;
     let given = json!({
         "label": options.label,
         "release": options.release,
@@ -51,6 +80,7 @@ pub(super) fn files(
         inputs: root.inputs.clone(),
         kernel: kernel.built.clone(),
         toolchain,
+        builder: host.builder().map(Builder::record),
         options: given.as_object().cloned().unwrap_or_default(),
     };
     let text = serde_json::to_string_pretty(&record)

@@ -148,7 +148,7 @@ fn existing(layer: &Layer, host: &dyn Host, keep: Option<&Store>) -> Result<Root
 }
 
 /// `/bin` and the like are links into `/usr`, as in every Debian of today.
-fn skeleton() -> Result<Tree> {
+pub(crate) fn skeleton() -> Result<Tree> {
     let origin: Arc<str> = "skeleton".into();
     let mut tree = Tree::new();
     for name in MERGED {

@@ -8,8 +8,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use ramstrap_cli::Result;
+use rebuild::build::Input;
 use rebuild::sbom;
 use rebuild::source::Source;
+use rebuild::store::Store;
 use rebuild::toolchain::Toolchain;
 use recipe::Options;
 use recipe::apt::Sources;
@@ -28,6 +30,11 @@ pub(crate) const LINK: EntryType = EntryType::Symlink;
 
 /// A tar archive. Paths are written as they are given, which the library's own calls refuse.
 pub(crate) fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
+    let bytes = entries.iter().map(|&(kind, path, mode, text)| (kind, path, mode, text.as_bytes()));
+    tar_of_bytes(&bytes.collect::<Vec<_>>())
+}
+
+fn tar_of_bytes(entries: &[(EntryType, &str, u32, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for &(kind, path, mode, text) in entries {
         let mut header = tar::Header::new_gnu();
@@ -36,9 +43,9 @@ pub(crate) fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
         header.set_uid(if path.contains("owned") { 101 } else { 0 });
         header.set_gid(0);
         header.set_mtime(12_345);
-        let mut content = text.as_bytes();
+        let mut content = text;
         if matches!(kind, EntryType::Symlink | EntryType::Link) {
-            header.as_gnu_mut().unwrap().linkname[..text.len()].copy_from_slice(text.as_bytes());
+            header.as_gnu_mut().unwrap().linkname[..text.len()].copy_from_slice(text);
             content = b"";
         }
         header.set_size(content.len() as u64);
@@ -51,8 +58,12 @@ pub(crate) fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
 
 /// A Debian package with these files.
 pub(crate) fn deb(entries: &[Entry<'_>]) -> Vec<u8> {
+    deb_of_tar(&tar(entries))
+}
+
+fn deb_of_tar(tar: &[u8]) -> Vec<u8> {
     let mut bytes = b"!<arch>\n".to_vec();
-    let data = zstd::bulk::compress(&tar(entries), 3).unwrap();
+    let data = zstd::bulk::compress(tar, 3).unwrap();
     for (name, data) in [("debian-binary", &b"2.0\n"[..]), ("data.tar.zst", &data)] {
         let header =
             format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100_644, data.len());
@@ -152,8 +163,12 @@ impl Place {
         }
     }
 
+    pub(crate) fn host(&self) -> TestHost {
+        TestHost { kernel: self.path("bzImage"), ..TestHost::default() }
+    }
+
     pub(crate) fn build(&self) -> Result<recipe::Built> {
-        recipe::build(&self.options(), &TestHost { kernel: self.path("bzImage") })
+        recipe::build(&self.options(), &self.host())
     }
 
     /// The error of a build, with details and remedy.
@@ -177,9 +192,33 @@ pub(crate) const RECIPE: &str = "label = \"Test\"\npackages = [\"a\", \"b\"]\ncm
     [exclude]\npaths = [\"/usr/share/doc/**\"]\n\
     [[entry]]\npath = \"/var/empty\"\ndirectory = true\nmode = \"0500\"\nuid = 7\n";
 
+/// A Debian package with a shell, `cat` and all that these need, taken from this machine, and with a
+/// compiler that is none, which says whose it is.
+pub(crate) fn tools() -> Vec<u8> {
+    let programs = ["/bin/sh", "/bin/cat"];
+    let output = std::process::Command::new("ldd").args(programs).output().unwrap();
+    let libraries = String::from_utf8(output.stdout).unwrap();
+    let words = libraries.split_whitespace().filter(|word| word.starts_with('/'));
+    let mut files: Vec<&str> = words.filter(|word| !word.ends_with(':')).collect();
+    files.extend(programs);
+    files.sort_unstable();
+    files.dedup();
+    let contents: Vec<(String, Vec<u8>)> =
+        files.iter().map(|file| (format!(".{file}"), fs::read(file).unwrap())).collect();
+    let mut entries: Vec<(EntryType, &str, u32, &[u8])> =
+        contents.iter().map(|(path, bytes)| (FILE, path.as_str(), 0o755, &bytes[..])).collect();
+    entries.push((FILE, "./usr/bin/cc", 0o755, b"#!/bin/sh\ncat /etc/whose >\"$1\"\n"));
+    entries.push((FILE, "./etc/whose", 0o644, b"the root's\n"));
+    deb_of_tar(&tar_of_bytes(&entries))
+}
+
 /// What a build takes from elsewhere, always the same.
+#[derive(Default)]
 pub(crate) struct TestHost {
     pub(crate) kernel: PathBuf,
+    pub(crate) builder: Option<recipe::builder::Builder>,
+    /// States of the source tree as they are asked for.
+    pub(crate) sources: std::cell::RefCell<Vec<Source>>,
 }
 
 impl Host for TestHost {
@@ -194,7 +233,16 @@ impl Host for TestHost {
     }
 
     fn provenance(&self) -> Result<(Source, Toolchain)> {
-        Ok((Source::default(), Toolchain::default()))
+        let source = self.sources.borrow_mut().pop().unwrap_or_default();
+        Ok((source, Toolchain::default()))
+    }
+
+    fn builder(&self) -> Option<&recipe::builder::Builder> {
+        self.builder.as_ref()
+    }
+
+    fn keep_kernel_source(&self, _: &Input, _: &Store) -> Result<()> {
+        unreachable!("the kernel of the tests has no source")
     }
 
     fn crates(&self, _: &[&str]) -> Result<Vec<sbom::Crate>> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
+use xtask::locked::Locked;
 use xtask::ospkg;
 
 use super::megabytes;
@@ -14,7 +15,8 @@ const LARGEST: usize = 12;
 /// Build the package of a recipe: NAME.zip and NAME.json
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    cargo xtask ospkg build vpn --staff-keys staff/ --release 7\n  \
+    cargo xtask ospkg build vpn --staff-keys staff/\n  \
+    cargo xtask ospkg build vpn --staff-keys staff/ --locked --release 7 --keep-inputs kept/\n  \
     cargo xtask ospkg build vpn --out /srv/www/os --inputs https://os.example/inputs")]
 pub(super) struct Args {
     /// A directory in ospkg/
@@ -64,6 +66,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "URL")]
     mirror: Option<String>,
 
+    /// Compile in the locked root of ospkg/builder.lock, not with the tools of this machine: what
+    /// releases are built with
+    #[arg(long)]
+    locked: bool,
+
     /// Compress anew what was compressed before
     #[arg(long)]
     no_cache: bool,
@@ -92,7 +99,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.no_cache {
         options.cache = None;
     }
-    let built = ospkg::build_package(&options)?;
+    let locked = args.locked.then(|| Locked::open(&options.debs)).transpose()?;
+    let built = ospkg::build_in(&options, locked.as_ref())?;
     for warning in built.warnings.iter().chain(&built.created.warnings) {
         eprintln!("warning: {warning}");
     }

@@ -8,6 +8,7 @@ use ramstrap_cli::Error;
 use recipe::Recipe;
 use recipe::apt::Lists;
 use recipe::apt::Sources;
+use recipe::builder;
 use recipe::lock::Lock;
 use xtask::cache;
 use xtask::ospkg;
@@ -16,9 +17,14 @@ use xtask::progress;
 use super::megabytes;
 
 /// Write packages.lock anew: the newest versions that the archive has
+///
+/// With the name `builder`, ospkg/builder.lock: the root file system that --locked builds in.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask ospkg lock vpn\n  \
+    cargo xtask ospkg lock builder --mirror https://deb.example/debian")]
 pub(super) struct Args {
-    /// A directory in ospkg/
+    /// A directory in ospkg/, or `builder`
     name: String,
 
     /// Another directory of recipes
@@ -32,7 +38,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let recipes = args.recipes.clone().unwrap_or_else(ospkg::recipes);
-    let recipe = Recipe::load(&recipes, &args.name)?;
+    let builder = args.name == builder::NAME;
+    let recipe =
+        if builder { builder::recipe(&recipes)? } else { Recipe::load(&recipes, &args.name)? };
     if recipe.root().is_some() {
         return Err(Error::new(format!("{} takes an existing root file system", recipe.name))
             .remedy("it has no packages, and needs no lock")
@@ -50,7 +58,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Ok(Lists::fetch(distribution, &sources, dir.path())?)
     })?;
     let lock = lists.lock(&recipe, &distribution.architecture)?;
-    let path = recipe.lock_file();
+    let path = if builder { builder::lock_file(&recipes) } else { recipe.lock_file() };
     let before = fs::read_to_string(&path).ok().and_then(|text| Lock::parse(&text).ok());
     let text = lock.to_toml();
     cache::publish_file(&path, text.as_bytes())?;

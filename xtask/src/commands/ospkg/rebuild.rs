@@ -45,6 +45,12 @@ pub(crate) struct Common {
     #[arg(long, value_name = "DIR|URL")]
     source: Option<String>,
 
+    /// Refuse what was not built in the locked root of ospkg/builder.lock
+    ///
+    /// What was built in it is always rebuilt in it.
+    #[arg(long)]
+    locked: bool,
+
     /// Leave checkout and result where they are, to look into
     #[arg(long)]
     keep: bool,
@@ -57,7 +63,12 @@ pub(crate) struct Common {
 impl Common {
     /// As the library takes it.
     pub(crate) fn options(&self) -> Options {
-        Options { inputs: self.inputs.clone(), source: self.source.clone(), keep: self.keep }
+        Options {
+            inputs: self.inputs.clone(),
+            source: self.source.clone(),
+            locked: self.locked,
+            keep: self.keep,
+        }
     }
 
     /// Whether a script reads.
