@@ -8,6 +8,7 @@ use anyhow::Context;
 use anyhow::Result;
 
 use crate::accel;
+use crate::again;
 use crate::build;
 use crate::kernel_build;
 use crate::kernel_build::reproduce;
@@ -71,7 +72,11 @@ pub fn run(all: bool) -> Result<bool> {
     if !failed {
         lines.push(measured("our kernels", kernel_build::ensure));
     }
-    let boot = if lines.last().is_some_and(Line::failed) || failed {
+    let failed = failed || lines.last().is_some_and(Line::failed);
+    if all {
+        lines.extend(built_again(failed));
+    }
+    let boot = if failed {
         Line { name: "boot tests", outcome: Outcome::NotRun("what comes before them failed") }
     } else {
         prepare_boot_tests()?;
@@ -86,9 +91,25 @@ pub fn run(all: bool) -> Result<bool> {
     lines.push(boot);
     println!("\n{}", table(&lines, started.elapsed()));
     if !all {
-        println!("This was the quick tier; `cargo xtask test --all` boots the whole matrix.");
+        println!(
+            "This was the quick tier; `cargo xtask test --all` boots the whole matrix, and builds \
+             packages twice."
+        );
     }
     Ok(lines.iter().all(|line| matches!(line.outcome, Outcome::Passed(_))))
+}
+
+/// Real packages, built twice.
+fn built_again(failed: bool) -> [Line; 2] {
+    let line = |name, package, locked| match (failed, again::is_possible()) {
+        (true, _) => Line { name, outcome: Outcome::NotRun("what comes before it failed") },
+        (_, false) => Line { name, outcome: Outcome::NotRun("there are uncommitted changes") },
+        _ => measured(name, || again::package(package, locked)),
+    };
+    [
+        line("the VPN package, built twice", "vpn", false),
+        line("a package in the locked root, twice", "base", true),
+    ]
 }
 
 /// What the boot tests need is made here, with progress, and not in the first of them.

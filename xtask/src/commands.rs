@@ -160,6 +160,8 @@ pub(crate) fn run(xtask: Xtask) -> Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use clap::CommandFactory;
     use clap::Parser;
 
@@ -186,6 +188,34 @@ mod tests {
         let mut boot = Xtask::command().find_subcommand("boot").unwrap().clone();
         let help = boot.render_long_help().to_string();
         assert!(help.contains("Exit status: 0") && help.contains("10.0.2.2"), "{help}");
+    }
+
+    #[test]
+    fn help_shows_both_kinds_of_commands() {
+        let more =
+            |line: &str| super::more_help(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for line in ["ospkg", "ospkg --help", "ospkg -h", "ospkg help", "help ospkg"] {
+            let text = more(line).unwrap();
+            for word in ["build ", "lock ", "new ", "list ", "rebuild ", "Examples:", "--locked"] {
+                assert!(text.contains(word), "{line}: {word}: {text}");
+            }
+        }
+        assert!(more("boot-image --help").unwrap().contains("cargo xtask boot-image rebuild"));
+        for line in ["keygen --help", "ospkg sign --help", "ospkg sign", "serve", "help"] {
+            assert_eq!(more(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn only_building_an_image_can_be_locked() {
+        let take = |line: &str| {
+            let mut words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let locked = super::take_locked(&mut words);
+            (locked, words.len())
+        };
+        assert_eq!(take("boot-image build --locked --format iso"), (true, 4));
+        assert_eq!(take("boot-image build --format iso"), (false, 4));
+        assert_eq!(take("boot-image inspect --locked"), (false, 3));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! the very same harness as an operator at the command line. [`harness::boot`] is the heart of it.
 
 pub mod accel;
+pub mod again;
 pub mod apt;
 pub mod bench;
 pub mod build;
