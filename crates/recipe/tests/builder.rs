@@ -1,7 +1,8 @@
 //! The locked builder root, made of packages that are made here: what runs inside sees that root, and no
 //! other.
 
-#[allow(dead_code, reason = "other tests use the rest of it")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "all of this file is a test")]
+
 mod support;
 
 use std::env;
