@@ -246,3 +246,37 @@ fn tools_that_nobody_can_install_are_named() {
     );
     assert!(!error.contains("--modules"), "{error}");
 }
+
+/// With the tools of the builder root, where that was unpacked before: 75 MB are too much for a test.
+#[test]
+fn a_kernel_is_built_in_the_locked_root() {
+    let real = xtask::cache::dir().unwrap();
+    let place = Place::new();
+    let cache = place.dir.path().join("cache/ramstrap");
+    fs::create_dir_all(&cache).unwrap();
+    if !real.join("builder").is_dir() {
+        eprintln!("SKIPPED: the locked root was never used here");
+        return;
+    }
+    for name in ["builder", "debs"] {
+        std::os::unix::fs::symlink(real.join(name), cache.join(name)).unwrap();
+    }
+    let (status, output, error) = place.build_tree(&["--locked"]);
+    if error.contains("does not let us enter") {
+        eprintln!("SKIPPED: {error}");
+        return;
+    }
+    assert_eq!(status, Some(0), "{error}");
+    let locked = record(&output);
+    let tools = &locked["build"]["tools"];
+    assert!(tools["gcc"].as_str().unwrap().contains("gcc (Debian"), "{tools}");
+    // It is found again; and one of this machine's tools is another one, unless these are the same.
+    let (_, output, _) = place.build_tree(&["--locked"]);
+    assert_eq!(record(&output)["cached"], true);
+    let (_, output, error) = place.build_tree(&[]);
+    assert!(!output.is_empty(), "{error}");
+    let own = record(&output);
+    let same = own["build"]["tools_sha256"] == locked["build"]["tools_sha256"];
+    assert_eq!(own["cached"], same);
+    assert_eq!(own["image"] == locked["image"], same);
+}
