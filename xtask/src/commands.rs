@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use anyhow::bail;
 use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
@@ -130,13 +131,25 @@ pub(crate) fn more_help(words: &[OsString]) -> Option<String> {
 
 /// Takes `--locked` out of the words of `boot-image build`, which is for the source tree alone: the
 /// operator's tool compiles nothing.
-pub(crate) fn take_locked(words: &mut Vec<OsString>) -> bool {
+///
+/// # Errors
+///
+/// Nothing would be compiled: `/init` is given.
+pub(crate) fn take_locked(words: &mut Vec<OsString>) -> Result<bool> {
     let building = words.iter().take(2).map(OsString::as_os_str).eq(["boot-image", "build"]);
     let before = words.len();
     if building {
         words.retain(|word| word != "--locked");
     }
-    words.len() < before
+    let locked = words.len() < before;
+    let given = words
+        .iter()
+        .filter_map(|word| word.to_str())
+        .find(|word| ["--init", "--uki"].iter().any(|it| word.split('=').next() == Some(it)));
+    match given {
+        Some(word) if locked => bail!("--locked compiles /init, and {word} gives a compiled one"),
+        _ => Ok(locked),
+    }
 }
 
 /// Runs a command and returns the exit status.
@@ -210,12 +223,17 @@ mod tests {
     fn only_building_an_image_can_be_locked() {
         let take = |line: &str| {
             let mut words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            let locked = super::take_locked(&mut words);
+            let locked = super::take_locked(&mut words).unwrap();
             (locked, words.len())
         };
         assert_eq!(take("boot-image build --locked --format iso"), (true, 4));
         assert_eq!(take("boot-image build --format iso"), (false, 4));
         assert_eq!(take("boot-image inspect --locked"), (false, 3));
+        for line in ["boot-image build --locked --init x", "boot-image build --uki=x --locked"] {
+            let mut words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let error = super::take_locked(&mut words).unwrap_err().to_string();
+            assert!(error.contains("compiled one"), "{error}");
+        }
     }
 
     #[test]

@@ -17,7 +17,13 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|name| commands::is_operators(name, next)) {
         let program = Some("cargo xtask".into());
         let more = commands::more_help(&words);
-        let locked = commands::take_locked(&mut words);
+        let locked = match commands::take_locked(&mut words) {
+            Ok(locked) => locked,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                return ExitCode::from(2);
+            }
+        };
         let init = |kernel: Option<&[u8]>| commands::init(kernel, locked);
         let code = ramstrap_cli::run_with_init(program.into_iter().chain(words), &init);
         if let Some(more) = more {

@@ -104,6 +104,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
     for warning in built.warnings.iter().chain(&built.created.warnings) {
         eprintln!("warning: {warning}");
     }
+    if args.release.is_some() && !args.locked {
+        eprintln!(
+            "note: without --locked this release is the same only on machines with equal tools \
+             (docs/reproducible-builds.md)"
+        );
+    }
     println!("archive     {}", built.names.archive.display());
     println!("descriptor  {}", built.names.descriptor.display());
     println!("SHA-256     {}", built.created.digest);
