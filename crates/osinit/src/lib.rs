@@ -23,6 +23,7 @@ mod secret_files;
 mod services;
 mod supervise;
 mod upgrade;
+mod uplink;
 mod watchdog;
 mod wipe;
 mod wireguard;

@@ -7,6 +7,7 @@ mod machine;
 mod matrix;
 mod network;
 mod platform;
+mod relay;
 mod secure_boot;
 mod signatures;
 mod vpn;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Case> {
         platform::cases(),
         lab::cases(),
         vpn::cases(),
+        relay::cases(),
     ]
     .concat()
 }

@@ -1,4 +1,4 @@
-//! Releases of the VPN server's package: the recipe's, with other release numbers.
+//! Releases of a package: the recipe's, with other release numbers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -74,16 +74,16 @@ fn entries(archive: &Archive) -> Result<BTreeMap<String, Vec<u8>>> {
     Ok(files)
 }
 
-/// Builds the recipe's package with this key of staff.
+/// Builds a recipe's package with this key of staff.
 ///
 /// # Errors
 /// If it cannot be built.
-pub(crate) fn build(staff: &Identity) -> Result<Archive> {
+pub(crate) fn build(name: &str, staff: &Identity) -> Result<Archive> {
     let directory = tempfile::tempdir()?;
     let keys = directory.path().join("staff");
     fs::create_dir(&keys)?;
     fs::write(keys.join(format!("{STAFF}.pem")), staff.public().to_pem())?;
-    let options = Options { staff_keys: Some(keys), ..ospkg::options("vpn", directory.path())? };
+    let options = Options { staff_keys: Some(keys), ..ospkg::options(name, directory.path())? };
     let built = ospkg::build_package(&options)?;
     Ok(Archive::of(fs::read(built.names.archive)?))
 }
