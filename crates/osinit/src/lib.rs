@@ -8,6 +8,7 @@
 //! never about its customers.
 
 pub mod render;
+pub mod wiping_allocator;
 
 mod app;
 mod console;

@@ -2,6 +2,7 @@
 
 mod config;
 mod download;
+mod failing;
 mod lab;
 mod machine;
 mod matrix;
@@ -10,6 +11,7 @@ mod platform;
 mod relay;
 mod secure_boot;
 mod signatures;
+mod times;
 mod vpn;
 
 use crate::case::Case;
@@ -29,6 +31,8 @@ pub fn all() -> Vec<Case> {
         lab::cases(),
         vpn::cases(),
         relay::cases(),
+        failing::cases(),
+        times::cases(),
     ]
     .concat()
 }

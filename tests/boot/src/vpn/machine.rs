@@ -75,6 +75,19 @@ impl Server {
         release: &Release,
         parameters: &str,
     ) -> Result<(Self, Lan)> {
+        Self::start_with(story, lan, release, |scenario| scenario.parameters(parameters))
+    }
+
+    /// The same with a change to the machine.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(
+        story: &Story<'_>,
+        lan: Lan,
+        release: &Release,
+        change: impl FnOnce(Scenario) -> Scenario,
+    ) -> Result<(Self, Lan)> {
         let port = free_port()?;
         let lan = lan.forward(port, provision::PORT);
         let bench = story.bench;
@@ -83,8 +96,8 @@ impl Server {
             .firmware(Firmware::UefiSecureBoot)
             .uefi_variables(bench.secure_boot()?.variables()?)
             .medium(Medium::Disk)
-            .signed(Signature::Good)
-            .parameters(parameters);
+            .signed(Signature::Good);
+        let scenario = change(scenario);
         let target = format!("127.0.0.1:{port}");
         // Before the machine is on: it may have to be built.
         let tool = Tool::new(&target, &STAFF)?;

@@ -26,6 +26,7 @@ use super::remains;
 use super::secrets::Secrets;
 use super::traces;
 use crate::lab_vm::LabVm;
+use crate::scenario::Scenario;
 use crate::story::Story;
 
 /// What the web server behind the VPN server says.
@@ -52,7 +53,19 @@ impl Scene {
     /// # Errors
     /// If something cannot be made or started.
     pub fn set(story: &Story<'_>, release: &Release, parameters: &str) -> Result<Self> {
-        let (server, lan) = Server::start(story, Lan::new()?, release, parameters)?;
+        Self::set_with(story, release, |scenario| scenario.parameters(parameters))
+    }
+
+    /// The same with a change to the server's machine.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn set_with(
+        story: &Story<'_>,
+        release: &Release,
+        change: impl FnOnce(Scenario) -> Scenario,
+    ) -> Result<Self> {
+        let (server, lan) = Server::start_with(story, Lan::new()?, release, change)?;
         let mut lab = LabVm::start(story, "lab", [lan.second()], Vec::new())?;
         let secrets = Secrets::generate(customer::set_up(&mut lab)?)?;
         customer::join(&mut lab, &secrets)?;
