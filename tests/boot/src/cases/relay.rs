@@ -30,15 +30,26 @@ use crate::vpn::traces;
 /// How long Tor may take until it listens.
 const START: Duration = Duration::from_secs(90);
 
-/// What Tor is and has. Every file that it holds open is a socket, a device, or one of its own data.
+/// What Tor is, and which files it holds open.
 const INSPECT: &str = "
 pid=$(pidof tor) || exit 1
 grep -E '^(Uid|CapEff|NoNewPrivs|Seccomp):' /proc/$pid/status
 for file in /proc/$pid/fd/*; do readlink $file; done | sed 's/^/open /'
-find / -xdev -type f -path '*tor*log*' 2>/dev/null | sed 's/^/log /'
-find /run /tmp /var -type f -name '*log*' 2>/dev/null | sed 's/^/log /'
 echo end
 ";
+
+/// Files that were written since the machine was started and have lines as Tor logs them.
+const LOGS: &str = r"
+while read -r device place kind rest; do
+    case $kind in rootfs|tmpfs|ramfs|devtmpfs|overlay) ;; *) continue ;; esac
+    find $place -xdev -type f -newer /etc/ramstrap/os.json \
+        -exec grep -lE '\[(debug|info|notice|warn|err)\] ' {} + 2>/dev/null
+done < /proc/mounts
+echo end
+";
+
+/// Leaves such a line beside Tor's own files.
+const PLANT: &str = "echo 'Nov 22 10:00:00.000 [notice] planted' > /run/tor/planted";
 
 pub(super) fn cases() -> Vec<Case> {
     vec![Case::story("tor_relay", whole_life).slow()]
@@ -161,14 +172,17 @@ fn is_confined(lab: &mut LabVm) -> Result<()> {
     ensure!(!uids.is_empty() && all_his, "Tor is not the user {user}: {uids}");
     ensure!(has("CapEff:", "0000000000000000"), "Tor has rights of root: {said}");
     ensure!(has("NoNewPrivs:", "1") && has("Seccomp:", "2"), "Tor is not confined: {said}");
+    ensure!(has("open socket:", ""), "what Tor has open cannot be seen: {said}");
     let files = lines.iter().filter_map(|line| line.strip_prefix("open /"));
     let strange: Vec<&str> = files
         .filter(|file| !file.starts_with("dev/null") && !file.starts_with("run/tor/"))
         .collect();
     ensure!(strange.is_empty(), "Tor has files open: {strange:?}");
-    let logs: Vec<&&str> =
-        lines.iter().filter(|line| line.starts_with("log ") || line.contains(".log")).collect();
-    ensure!(logs.is_empty(), "there are logs: {logs:?}");
+    let logs = traces::ssh(lab, LOGS)?;
+    ensure!(logs.trim() == "end", "there are logs: {logs}");
+    traces::ssh(lab, PLANT)?;
+    let logs = traces::ssh(lab, LOGS)?;
+    ensure!(logs.contains("/run/tor/planted"), "the search overlooks what is planted: {logs}");
     Ok(())
 }
 

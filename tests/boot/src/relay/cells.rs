@@ -181,3 +181,70 @@ impl ServerCertVerifier for Anybody {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+    use std::process::Stdio;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::prove;
+    use crate::relay::keys::Keys;
+    use crate::vpn::machine::free_port;
+
+    /// With the Tor of this machine, if there is one; it is told of no other relay.
+    #[test]
+    fn a_relay_proves_its_own_keys_and_no_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = Keys::generate().unwrap();
+        let files = directory.path().join("keys");
+        fs::create_dir(&files).unwrap();
+        for path in [directory.path(), &files] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        for (name, text) in keys.configuration().as_object().unwrap() {
+            let text = text.as_str().unwrap();
+            let bytes = if text.starts_with("-----") {
+                text.as_bytes().to_vec()
+            } else {
+                STANDARD.decode(text).unwrap()
+            };
+            fs::write(files.join(name), bytes).unwrap();
+        }
+        fs::write(directory.path().join("torrc"), "").unwrap();
+        let port = free_port().unwrap();
+        let arguments = format!(
+            "--defaults-torrc /dev/null -f {0}/torrc --quiet --DataDirectory {0} --ORPort \
+             127.0.0.1:{port} --SocksPort 0 --Nickname test --ContactInfo test --OfflineMasterKey 1 \
+             --AssumeReachable 1 --Address 203.0.113.9 --DirAuthority \
+             nobody,orport=9,v3ident=0000000000000000000000000000000000000001,127.0.0.1:9,\
+             0000000000000000000000000000000000000002",
+            directory.path().display(),
+        );
+        let arguments = arguments.split_whitespace().map(|word| word.replace(',', " "));
+        let started = Command::new("/usr/sbin/tor").args(arguments).stdin(Stdio::null()).spawn();
+        let Ok(mut tor) = started else {
+            println!("skipped: this machine has no Tor");
+            return;
+        };
+        let mut answer = prove(port, &keys);
+        for _ in 0..60 {
+            if answer.is_ok() || tor.try_wait().unwrap().is_some() {
+                break;
+            }
+            sleep(Duration::from_millis(500));
+            answer = prove(port, &keys);
+        }
+        let other = prove(port, &Keys::generate().unwrap());
+        tor.kill().unwrap();
+        tor.wait().unwrap();
+        answer.unwrap();
+        assert!(other.unwrap_err().to_string().contains("another signing key"));
+    }
+}
