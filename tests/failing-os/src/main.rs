@@ -1,10 +1,9 @@
 //! `/init` of the RAM-only OSes, with two ways to fail that the real one has not: a bug, and an event loop
 //! that hangs. It takes the place of `/init` in a package for a test, and never leaves tests.
+//!
+//! Both are brought about by a signal, which comes to the thread with the event loop.
 
-use std::path::Path;
 use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
 
 use nix::sys::signal::SaFlags;
 use nix::sys::signal::SigAction;
@@ -17,31 +16,29 @@ use osinit::wiping_allocator::WipingAllocator;
 #[global_allocator]
 static ALLOCATOR: WipingAllocator = WipingAllocator;
 
-/// Who makes this file brings about a panic.
-const PANIC: &str = "/run/panic";
-
 fn main() -> ExitCode {
     if std::process::id() == 1 {
-        thread::spawn(panic_when_told);
-        let hang = SigAction::new(SigHandler::Handler(hang), SaFlags::empty(), SigSet::empty());
-        // SAFETY: the handler makes one system call, over and over.
-        let set = unsafe { sigaction(Signal::SIGUSR1, &hang) };
-        if let Err(errno) = set {
-            eprintln!("SIGUSR1: {errno}");
-        }
+        on(Signal::SIGALRM, bug);
+        on(Signal::SIGUSR1, hang);
     }
     osinit::run()
 }
 
-#[expect(clippy::panic, reason = "it is what this is for")]
-fn panic_when_told() {
-    while !Path::new(PANIC).exists() {
-        thread::sleep(Duration::from_millis(200));
+fn on(signal: Signal, handler: extern "C" fn(i32)) {
+    let action = SigAction::new(SigHandler::Handler(handler), SaFlags::empty(), SigSet::empty());
+    // SAFETY: neither handler comes back, so that nothing goes on with what it interrupted.
+    if let Err(errno) = unsafe { sigaction(signal, &action) } {
+        eprintln!("{signal}: {errno}");
     }
+}
+
+/// As code on the event loop panics. It mostly waits: nothing is locked then.
+#[expect(clippy::panic, reason = "it is what this is for")]
+extern "C" fn bug(_: i32) {
     panic!("on purpose");
 }
 
-/// Keeps the thread that the signal came to, which is the one with the event loop.
+/// Keeps the thread.
 extern "C" fn hang(_: i32) {
     loop {
         // SAFETY: no pointers; it may be called anywhere.

@@ -54,7 +54,7 @@ fn bug(story: &mut Story<'_>) -> Result<()> {
         Ok(needles)
     })?;
     story.step("a bug of PID 1 is told, and ends in a wiped machine that restarts", || {
-        traces::ssh(&mut scene.lab, "touch /run/panic")?;
+        traces::ssh(&mut scene.lab, "kill -ALRM 1")?;
         let guest = scene.guest();
         let bug = guest.wait_for("E0701 a bug of ours", PATIENCE)?;
         ensure!(bug.text.contains("on purpose"), "it says {:?}", bug.text);
