@@ -9,6 +9,7 @@ mod fit;
 mod kernel;
 mod memory;
 mod peer;
+mod service;
 mod size;
 mod table;
 mod throughput;
@@ -57,12 +58,14 @@ pub enum Part {
     Memory,
     /// Download and hash against `curl | sha256sum`.
     Throughput,
+    /// A VPN server: power-on to first handshake, and an upgrade against a restart.
+    Service,
 }
 
 impl Part {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 5] =
-        [Self::Size, Self::Kernel, Self::Time, Self::Memory, Self::Throughput];
+    pub const ALL: [Self; 6] =
+        [Self::Size, Self::Kernel, Self::Time, Self::Memory, Self::Throughput, Self::Service];
 
     /// Lower-case name.
     #[must_use]
@@ -73,6 +76,7 @@ impl Part {
             Self::Time => "time",
             Self::Memory => "memory",
             Self::Throughput => "throughput",
+            Self::Service => "service",
         }
     }
 }
@@ -149,6 +153,7 @@ pub fn run(parts: &[Part], choice: &Choice, file: &Path) -> Result<()> {
             Part::Time => time::measure(&kernels)?,
             Part::Memory => memory::measure(&kernels)?,
             Part::Throughput => throughput::measure()?,
+            Part::Service => service::measure()?,
         };
         println!("\n## {}\n\n{}", part.name(), text.trim_end());
         results.insert(part.name().to_owned(), json);

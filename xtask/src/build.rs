@@ -69,6 +69,27 @@ pub fn operators_tool() -> Result<PathBuf> {
     once(&BUILT, || static_binary("ramstrap-cli", "ramstrap", "build the operator's tool"))
 }
 
+/// Builds the operator's tool for this machine, as somebody who works on it does, and returns its path.
+/// A process builds it once.
+///
+/// # Errors
+///
+/// The build failed; what cargo said has been printed.
+pub fn operators_tool_here() -> Result<PathBuf> {
+    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    once(&BUILT, || {
+        let mut command = cargo();
+        command.args(["build", "--locked", "--package", "ramstrap-cli", "--bin", "ramstrap"]);
+        progress::run("build the operator's tool for this machine", &mut command)
+            .context("cannot build ramstrap-cli")?;
+        let path = target_dir().join("debug").join("ramstrap");
+        if !path.is_file() {
+            bail!("cargo built no {}", path.display());
+        }
+        Ok(path)
+    })
+}
+
 /// Builds any binary of the source tree that is to run in a guest, static, and returns its path. A
 /// process builds each of them once.
 ///

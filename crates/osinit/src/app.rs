@@ -46,6 +46,7 @@ use crate::process;
 use crate::services;
 use crate::supervise::Supervisor;
 use crate::upgrade::Candidate;
+use crate::uplink;
 use crate::watchdog;
 use crate::wipe;
 
@@ -63,6 +64,8 @@ pub(crate) struct App {
     handover: HandOver,
     fetch_ports: BTreeSet<u16>,
     link: RefCell<Option<Link>>,
+    uplink_address: Cell<Option<Ipv4Addr>>,
+    clients_behind: Cell<Option<Option<Ipv4Addr>>>,
     pub(crate) supervisor: Supervisor,
     /// The next release, once it is verified.
     candidate: RefCell<Option<Candidate>>,
@@ -78,14 +81,22 @@ impl App {
         self.link.borrow().as_ref().map(|link| link.interface.clone())
     }
 
-    /// Its IPv4 address, if it has one.
+    /// Its IPv4 address, if it has one. [`uplink::follow`] keeps it true.
     pub(crate) fn uplink_address(&self) -> Option<Ipv4Addr> {
-        let link = self.link.borrow();
-        let mut addresses = link.iter().flat_map(|link| &link.addresses);
-        addresses.find_map(|address| match address.address() {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
-        })
+        self.uplink_address.get()
+    }
+
+    pub(crate) fn set_uplink_address(&self, address: Option<Ipv4Addr>) {
+        self.uplink_address.set(address);
+    }
+
+    /// The address that the firewall has clients appear behind; `None` where it has no clients.
+    pub(crate) fn clients_behind(&self) -> Option<Option<Ipv4Addr>> {
+        self.clients_behind.get()
+    }
+
+    pub(crate) fn set_clients_behind(&self, address: Option<Ipv4Addr>) {
+        self.clients_behind.set(Some(address));
     }
 
     /// The TCP ports that upgrades come from.
@@ -157,6 +168,8 @@ async fn live() -> Leave {
         handover,
         fetch_ports,
         link: RefCell::default(),
+        uplink_address: Cell::default(),
+        clients_behind: Cell::default(),
         supervisor: Supervisor::default(),
         candidate: RefCell::default(),
         fetching: Cell::new(false),
@@ -236,7 +249,9 @@ async fn serve(app: Rc<App>) -> Infallible {
     for address in &connected.link.addresses {
         console::line(&format!("address {} port {}", address.address(), provision::PORT));
     }
+    app.set_uplink_address(uplink::first_address(&connected.link));
     *app.link.borrow_mut() = Some(connected.link.clone());
+    tokio::task::spawn_local(uplink::follow(Rc::clone(&app), connected.link.clone()));
     let facts = HostFacts {
         package_sha256: package.sha256.unwrap_or_else(|| Sha256Digest::from_bytes([0; 32])),
         release: package.release,

@@ -8,6 +8,7 @@
 //! never about its customers.
 
 pub mod render;
+pub mod wiping_allocator;
 
 mod app;
 mod console;
@@ -23,6 +24,7 @@ mod secret_files;
 mod services;
 mod supervise;
 mod upgrade;
+mod uplink;
 mod watchdog;
 mod wipe;
 mod wireguard;

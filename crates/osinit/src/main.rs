@@ -1,11 +1,9 @@
 //! `/init` of our RAM-only OSes, and, under the name `ramstrap`, the command of those who are logged
 //! in to one.
 
-mod wiping_allocator;
-
 use std::process::ExitCode;
 
-use wiping_allocator::WipingAllocator;
+use osinit::wiping_allocator::WipingAllocator;
 
 #[global_allocator]
 static ALLOCATOR: WipingAllocator = WipingAllocator;

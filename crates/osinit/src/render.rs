@@ -15,6 +15,7 @@ pub use chrony::chrony;
 pub use net::Network;
 pub use nft::Ruleset;
 pub use nft::Service;
+pub use nft::translation;
 pub use tor::TorPaths;
 pub use tor::torrc;
 pub use unbound::unbound;

@@ -57,19 +57,19 @@ pub(crate) async fn start(
     tell: &mut (dyn FnMut(String) + Send),
 ) -> Result<(), Failed> {
     let uplink = app.uplink().ok_or_else(|| Failed::Before("there is no network".to_owned()))?;
-    let ruleset = Ruleset::new(
-        config,
-        (&uplink, app.uplink_address()),
-        wireguard::NAME,
-        app.fetch_ports().clone(),
-    )
-    .render();
+    let behind = app.uplink_address();
+    let ruleset =
+        Ruleset::new(config, (&uplink, behind), wireguard::NAME, app.fetch_ports().clone())
+            .render();
     check(config, &ruleset).await.map_err(Failed::Before)?;
     let midway = Failed::Midway;
 
     nix::unistd::sethostname(config.hostname())
         .map_err(|errno| midway(format!("hostname: {errno}")))?;
     firewall::apply(&ruleset).await.map_err(midway)?;
+    if matches!(config, ServiceConfig::Vpn(_)) {
+        app.set_clients_behind(behind);
+    }
     tell("the firewall stands".to_owned());
     if let Some(time) = config.time() {
         keep_time(app, time).map_err(midway)?;

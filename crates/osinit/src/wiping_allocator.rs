@@ -12,7 +12,7 @@ use std::sync::atomic::compiler_fence;
 
 /// The system's allocator, but for that.
 #[derive(Debug)]
-pub(crate) struct WipingAllocator;
+pub struct WipingAllocator;
 
 // SAFETY: every call is passed on as it came; memory is written to only between the moment when its
 // owner gave it up and the moment when the system gets it. Growing is left to the default, which

@@ -32,7 +32,7 @@ use crate::turns::Turns;
 use crate::vpn::packages;
 
 /// Seed of the key of staff: always the same, so that the package is, too.
-const STAFF: [u8; 32] = *b"staff of the boot tests' servers";
+pub(crate) const STAFF: [u8; 32] = *b"staff of the boot tests' servers";
 
 /// As many guests as two cores carry.
 pub const GUESTS: usize = 2;
@@ -56,6 +56,7 @@ pub struct Bench {
     pub identities: Identities,
     secure_boot: OnceLock<SecureBoot>,
     vpn: OnceLock<Archive>,
+    tor_relay: OnceLock<Archive>,
     lab: OnceLock<Vec<u8>>,
     /// How many guests may run at a time.
     pub turns: Turns,
@@ -85,6 +86,7 @@ impl Bench {
             identities: Identities::generate()?,
             secure_boot: OnceLock::new(),
             vpn: OnceLock::new(),
+            tor_relay: OnceLock::new(),
             lab: OnceLock::new(),
             turns: Turns::new(GUESTS),
             table,
@@ -162,8 +164,20 @@ impl Bench {
         if let Some(made) = self.vpn.get() {
             return Ok(made);
         }
-        let made = packages::build(&self.staff())?;
+        let made = packages::build("vpn", &self.staff())?;
         Ok(self.vpn.get_or_init(|| made))
+    }
+
+    /// The Tor relay's package, in the same way.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn tor_relay(&self) -> Result<&Archive> {
+        if let Some(made) = self.tor_relay.get() {
+            return Ok(made);
+        }
+        let made = packages::build("tor-relay", &self.staff())?;
+        Ok(self.tor_relay.get_or_init(|| made))
     }
 
     /// The key of the member of staff who may take VPN servers into service.

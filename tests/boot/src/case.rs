@@ -201,6 +201,7 @@ impl Case {
         row.wall = story.so_far();
         row.outcome = story.outcome();
         row.stages = story.steps();
+        story.save_figures()?;
         told.with_context(|| format!("{}; see {}", row.outcome, story.directory.display()))
     }
 

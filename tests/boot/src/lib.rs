@@ -15,6 +15,7 @@ pub mod keys;
 pub mod lab_vm;
 pub mod medium;
 pub mod package;
+pub mod relay;
 pub mod results;
 pub mod scenario;
 pub mod secure_boot;

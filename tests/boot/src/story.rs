@@ -8,9 +8,14 @@ use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
+use serde_json::Value;
+use serde_json::json;
 use xtask::harness::Guest;
 
 use crate::bench::Bench;
+
+/// Where a story's figures are kept.
+const FIGURES: &str = "figures.json";
 
 /// A story that is being told.
 #[derive(Debug)]
@@ -58,6 +63,17 @@ impl<'a> Story<'a> {
     pub fn figure(&mut self, name: &str, time: Duration) {
         println!("{:>12}  {name}: {:.1} s", "", time.as_secs_f64());
         self.figures.push((name.to_owned(), time));
+    }
+
+    /// Writes the times that were measured, for `cargo xtask bench`.
+    pub(crate) fn save_figures(&self) -> Result<()> {
+        let figures = self.figures.iter();
+        let figures: Vec<Value> = figures
+            .map(|(name, time)| json!({ "name": name, "seconds": time.as_secs_f64() }))
+            .collect();
+        let file = self.directory.join(FIGURES);
+        fs::write(&file, json!(figures).to_string())
+            .with_context(|| format!("cannot write {}", file.display()))
     }
 
     pub(crate) fn so_far(&self) -> Duration {

@@ -9,7 +9,7 @@ use clap::builder::PossibleValue;
 use xtask::bench;
 use xtask::kernels::Choice;
 
-/// Measure sizes, virtual time, memory and throughput
+/// Measure sizes, virtual time, memory, throughput, and how long customers wait
 ///
 /// Prints tables in Markdown, each figure beside its aim and its reference. Takes about 20 minutes.
 /// docs/benchmarks.md explains them.
@@ -36,8 +36,8 @@ struct Part(bench::Part);
 impl ValueEnum for Part {
     fn value_variants<'a>() -> &'a [Self] {
         static ALL: [Part; bench::Part::ALL.len()] = {
-            let [a, b, c, d, e] = bench::Part::ALL;
-            [Part(a), Part(b), Part(c), Part(d), Part(e)]
+            let [a, b, c, d, e, f] = bench::Part::ALL;
+            [Part(a), Part(b), Part(c), Part(d), Part(e), Part(f)]
         };
         &ALL
     }

@@ -37,8 +37,9 @@ pub enum Service<'a> {
 pub struct Ruleset<'a> {
     /// The interface to the Internet.
     pub uplink: &'a str,
-    /// Its IPv4 address, behind which clients appear. Not left to the kernel (`masquerade`), which
-    /// passes over addresses of the scope that [`netup`] gives them, and drops the packet.
+    /// Its IPv4 address, behind which clients appear; without one, nothing of theirs leaves. Not left
+    /// to the kernel (`masquerade`), which passes over addresses of the scope that [`netup`] gives them,
+    /// and drops the packet: see [`translation`] for another address.
     pub uplink_address: Option<Ipv4Addr>,
     /// The interface of the tunnel.
     pub tunnel: &'a str,
@@ -231,16 +232,34 @@ impl<'a> Ruleset<'a> {
         if self.vpn().is_none() {
             return;
         }
-        let uplink = self.uplink;
         out.chain("nat", "nat hook postrouting priority srcnat; policy accept");
-        if let Some(address) = self.uplink_address {
-            out.line(&format!(
-                "oifname \"{uplink}\" ip saddr @clients4 snat ip to {address} fully-random"
-            ));
+        for rule in translations(self.uplink, self.uplink_address) {
+            out.line(&rule);
         }
-        out.line(&format!("oifname \"{uplink}\" ip6 saddr @clients6 masquerade fully-random"));
         out.line("}");
     }
+}
+
+/// What a VPN server's ruleset needs when the address of the uplink has changed: for `nft -f -`.
+#[must_use]
+pub fn translation(uplink: &str, address: Option<Ipv4Addr>) -> String {
+    let mut out = Text("flush chain inet ramstrap nat\n".to_owned());
+    for rule in translations(uplink, address) {
+        out.line(&format!("add rule inet ramstrap nat {rule}"));
+    }
+    out.0
+}
+
+/// How clients appear to others. The kernel finds the IPv6 address by itself.
+fn translations(uplink: &str, address: Option<Ipv4Addr>) -> [String; 2] {
+    let ipv4 = match address {
+        Some(address) => format!("snat ip to {address} fully-random"),
+        None => "drop".to_owned(),
+    };
+    [
+        format!("oifname \"{uplink}\" ip saddr @clients4 {ipv4}"),
+        format!("oifname \"{uplink}\" ip6 saddr @clients6 masquerade fully-random"),
+    ]
 }
 
 /// A ruleset that grows line by line.

@@ -12,6 +12,7 @@ use super::TorPaths;
 use super::chrony;
 use super::setconf;
 use super::torrc;
+use super::translation;
 use super::unbound;
 
 const VPN: &str = r#"{"version":1,"service":"vpn","hostname":"se-sto-1",
@@ -73,6 +74,29 @@ fn nft_takes(text: &str) {
 #[test]
 fn nft_takes_the_ruleset_of_a_vpn_server() {
     nft_takes(&ruleset(&vpn(VPN)));
+}
+
+#[test]
+fn another_address_of_the_uplink_takes_the_place_of_the_first() {
+    let config = vpn(VPN);
+    let with = |address: Option<&str>| {
+        let address = address.and_then(|it| it.parse().ok());
+        let ruleset =
+            Ruleset::new(&config, ("eth0", address), "wg0", BTreeSet::from([443])).render();
+        // On top of a ruleset as it stands by then.
+        nft_takes(&(ruleset.clone() + &translation("eth0", address)));
+        (ruleset, translation("eth0", address))
+    };
+    for (address, rule) in [
+        (Some("192.0.2.8"), "ip saddr @clients4 snat ip to 192.0.2.8 fully-random"),
+        // Nothing leaves with an address of the inside.
+        (None, "ip saddr @clients4 drop"),
+    ] {
+        let (ruleset, change) = with(address);
+        assert!(ruleset.contains(rule) && change.contains(rule), "{ruleset}{change}");
+        assert!(change.starts_with("flush chain inet ramstrap nat\n"), "{change}");
+        assert_eq!(change.matches("add rule inet ramstrap nat oifname").count(), 2, "{change}");
+    }
 }
 
 #[test]

@@ -2,13 +2,16 @@
 
 mod config;
 mod download;
+mod failing;
 mod lab;
 mod machine;
 mod matrix;
 mod network;
 mod platform;
+mod relay;
 mod secure_boot;
 mod signatures;
+mod times;
 mod vpn;
 
 use crate::case::Case;
@@ -27,6 +30,9 @@ pub fn all() -> Vec<Case> {
         platform::cases(),
         lab::cases(),
         vpn::cases(),
+        relay::cases(),
+        failing::cases(),
+        times::cases(),
     ]
     .concat()
 }

@@ -12,19 +12,27 @@ use lab::Output;
 use super::CUSTOMER;
 use super::HOST;
 use super::INSIDE;
+use super::INSIDE6;
 use super::NAME;
 use super::PORT;
 use super::RESOLVER;
 use super::SERVER;
 use super::STAFF;
 use super::STRANGER;
+use super::WEB;
 use super::secrets::Secrets;
 
 /// How long a handshake may take. WireGuard tries again after five seconds.
 const HANDSHAKE: Duration = Duration::from_secs(40);
 
-/// Sets the lab VM up: its addresses, the name server behind the VPN server, and an SSH key, whose
-/// public part is returned.
+/// A page that says who asks for it.
+const WHO: &str = "#!/bin/sh
+printf 'Content-Type: text/plain\\r\\n\\r\\n'
+echo \"asked by $REMOTE_ADDR\"
+";
+
+/// Sets the lab VM up: its addresses, the name server and the web server behind the VPN server, and an
+/// SSH key, whose public part is returned.
 ///
 /// # Errors
 /// If a tool fails.
@@ -45,6 +53,8 @@ pub fn set_up(lab: &mut Client) -> Result<String> {
          ip address add {STAFF}/24 dev eth0"
     ))?;
     lab.must(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/run/staff"])?;
+    lab.put("/srv/cgi-bin/who", 0o755, WHO.as_bytes())?;
+    lab.start(&["busybox", "httpd", "-f", "-p", &format!("[::]:{WEB}"), "-h", "/srv"])?;
     let (name, address) = NAME;
     lab.start(&[
         "dnsmasq",
@@ -73,6 +83,7 @@ pub fn join(lab: &mut Client, secrets: &Secrets) -> Result<()> {
         format!("nameserver {}\n", INSIDE.0).as_bytes(),
     )?;
     let (_, own) = INSIDE;
+    let (_, own6) = INSIDE6;
     // The tunnel's own packets leave by the lab VM's first namespace, where the interface is made.
     lab.script(&format!(
         "ip netns add customer
@@ -80,9 +91,11 @@ pub fn join(lab: &mut Client, secrets: &Secrets) -> Result<()> {
          ip link add wg0 type wireguard
          ip link set wg0 netns customer
          ip -n customer address add {own}/32 dev wg0
+         ip -n customer address add {own6}/128 dev wg0 nodad
          ip netns exec customer wg set wg0 private-key /run/customer.key
          ip -n customer link set wg0 up
-         ip -n customer route add default dev wg0"
+         ip -n customer route add default dev wg0
+         ip -n customer -6 route add default dev wg0"
     ))?;
     meet(lab, secrets)
 }
@@ -93,11 +106,19 @@ pub fn join(lab: &mut Client, secrets: &Secrets) -> Result<()> {
 /// # Errors
 /// If a tool fails.
 pub fn meet(lab: &mut Client, secrets: &Secrets) -> Result<()> {
+    meet_at(lab, secrets, SERVER)
+}
+
+/// The same, with a server that has this address.
+///
+/// # Errors
+/// If a tool fails.
+pub fn meet_at(lab: &mut Client, secrets: &Secrets, address: &str) -> Result<()> {
     let server = secrets.server_public()?;
     lab.script(&format!(
         "ip netns exec customer wg set wg0 peer {server} remove
          ip netns exec customer wg set wg0 peer {server} preshared-key /run/customer.psk \
-            allowed-ips 0.0.0.0/0 endpoint {SERVER}:{PORT}"
+            allowed-ips 0.0.0.0/0,::/0 endpoint {address}:{PORT}"
     ))
 }
 
@@ -158,12 +179,34 @@ pub fn fetch(lab: &mut Client, port: u16) -> Result<String> {
     Ok(output.text())
 }
 
+/// Fetches the page that says who asks, from the web server at this address of the lab VM, and returns
+/// what it says.
+///
+/// # Errors
+/// If it cannot.
+pub fn who_asks(lab: &mut Client, address: &str) -> Result<String> {
+    let url = format!("http://{address}:{WEB}/cgi-bin/who");
+    let output = run(lab, &["curl", "-sS", "-g", "--max-time", "30", &url])?;
+    ensure!(output.is_success(), "curl: {}", output.complaints());
+    let said = output.text();
+    let who = said.strip_prefix("asked by ").with_context(|| format!("the page is {said:?}"))?;
+    Ok(who.trim().to_owned())
+}
+
 /// Asks the server's name server for an address.
 ///
 /// # Errors
 /// If it does not know.
 pub fn resolve(lab: &mut Client) -> Result<()> {
-    let output = run(lab, &["drill", NAME.0, &format!("@{}", INSIDE.0)])?;
+    resolve_by(lab, INSIDE.0)
+}
+
+/// The same, by the server's address inside the tunnel that is named.
+///
+/// # Errors
+/// If it does not know.
+pub fn resolve_by(lab: &mut Client, server: &str) -> Result<()> {
+    let output = run(lab, &["drill", NAME.0, &format!("@{server}")])?;
     ensure!(output.text().contains(NAME.1), "drill: {} {}", output.text(), output.complaints());
     Ok(())
 }

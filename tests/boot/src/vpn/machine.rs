@@ -17,7 +17,6 @@ use provision::client::ClientError;
 use provision::client::Deadlines;
 use provision::client::Session;
 use provision::client::Target;
-use provision::config::Document;
 use report::Code;
 use report::Coded;
 use tokio::runtime::Runtime;
@@ -26,6 +25,10 @@ use xtask::harness::Firmware;
 use xtask::harness::Lan;
 
 use super::packages::Release;
+use super::tool::Said as Answer;
+use super::tool::Tool;
+use super::tool::Who;
+use crate::bench::STAFF;
 use crate::medium::Medium;
 use crate::medium::Signature;
 use crate::scenario::Running;
@@ -54,6 +57,8 @@ pub struct Said {
 pub struct Server {
     /// The machine and its mirrors.
     pub running: Running,
+    /// What staff uses.
+    pub tool: Tool,
     target: Target,
     runtime: Runtime,
 }
@@ -70,6 +75,19 @@ impl Server {
         release: &Release,
         parameters: &str,
     ) -> Result<(Self, Lan)> {
+        Self::start_with(story, lan, release, |scenario| scenario.parameters(parameters))
+    }
+
+    /// The same with a change to the machine.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(
+        story: &Story<'_>,
+        lan: Lan,
+        release: &Release,
+        change: impl FnOnce(Scenario) -> Scenario,
+    ) -> Result<(Self, Lan)> {
         let port = free_port()?;
         let lan = lan.forward(port, provision::PORT);
         let bench = story.bench;
@@ -78,12 +96,15 @@ impl Server {
             .firmware(Firmware::UefiSecureBoot)
             .uefi_variables(bench.secure_boot()?.variables()?)
             .medium(Medium::Disk)
-            .signed(Signature::Good)
-            .parameters(parameters);
+            .signed(Signature::Good);
+        let scenario = change(scenario);
+        let target = format!("127.0.0.1:{port}");
+        // Before the machine is on: it may have to be built.
+        let tool = Tool::new(&target, &STAFF)?;
+        let target = target.parse().context("no target")?;
         let running = scenario.start(story, "server", &lan)?;
-        let target = format!("127.0.0.1:{port}").parse().context("no target")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok((Self { running, target, runtime }, lan))
+        Ok((Self { running, tool, target, runtime }, lan))
     }
 
     /// Reads on the console what the machine says when it has come up, and waits until it waits.
@@ -145,25 +166,34 @@ impl Server {
         self.runtime.block_on(session.ask(package, ask, &mut progress))
     }
 
-    /// Connects and asks.
-    ///
-    /// # Errors
-    /// What the client says.
-    pub fn staff(&self, key: &Identity, said: &Said, ask: Ask<'_>) -> Result<Accepted> {
-        let session = self.connect(key, said.identity)?;
-        Ok(self.ask(session, said.package, ask)?)
+    /// The key of staff.
+    #[must_use]
+    pub fn staff(&self) -> Identity {
+        Identity::from_seed(&STAFF)
     }
 
-    /// Hands over a configuration, and waits until the console says who has done so.
+    /// Has the operator's tool hand over a configuration, and waits until the console says who has done
+    /// so.
     ///
     /// # Errors
     /// If the machine refuses.
-    pub fn provision(&mut self, key: &Identity, said: &Said, document: &Document) -> Result<()> {
-        self.staff(key, said, Ask::Provision(document))?;
+    pub fn provision(&mut self, said: &Said, configuration: &str) -> Result<()> {
+        let answer =
+            self.tool.provision(Who::Staff, Some(said.identity), said.package, configuration)?;
+        let text = answer.done()?;
+        ensure!(text.contains("provisioned"), "the tool says {text:?}");
         let line =
             self.running.machine.guest.wait_for("provisioned by ", Duration::from_secs(30))?;
         ensure!(line.text.contains(super::packages::STAFF), "not by our staff: {}", line.text);
         Ok(())
+    }
+
+    /// Has the operator's tool ask for something, as staff.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn host(&self, request: &str, said: &Said) -> Result<Answer> {
+        self.tool.host(request, Who::Staff, said.identity)
     }
 }
 
@@ -180,6 +210,9 @@ pub fn refused<T>(result: Result<T, ClientError>, code: Code) -> Result<()> {
 }
 
 /// A port that nobody listens on at the moment.
-fn free_port() -> Result<u16> {
+///
+/// # Errors
+/// If there is none.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

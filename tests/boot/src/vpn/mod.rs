@@ -5,19 +5,26 @@
 //!   (staff, web server, mirrors)      └── 10.0.2.200 lab VM ── customer 10.64.0.2
 //! ```
 //!
-//! The customer is a network namespace of the lab VM that has the tunnel and nothing else.
+//! The customer is a network namespace of the lab VM that has the tunnel and nothing else. The lab VM
+//! has a web server, too, which says who asks.
 
 pub mod customer;
+pub mod ipv6;
 pub mod leaky;
 pub mod machine;
 pub mod outside;
 pub mod packages;
 pub mod remains;
+pub mod scene;
 pub mod secrets;
+pub mod tool;
 pub mod traces;
 
 /// The server's address, from QEMU's DHCP server.
 pub const SERVER: &str = "10.0.2.15";
+
+/// The address that the server gets in the place of that, in a step about it.
+pub const ANOTHER: &str = "10.0.2.16";
 
 /// The customer's address outside the tunnel: the lab VM's. It must be nowhere on the server.
 pub const CUSTOMER: &str = "10.0.2.200";
@@ -33,6 +40,12 @@ pub const STAFF: &str = "10.0.2.203";
 
 /// The network inside the tunnel: server and customer.
 pub const INSIDE: (&str, &str) = ("10.64.0.1", "10.64.0.2");
+
+/// The same by IPv6.
+pub const INSIDE6: (&str, &str) = ("fd00:64::1", "fd00:64::2");
+
+/// TCP port of the lab VM's web server, which says who asks.
+pub const WEB: u16 = 8088;
 
 /// Where the server listens for customers.
 pub const PORT: u16 = 51820;

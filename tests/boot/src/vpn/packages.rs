@@ -1,4 +1,4 @@
-//! Releases of the VPN server's package: the recipe's, with other release numbers.
+//! Releases of a package: the recipe's, with other release numbers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,6 +8,7 @@ use std::io::Read;
 use anyhow::Context;
 use anyhow::Result;
 use provision::Identity;
+use ramstrap_cli::boot_image::Base;
 use recipe::Options;
 use serde_json::Value;
 use serde_json::json;
@@ -40,12 +41,50 @@ impl Release {
     /// # Errors
     /// If the recipe's package is not what it should be.
     pub fn of(bench: &Bench, built: &Archive, number: u64, cmdline: &str) -> Result<Self> {
+        Self::changed(bench, built, number, |manifest, _| {
+            let own = manifest["cmdline"].as_str().unwrap_or_default();
+            manifest["cmdline"] = json!(format!("{own} {cmdline}").trim());
+            Ok(())
+        })
+    }
+
+    /// The recipe's package with another `/init`, which asks for a watchdog with this time-out.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn with_init(
+        bench: &Bench,
+        built: &Archive,
+        number: u64,
+        (init, watchdog_seconds): (&[u8], u32),
+    ) -> Result<Self> {
+        let over = Base { init: init.to_vec(), modules: None }.pack()?;
+        Self::changed(bench, built, number, |manifest, files| {
+            manifest["watchdog_seconds"] = json!(watchdog_seconds);
+            let name = manifest["initramfs"].as_str().context("no initramfs")?;
+            let initramfs = files.get_mut(name).context("the initramfs is missing")?;
+            // The kernel unpacks one archive after the other, and the later file stays.
+            initramfs.resize(initramfs.len().next_multiple_of(4), 0);
+            initramfs.extend_from_slice(over.as_bytes());
+            Ok(())
+        })
+    }
+
+    /// The recipe's package as another release, on a console that tests read, with a change to its
+    /// manifest and files.
+    fn changed(
+        bench: &Bench,
+        built: &Archive,
+        number: u64,
+        change: impl FnOnce(&mut Value, &mut Files) -> Result<()>,
+    ) -> Result<Self> {
         let mut files = entries(built)?;
         let manifest = files.remove("manifest.json").context("no manifest.json")?;
         let mut manifest: Value = serde_json::from_slice(&manifest)?;
         let own = manifest["cmdline"].as_str().unwrap_or_default();
-        manifest["cmdline"] = json!(format!("{own} {CMDLINE} {cmdline}").trim());
+        manifest["cmdline"] = json!(format!("{own} {CMDLINE}").trim());
         manifest["release"] = json!(number);
+        change(&mut manifest, &mut files)?;
         let files: Vec<(&str, &[u8])> =
             files.iter().map(|(name, content)| (name.as_str(), &content[..])).collect();
         let archive = Archive::zip(manifest.to_string().as_bytes(), &files)?;
@@ -60,7 +99,10 @@ impl Release {
     }
 }
 
-fn entries(archive: &Archive) -> Result<BTreeMap<String, Vec<u8>>> {
+/// Files of an archive, by name.
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn entries(archive: &Archive) -> Result<Files> {
     let mut zip = ZipArchive::new(Cursor::new(&archive.bytes[..]))?;
     let mut files = BTreeMap::new();
     for index in 0..zip.len() {
@@ -74,16 +116,16 @@ fn entries(archive: &Archive) -> Result<BTreeMap<String, Vec<u8>>> {
     Ok(files)
 }
 
-/// Builds the recipe's package with this key of staff.
+/// Builds a recipe's package with this key of staff.
 ///
 /// # Errors
 /// If it cannot be built.
-pub(crate) fn build(staff: &Identity) -> Result<Archive> {
+pub(crate) fn build(name: &str, staff: &Identity) -> Result<Archive> {
     let directory = tempfile::tempdir()?;
     let keys = directory.path().join("staff");
     fs::create_dir(&keys)?;
     fs::write(keys.join(format!("{STAFF}.pem")), staff.public().to_pem())?;
-    let options = Options { staff_keys: Some(keys), ..ospkg::options("vpn", directory.path())? };
+    let options = Options { staff_keys: Some(keys), ..ospkg::options(name, directory.path())? };
     let built = ospkg::build_package(&options)?;
     Ok(Archive::of(fs::read(built.names.archive)?))
 }

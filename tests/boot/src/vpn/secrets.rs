@@ -11,6 +11,7 @@ use serde_json::json;
 use xtask::harness::Needle;
 
 use super::INSIDE;
+use super::INSIDE6;
 use super::PORT;
 use super::RESOLVER;
 use super::STAFF;
@@ -75,6 +76,7 @@ impl Secrets {
     pub fn document(&self) -> Result<Document> {
         let customer = self.customer_public()?;
         let (own, peer) = INSIDE;
+        let (own6, peer6) = INSIDE6;
         let document = json!({
             "version": 1,
             "service": "vpn",
@@ -82,12 +84,12 @@ impl Secrets {
             "wireguard": {
                 "private_key": self.server.expose(),
                 "listen_port": PORT,
-                "addresses": [format!("{own}/24")],
+                "addresses": [format!("{own}/24"), format!("{own6}/64")],
                 "mtu": 1420,
                 "peers": [{
                     "public_key": customer,
                     "preshared_key": self.preshared.expose(),
-                    "allowed_ips": [format!("{peer}/32")],
+                    "allowed_ips": [format!("{peer}/32"), format!("{peer6}/128")],
                 }],
             },
             "dns": { "forward_to": [RESOLVER] },
