@@ -9,6 +9,7 @@ use crate::document::Document;
 use crate::error::HostConfigError;
 use crate::fields::optional_string;
 use crate::fields::warn_of_unknown_keys;
+use crate::mac::Mac;
 use crate::mirror::Mirror;
 use crate::network::Addressing;
 use crate::network::InterfaceSelector;
@@ -58,6 +59,10 @@ pub struct HostConfig {
     pub proxy: Option<Proxy>,
     /// Hosts that are asked without the proxy.
     pub no_proxy: NoProxy,
+    /// The NIC that the boot image came over. It goes first, but it is a hint and no choice: where
+    /// it does not lead to a mirror, the others are used. No document holds this; whoever knows it
+    /// sets it, and only where [`HostConfig::interfaces`] is empty.
+    pub boot_interface: Option<Mac>,
     /// Where else the log goes.
     pub remote_log: Option<RemoteLog>,
     /// Free text about this configuration.
@@ -126,6 +131,7 @@ impl HostConfig {
             mirrors,
             proxy,
             no_proxy,
+            boot_interface: None,
             remote_log,
             description,
             warnings,

@@ -29,6 +29,7 @@ mod proxy;
 mod read;
 mod remote_log;
 mod secret;
+pub mod sources;
 
 pub use address::Cidr;
 pub use address::CidrError;
