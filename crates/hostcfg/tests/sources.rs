@@ -16,9 +16,13 @@ use proptest::prelude::*;
 
 fn read(line: &str) -> (Result<HostConfig, HostConfigError>, Vec<String>) {
     let settings = CommandLine::parse(line).settings;
+    let mut warnings = settings.warnings().to_vec();
     match settings.document() {
-        Ok(document) => (HostConfig::parse(&document.json), document.warnings),
-        Err(error) => (Err(error), settings.warnings().to_vec()),
+        Ok(document) => {
+            warnings.extend(document.warnings);
+            (HostConfig::parse(&document.json), warnings)
+        }
+        Err(error) => (Err(error), warnings),
     }
 }
 

@@ -127,7 +127,7 @@ mod tests {
     fn the_url_of_a_stub_is_read() {
         let url = "http://boot.example/ramstrap.efi";
         assert_eq!(url_of_variable(&wide(url)).as_deref(), Some(url));
-        for nothing in [&[][..], &[0, 0], &[b'a'], &[0, 0xd8, 0, 0]] {
+        for nothing in [&[][..], &[0, 0], b"a", &[0, 0xd8, 0, 0]] {
             assert_eq!(url_of_variable(nothing), None);
         }
     }

@@ -35,8 +35,8 @@ impl CommandLine {
                 line.len()
             ));
         }
-        let end = line.floor_char_boundary(MAX_COMMAND_LINE_LEN);
-        let words = words(line.get(..end).unwrap_or_default());
+        let end = (0..=MAX_COMMAND_LINE_LEN).rev().find(|&end| line.is_char_boundary(end));
+        let words = words(line.get(..end.unwrap_or_default()).unwrap_or_default());
         let boot_interface = words.iter().rev().find_map(|word| {
             let value = word.strip_prefix("BOOTIF=")?;
             let mac = boot_interface(value);

@@ -10,7 +10,6 @@ use serde_json::Value;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::Source;
 use crate::config::HostConfig;
 use crate::config::MAX_LEN;
 use crate::error::HostConfigError;
@@ -66,7 +65,7 @@ pub struct Settings {
 pub struct Document {
     /// The JSON text. Holds secrets.
     pub json: Zeroizing<Vec<u8>>,
-    /// What was tolerated. Holds no secret.
+    /// What was tolerated, beside [`Settings::warnings`]. Holds no secret.
     pub warnings: Vec<String>,
 }
 
@@ -133,7 +132,7 @@ impl Settings {
     ///
     /// Those of [`HostConfig::parse`], with the names of the settings in the place of the keys.
     pub fn document(&self) -> Result<Document, HostConfigError> {
-        let mut warnings = self.warnings.clone();
+        let mut warnings = Vec::new();
         let json = if self.has(WHOLE) {
             if self.names().len() > 1 {
                 warnings.push(format!(
@@ -247,14 +246,6 @@ impl Settings {
     /// All values, also those of a list with commas.
     fn list<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.values(key).flat_map(|value| value.split(',')).filter(|value| !value.is_empty())
-    }
-}
-
-impl Source {
-    /// Puts the name of the source before the warnings of its settings.
-    #[must_use]
-    pub fn qualified(self, warnings: &[String]) -> Vec<String> {
-        warnings.iter().map(|warning| format!("{}: {warning}", self.place())).collect()
     }
 }
 
