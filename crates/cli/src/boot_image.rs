@@ -118,7 +118,7 @@ impl PackedBase {
 pub struct Config {
     /// Files of `/etc/trust_policy/` by name.
     pub trust_policy: BTreeMap<String, Vec<u8>>,
-    /// `/etc/host_configuration.json`; without it the EFI variable decides.
+    /// `/etc/host_configuration.json`; without it the machine's other sources decide.
     pub host_config: Option<Vec<u8>>,
     /// Unix seconds: what expired before then never boots, whatever the machine's clock says.
     pub build_time: i64,

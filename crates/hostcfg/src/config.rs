@@ -21,6 +21,7 @@ use crate::proxy::NoProxy;
 use crate::proxy::Proxy;
 use crate::read;
 use crate::remote_log::RemoteLog;
+use crate::remote_log::RemoteLogTarget;
 
 /// Longest document that is read, in bytes.
 pub const MAX_LEN: usize = 1024 * 1024;
@@ -151,6 +152,24 @@ impl HostConfig {
     /// [`HostConfigError::NoUrl`] if there is none.
     pub fn provisioning_urls(&self) -> Result<&[Mirror], HostConfigError> {
         if self.mirrors.is_empty() { Err(HostConfigError::NoUrl) } else { Ok(&self.mirrors) }
+    }
+
+    /// Whether anything in it must not be seen by others: a password, the value of a header, a key,
+    /// or a query of a URL, which may be a token.
+    #[must_use]
+    pub fn holds_secrets(&self) -> bool {
+        let in_mirror = |mirror: &Mirror| {
+            mirror.url.holds_secrets()
+                || !mirror.headers.is_empty()
+                || mirror.client_identity.is_some()
+        };
+        let in_log = |log: &RemoteLog| match &log.target {
+            RemoteLogTarget::Https(url) => url.holds_secrets(),
+            RemoteLogTarget::SyslogUdp { .. } | RemoteLogTarget::SyslogTls { .. } => false,
+        };
+        self.mirrors.iter().any(in_mirror)
+            || self.proxy.as_ref().is_some_and(|proxy| proxy.credentials.is_some())
+            || self.remote_log.as_ref().is_some_and(in_log)
     }
 
     /// The configuration in its normal form, with two spaces of indentation: every key that System

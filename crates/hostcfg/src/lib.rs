@@ -31,6 +31,9 @@ mod remote_log;
 mod secret;
 pub mod sources;
 
+/// The JSON Schema (draft 2020-12) of host configurations.
+pub const SCHEMA: &str = include_str!("../schema/host_configuration.json");
+
 pub use address::Cidr;
 pub use address::CidrError;
 pub use bond::BondMode;

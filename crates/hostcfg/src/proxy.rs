@@ -104,6 +104,17 @@ impl NoProxy {
     }
 }
 
+/// The entries, separated by commas.
+impl fmt::Display for NoProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, exception) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{exception}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Exception {
     fn parse(text: &str) -> Option<Self> {
         if text == "*" {
