@@ -40,8 +40,9 @@ Examples:
 
 const ENCODE_EXAMPLES: &str = "\
 Examples:
-  qemu-system-x86_64 … -smbios \"type=11,value=$(ramstrap host-config encode host.json)\"
-  ramstrap host-config encode host.json    # for the kernel command line";
+  ramstrap host-config encode host_configuration.json
+
+QEMU takes the line as -smbios type=11,value=LINE";
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
