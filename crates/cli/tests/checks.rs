@@ -61,7 +61,7 @@ fn a_host_configuration_is_judged_and_explained() {
     let ran = lab.ok("host-config check h.json");
     let normal: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(normal["host_ip"], "192.0.2.2/24");
-    assert!(ran.stderr.contains("Failing that, https://b.example/os.json"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2. https://b.example/os.json"), "{}", ran.stderr);
     assert_eq!(json(&lab.ok("host-config check h.json --json"))["ok"], true);
     lab.write("h.json", r#"{"network_mode": "static", "ospkg_pointer": "https://a.example/x"}"#);
     lab.refused("host-config check h.json", "error[E0113]");
@@ -82,6 +82,38 @@ fn a_host_configuration_is_judged_and_explained() {
 }
 
 #[test]
+fn settings_are_judged_as_a_file_is_and_made_of_one() {
+    let lab = Lab::new();
+    let ran = lab.ok("host-config check --command-line ramstrap.url=https://a.example/os.json");
+    assert!(ran.stderr.contains("router advertisements"), "{}", ran.stderr);
+    lab.refused("host-config check --command-line quiet", "error[E0114]");
+    let vlan = "host-config check --command-line ramstrap.vlan=7";
+    lab.refused(vlan, "ramstrap.url: missing");
+    assert_eq!(lab.run("host-config check --command-line x h.json").status, 2);
+
+    lab.write("h.json", r#"{"network_mode": "dhcp", "vlan": 7, "ospkg_pointer": "https://a/x"}"#);
+    let setting = lab.ok("host-config encode h.json").stdout;
+    assert!(setting.starts_with("ramstrap.host_config=ey"), "{setting}");
+    let again = lab.ok(&format!("host-config check --command-line {}", setting.trim()));
+    assert_eq!(again.stdout, lab.ok("host-config check h.json").stdout);
+    assert_eq!(json(&lab.ok("host-config encode h.json --json"))["setting"], setting.trim());
+    assert!(!lab.ok("host-config encode h.json").stderr.contains("secrets"));
+    lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "https://u:p@a/x"}"#);
+    assert!(lab.ok("host-config encode h.json").stderr.contains("it holds secrets"));
+    lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "os.json"}"#);
+    lab.refused("host-config encode h.json", "error[E0114]");
+}
+
+#[test]
+fn the_schema_is_printed_as_it_is() {
+    let lab = Lab::new();
+    let printed: serde_json::Value =
+        serde_json::from_str(&lab.ok("host-config schema").stdout).unwrap();
+    assert_eq!(printed, serde_json::from_str::<serde_json::Value>(hostcfg::SCHEMA).unwrap());
+    assert_eq!(json(&lab.ok("host-config schema --json"))["schema"], printed);
+}
+
+#[test]
 fn every_command_has_help_with_examples() {
     let lab = Lab::new();
     for words in [
@@ -98,6 +130,8 @@ fn every_command_has_help_with_examples() {
         "trust-policy check",
         "host-config",
         "host-config check",
+        "host-config encode",
+        "host-config schema",
         "boot-image",
         "boot-image build",
         "boot-image inspect",

@@ -134,6 +134,12 @@ impl ProvisioningUrl {
         self.credentials.as_ref()
     }
 
+    /// Whether anything of it is hidden when it is printed.
+    #[must_use]
+    pub(crate) fn holds_secrets(&self) -> bool {
+        self.credentials.is_some() || self.hidden.is_some() || self.url.query().is_some()
+    }
+
     /// Whether what is sent and received is protected by TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {

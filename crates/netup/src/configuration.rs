@@ -39,11 +39,14 @@ pub(crate) struct Configuration {
 impl Configuration {
     /// What a host configuration says, unless it says DHCP.
     pub(crate) fn from_static(addressing: &Addressing) -> Option<Self> {
-        let Addressing::Static { address, gateway } = addressing else { return None };
+        let Addressing::Static(own) = addressing else { return None };
+        let address = own.addresses.first()?;
+        let of_family = |gateway: &&IpAddr| gateway.is_ipv4() == address.address().is_ipv4();
+        let gateway = own.gateways.iter().find(of_family);
         Some(Self {
             address: address.address(),
             prefix_len: address.prefix_len(),
-            routes: vec![StaticRoute::default_by(*gateway)],
+            routes: gateway.into_iter().map(|&by| StaticRoute::default_by(by)).collect(),
             mtu: None,
         })
     }

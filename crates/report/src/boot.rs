@@ -159,7 +159,7 @@ pub struct PolicyReport {
 /// Where the host configuration came from.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct HostConfigReport {
-    /// `initramfs` or `efi-variable`.
+    /// `initramfs`, `efi-variable`, `command-line`, `smbios` or `boot-origin`.
     pub source: String,
     /// The description in it, if there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]

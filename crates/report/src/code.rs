@@ -96,7 +96,8 @@ codes! {
     TrustPolicyUnsupported = "E0106", Permanent, "the trust policy asks for what this version cannot do",
         "remove the setting, or use a release of ramstrap that supports it; it is never ignored";
     HostConfigMissing = "E0111", Permanent, "no host configuration was found",
-        "put host_configuration.json into the boot image, or store it in the EFI variable STHostConfig";
+        "put host_configuration.json into the boot image, store it in the EFI variable STHostConfig, or set \
+         ramstrap.url= on the kernel command line";
     HostConfigMalformed = "E0112", Permanent, "the host configuration cannot be read",
         "check it with `ramstrap host-config check FILE`";
     HostConfigInvalid = "E0113", Permanent, "the host configuration has a value that cannot be used",

@@ -1,6 +1,7 @@
 //! A scenario: a machine, its configuration, and the mirrors that it is pointed at.
 
 mod hardware;
+mod place;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -124,6 +125,12 @@ enum Place {
     Image,
     /// In the EFI variable.
     EfiVariable,
+    /// In settings on the kernel command line: what [`Scenario::new`] has.
+    CommandLine,
+    /// In OEM strings of the machine, as a whole.
+    OemStrings,
+    /// Beside the boot image, as a URL that the firmware says to have loaded it from.
+    BootOrigin,
     Nowhere,
 }
 
@@ -405,7 +412,8 @@ impl Scenario {
         if let Some(memory_mib) = self.memory_mib {
             options.memory_mib = memory_mib;
         }
-        options.append = format!("panic={} {}", self.reboot_delay, self.parameters);
+        options.append =
+            format!("panic={} {} {}", self.reboot_delay, self.parameters, options.append);
         if self.second_console {
             options.append += " console=ttyS2";
             let file = format!("file:{}", scratch.path().join(SECOND_CONSOLE).display());
@@ -436,6 +444,14 @@ impl Scenario {
                 options.host_config = Some(file);
             }
             Place::EfiVariable => variable = Some(self.host_configuration(sites)?),
+            Place::CommandLine => options.append = place::settings(sites),
+            Place::OemStrings => {
+                options.qemu_args.extend(place::oem_strings(&self.host_configuration(sites)?));
+            }
+            Place::BootOrigin => {
+                options.firmware = Firmware::Uefi;
+                options.uefi_variables.extend(sites.iter().map(place::boot_origin));
+            }
             Place::Nowhere => {}
         }
         if let Some(content) = variable {

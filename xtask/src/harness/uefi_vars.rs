@@ -17,6 +17,11 @@ const SYSTEM_TRANSPARENCY: Guid = Guid([
     0xc1, 0xf2, 0x01, 0xf4, 0x05, 0xb0, 0xe0, 0x4b, 0x8c, 0xee, 0xf2, 0xe5, 0x94, 0x5b, 0xcb, 0xe7,
 ]);
 
+/// `4a67b082-0a4c-41cf-b6c7-440b29bb8c4f`: the interface between boot loaders and the OS.
+const BOOT_LOADER: Guid = Guid([
+    0x82, 0xb0, 0x67, 0x4a, 0x4c, 0x0a, 0xcf, 0x41, 0xb6, 0xc7, 0x44, 0x0b, 0x29, 0xbb, 0x8c, 0x4f,
+]);
+
 /// Kept without power; seen by boot services; seen by the OS.
 const PLAIN: u32 = 0x7;
 
@@ -39,6 +44,14 @@ impl Variable {
     #[must_use]
     pub fn host_configuration(content: &[u8]) -> Self {
         Self::new("STHostConfig", SYSTEM_TRANSPARENCY, content)
+    }
+
+    /// The URL that a boot stub says to have been loaded from.
+    #[must_use]
+    pub fn boot_url(url: &str) -> Self {
+        let units = url.encode_utf16().chain([0]);
+        let content: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
+        Self::new("LoaderDeviceURL", BOOT_LOADER, &content)
     }
 
     /// One of the keys of Secure Boot, as a signature list. With all three, the firmware starts what

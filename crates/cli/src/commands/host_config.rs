@@ -1,11 +1,17 @@
 //! `ramstrap host-config`: checks before a host configuration is embedded or stored.
 
+mod meaning;
+
+use std::path::Path;
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
-use hostcfg::Addressing;
 use hostcfg::HostConfig;
-use hostcfg::InterfaceSelector;
+use hostcfg::HostConfigError;
+use hostcfg::sources::CommandLine;
+use hostcfg::sources::MAX_COMMAND_LINE_LEN;
 use report::Coded;
 use serde_json::Value;
 use serde_json::json;
@@ -15,7 +21,7 @@ use crate::Result;
 use crate::files;
 use crate::output::Output;
 
-/// Check a host configuration.
+/// Check a host configuration, or bring it into another form.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -23,13 +29,29 @@ pub(super) struct Args {
     what: What,
 }
 
+/// Where the kernel cuts its command line on x86, in bytes.
+const KERNEL_COMMAND_LINE: usize = 2047;
+
 const EXAMPLES: &str = "\
 Examples:
-  ramstrap host-config check host_configuration.json";
+  ramstrap host-config check host_configuration.json
+  ramstrap host-config check --command-line 'ramstrap.url=https://boot.example/os.json'
+  ramstrap host-config schema > host_configuration.schema.json";
+
+const ENCODE_EXAMPLES: &str = "\
+Examples:
+  ramstrap host-config encode host_configuration.json
+
+QEMU takes the line as -smbios type=11,value=LINE";
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  ramstrap host-config schema > host_configuration.schema.json";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
   ramstrap host-config check host_configuration.json
+  ramstrap host-config check --command-line 'ramstrap.url=https://boot.example/os.json'
 
 To store it on a machine with UEFI, as root (4 bytes of attributes, then the file, in one write;
 a variable that exists is immutable until chattr has been told otherwise):
@@ -39,9 +61,12 @@ a variable that exists is immutable until chattr has been told otherwise):
 #[derive(Debug, Subcommand)]
 enum What {
     Check(Check),
+    Encode(Encode),
+    Schema(Schema),
 }
 
-/// Judge a host configuration. The normal form goes to stdout, with passwords replaced by `***`.
+/// Judge a host configuration. The normal form goes to stdout, with passwords replaced by `***`; what
+/// the machine will do with it goes to stderr, in words.
 ///
 /// What a machine refuses is refused here, but for one thing: `ospkg_pointer` may be without a
 /// usable URL, as an OS package in the initramfs needs none. A warning says so then, because a
@@ -50,14 +75,105 @@ enum What {
 #[command(after_help = CHECK_EXAMPLES)]
 struct Check {
     /// The configuration.
+    #[arg(value_name = "FILE", required_unless_present = "command_line")]
+    file: Option<PathBuf>,
+
+    /// Judge these settings of a kernel command line, or of OEM strings, in place of a file.
+    #[arg(long, value_name = "WORDS", conflicts_with = "file")]
+    command_line: Option<String>,
+}
+
+/// Print a host configuration as the setting `ramstrap.host_config=…`, for the kernel command line or
+/// for OEM strings (SMBIOS type 11). It must be one that `check` accepts.
+#[derive(Debug, clap::Args)]
+#[command(after_help = ENCODE_EXAMPLES)]
+struct Encode {
+    /// The configuration.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
 
+/// Print the JSON Schema of host configurations (draft 2020-12), for editors and other tools.
+///
+/// It knows every key and form. `check` knows more: what contradicts itself, and what cannot work.
+#[derive(Debug, clap::Args)]
+#[command(after_help = SCHEMA_EXAMPLES)]
+struct Schema {}
+
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
-    let What::Check(Check { file }) = &args.what;
-    let config = HostConfig::parse(&files::read(file)?)
-        .map_err(|error| Error::coded(&error).on(file.display()).in_check())?;
+    match &args.what {
+        What::Check(Check { command_line: Some(line), .. }) => check_settings(line, output),
+        What::Check(Check { file, .. }) => match file {
+            Some(file) => judge(&files::read(file)?, &file.display().to_string(), output),
+            None => Ok(()),
+        },
+        What::Encode(Encode { file }) => encode(file, output),
+        What::Schema(Schema {}) => {
+            print_schema(output);
+            Ok(())
+        }
+    }
+}
+
+fn check_settings(line: &str, output: &mut Output) -> Result<()> {
+    const NAME: &str = "--command-line";
+    let CommandLine { settings, boot_interface, warnings } = CommandLine::parse(line);
+    for warning in warnings.iter().chain(settings.warnings()) {
+        output.warning(warning);
+    }
+    if settings.is_empty() {
+        return Err(Error::coded(&HostConfigError::NoUrl).on(NAME).in_check());
+    }
+    let document = settings.document().map_err(|error| Error::coded(&error).on(NAME).in_check())?;
+    for warning in &document.warnings {
+        output.warning(warning);
+    }
+    judge(&document.json, NAME, output)?;
+    if let Some(mac) = boot_interface.filter(|_| !output.is_json()) {
+        output.note(format!("BOOTIF: the interface {mac} goes first, if no interface is named."));
+    }
+    Ok(())
+}
+
+fn encode(file: &Path, output: &mut Output) -> Result<()> {
+    let bytes = files::read(file)?;
+    let refuse = |error: &HostConfigError| Error::coded(error).on(file.display()).in_check();
+    let config = HostConfig::parse(&bytes).map_err(|error| refuse(&error))?;
+    for warning in &config.warnings {
+        output.warning(warning);
+    }
+    config.provisioning_urls().map_err(|error| refuse(&error))?;
+    if config.holds_secrets() {
+        output.warning(
+            "it holds secrets: the kernel prints its command line, and every program of a running \
+             machine can read it",
+        );
+    }
+    // Without the blanks; a text with NULs behind it is read as well.
+    let compact = serde_json::from_slice::<Value>(bytes.trim_ascii_end())
+        .map_or(bytes, |value| value.to_string().into_bytes());
+    let setting = format!("ramstrap.host_config={}", URL_SAFE_NO_PAD.encode(compact));
+    if setting.len() > KERNEL_COMMAND_LINE {
+        output.warning(format!(
+            "{} bytes: the kernel cuts its command line at {KERNEL_COMMAND_LINE}, and no more than \
+             {MAX_COMMAND_LINE_LEN} are read; OEM strings may be longer",
+            setting.len()
+        ));
+    }
+    output.line(&setting);
+    output.result(json!({ "setting": setting }));
+    Ok(())
+}
+
+fn print_schema(output: &Output) {
+    output.line(hostcfg::SCHEMA.trim_end());
+    let schema: Value = serde_json::from_str(hostcfg::SCHEMA).unwrap_or_default();
+    output.result(json!({ "schema": schema }));
+}
+
+fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<()> {
+    let config =
+        HostConfig::parse(document).map_err(|error| Error::coded(&error).on(name).in_check())?;
     for warning in &config.warnings {
         output.warning(warning);
     }
@@ -68,7 +184,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
             code.title()
         ));
     }
-    let meaning = meaning(&config);
+    let meaning = meaning::sentences(&config);
     let normal = config.redacted_json();
     output.line(&normal);
     if !output.is_json() {
@@ -79,39 +195,4 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let normal: Value = serde_json::from_str(&normal).unwrap_or_default();
     output.result(json!({ "host_configuration": normal, "meaning": meaning }));
     Ok(())
-}
-
-fn meaning(config: &HostConfig) -> Vec<String> {
-    let mut sentences = Vec::new();
-    if let Some(bonding) = &config.bonding {
-        sentences.push(format!("Bonds its interfaces as {} ({}).", bonding.name, bonding.mode));
-    }
-    let names: Vec<String> = config.interfaces.iter().map(selector).collect();
-    sentences.push(if names.is_empty() {
-        "Tries every interface that has a carrier.".to_owned()
-    } else {
-        format!("Uses {}.", names.join(", "))
-    });
-    sentences.push(match &config.network {
-        Addressing::Dhcp => "Gets its address by DHCP.".to_owned(),
-        Addressing::Static { address, gateway } => {
-            format!("Has the address {address} and the gateway {gateway}.")
-        }
-    });
-    if !config.dns.is_empty() {
-        let servers: Vec<String> = config.dns.iter().map(ToString::to_string).collect();
-        sentences.push(format!("Resolves names at {}.", servers.join(", ")));
-    }
-    sentences.extend(config.urls.iter().enumerate().map(|(index, url)| {
-        if index == 0 { format!("Fetches {url}.") } else { format!("Failing that, {url}.") }
-    }));
-    sentences
-}
-
-fn selector(interface: &InterfaceSelector) -> String {
-    match (&interface.mac, &interface.name) {
-        (Some(mac), _) => format!("the interface with address {mac}"),
-        (None, Some(name)) => format!("the interface {name}"),
-        (None, None) => "any interface".to_owned(),
-    }
 }

@@ -64,7 +64,10 @@ pub(super) fn cases() -> Vec<Case> {
         Case::boots("host_config_in_efi_variable", |bench| {
             Ok(good(bench)?.host_config_in_efi_variable())
         })
-        .checked(|run| taken_from(run, "efi-variable")),
+        .checked(|run| {
+            run.says("efi: EFI v")?;
+            taken_from(run, Firmware::Uefi, "efi-variable")
+        }),
         Case::refused("efi_variable_malformed", Code::HostConfigMalformed, |bench| {
             Ok(good(bench)?.host_config_in_efi_variable().raw_host_config(b"network_mode: dhcp"))
         })
@@ -79,15 +82,44 @@ pub(super) fn cases() -> Vec<Case> {
             Ok(good(bench)?.efi_variable(b"network_mode: dhcp"))
         })
         .slow()
-        .checked(|run| taken_from(run, "initramfs")),
+        .checked(|run| {
+            run.says("efi: EFI v")?;
+            taken_from(run, Firmware::Uefi, "initramfs")
+        }),
+        Case::boots("host_config_on_command_line", |bench| {
+            let scenario = good(bench)?.host_config_on_command_line();
+            Ok(scenario.parameters("BOOTIF=01-52-54-00-12-34-56 ramstrap.vlna=7"))
+        })
+        .checked(|run| {
+            run.says("ramstrap.vlna: unknown, ignored; is it ramstrap.vlan?")?;
+            run.says("BOOTIF: the interface 52:54:00:12:34:56 goes first")?;
+            taken_from(run, Firmware::Bios, "command-line")
+        }),
+        Case::boots("host_config_in_oem_strings", |bench| {
+            Ok(good(bench)?.host_config_in_oem_strings())
+        })
+        .checked(|run| taken_from(run, Firmware::Bios, "smbios")),
+        Case::boots("boot_origin", |bench| Ok(good(bench)?.boot_origin()))
+            .checked(|run| taken_from(run, Firmware::Uefi, "boot-origin")),
+        Case::refused("command_line_bad_value", Code::HostConfigInvalid, |bench| {
+            let scenario = good(bench)?.host_config_on_command_line();
+            Ok(scenario.parameters("ramstrap.vlan=4095"))
+        })
+        .slow()
+        .checked(|run| {
+            let failure = run.report()?.failure.as_ref();
+            let detail = failure.map_or("", |failure| &failure.detail);
+            let expected = "kernel command line: host configuration: ramstrap.vlan: 4095";
+            ensure!(detail.starts_with(expected), "source and field: {detail}");
+            Ok(())
+        }),
     ]
 }
 
-/// `/init` had UEFI firmware under it and took the host configuration from this source; all works
-/// after the jump, as on every row of the matrix.
-fn taken_from(run: &Run, source: &str) -> Result<()> {
-    all_works(run, Firmware::Uefi)?;
-    run.says("efi: EFI v")?;
+/// `/init` took the host configuration from this source; all works after the jump, as on every row
+/// of the matrix.
+fn taken_from(run: &Run, firmware: Firmware, source: &str) -> Result<()> {
+    all_works(run, firmware)?;
     let reported = run.report()?.host_configuration.as_ref();
     let taken = reported.map(|report| report.source.as_str());
     ensure!(taken == Some(source), "expected it from {source}, it came from {taken:?}");
