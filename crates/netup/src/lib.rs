@@ -32,9 +32,13 @@ mod nic;
 mod plan;
 mod quiesce;
 mod select;
+#[allow(dead_code)] // not driven yet
+mod slaac;
 mod state;
 mod sysctl;
 mod task;
+#[allow(dead_code)] // not driven yet
+mod v6;
 mod watch;
 
 pub use connect::connect;
