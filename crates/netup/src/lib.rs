@@ -25,6 +25,8 @@ mod bond;
 mod configuration;
 mod connect;
 mod dhcp;
+#[allow(dead_code)] // not driven yet
+mod dhcp6;
 mod link;
 #[allow(dead_code)] // names of IPv6 options: not driven yet
 mod names;
