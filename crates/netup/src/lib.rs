@@ -27,6 +27,8 @@ mod connect;
 mod dhcp;
 #[allow(dead_code)] // not driven yet
 mod dhcp6;
+#[doc(hidden)]
+pub mod fuzzing;
 mod link;
 #[allow(dead_code)] // names of IPv6 options: not driven yet
 mod names;
