@@ -45,9 +45,14 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
             ("reply", dhcp6(v6::MessageType::Reply, None)),
             ("refusal", dhcp6(v6::MessageType::Reply, Some(v6::Status::NoAddrsAvail))),
         ],
+        "dns" => vec![("a", dns())],
         "host_configuration" => vec![
             ("dhcp", HOST_DHCP.as_bytes().to_vec()),
             ("static", HOST_STATIC.as_bytes().to_vec()),
+        ],
+        "location" => vec![
+            ("absolute", b"https://other.example.net:8443/os.json?a=b#c".to_vec()),
+            ("relative", b"../b/os.zip".to_vec()),
         ],
         "manifest" => vec![("full", MANIFEST.as_bytes().to_vec())],
         "router_advertisement" => vec![("full", advertisement())],
@@ -189,6 +194,18 @@ fn dhcp6(kind: v6::MessageType, status: Option<v6::Status>) -> Vec<u8> {
     options.insert(Opt::DomainSearchList(vec!["lab.example.net.".parse().unwrap()]));
     options.insert(Opt::NtpServer(vec![v6::NtpSuboption::ServerAddress(dns)]));
     message.to_vec().unwrap()
+}
+
+/// An alias and two addresses, with compressed names as RFC 1035 draws them.
+fn dns() -> Vec<u8> {
+    let mut bytes = vec![0, 7, 0x81, 0x80, 0, 1, 0, 3, 0, 0, 0, 0];
+    bytes.extend(b"\x06mirror\x07example\x03net\0\0\x01\0\x01");
+    bytes.extend(b"\xc0\x0c\0\x05\0\x01\0\0\x0e\x10\0\x06\x03www\xc0\x13");
+    for last in [1, 2] {
+        bytes.extend(b"\xc0\x30\0\x01\0\x01\0\0\x0e\x10\0\x04");
+        bytes.extend([198, 51, 100, last]);
+    }
+    bytes
 }
 
 /// As RFC 4861, 4191 and 8106 draw it.
