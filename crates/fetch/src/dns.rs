@@ -33,6 +33,8 @@ use tokio::net::TcpSocket;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
+pub(crate) mod fuzz;
+
 const DNS_PORT: u16 = 53;
 /// How long the second family may take when the first has already given addresses.
 const GRACE: Duration = Duration::from_millis(500);

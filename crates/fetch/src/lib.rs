@@ -17,6 +17,8 @@ mod archive;
 mod client;
 mod dns;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod limits;
 mod location;
 mod sink;

@@ -1,7 +1,9 @@
 //! DHCP for one interface: the client's states driven by a clock and a socket, and its leases
 //! brought to the interface.
 
+mod conflict;
 mod fsm;
+mod lease;
 mod message;
 mod transport;
 
@@ -17,9 +19,10 @@ use tokio::time::Instant;
 use self::fsm::Action;
 use self::fsm::Client;
 use self::fsm::Event;
-pub(crate) use self::fsm::INFINITE;
-pub(crate) use self::fsm::Lease;
-use self::message::MAX_MESSAGE;
+pub(crate) use self::lease::INFINITE;
+pub(crate) use self::lease::Lease;
+use self::transport::Buffer;
+use self::transport::Received;
 use self::transport::Transport;
 use crate::backoff::Random;
 use crate::backoff::pause;
@@ -27,6 +30,7 @@ use crate::configuration::Configuration;
 use crate::configuration::StaticRoute;
 use crate::link::Netlink;
 use crate::task::Task;
+use crate::task::sleep_until;
 
 /// The interface that a lease is for.
 #[derive(Clone, Debug)]
@@ -83,7 +87,7 @@ impl Runner {
         let mut tries = 0;
         loop {
             // Comes back only when the socket fails: the interface went down or away.
-            let error = match Transport::open(&self.target.name) {
+            let error = match Transport::open(&self.target) {
                 Ok(transport) => self.talk(&transport).await,
                 Err(error) => error,
             };
@@ -98,18 +102,22 @@ impl Runner {
     }
 
     async fn talk(&mut self, transport: &Transport) -> std::io::Error {
-        let mut buffer = [0; MAX_MESSAGE + 1];
+        if !transport.has_arp() {
+            self.client.without_conflict_check();
+        }
+        let mut buffer = Buffer::default();
         loop {
             let wake_at = self.client.wake_at();
-            let length = tokio::select! {
+            let received = tokio::select! {
                 received = transport.receive(&mut buffer) => match received {
-                    Ok(length) => Some(length),
+                    Ok(received) => Some(received),
                     Err(error) => return error,
                 },
                 () = sleep_until(self.origin, wake_at) => None,
             };
-            let event = match length.and_then(|length| buffer.get(..length)) {
-                Some(datagram) => Event::Datagram(datagram),
+            let event = match received {
+                Some(Received::Datagram(length)) => Event::Datagram(buffer.datagram(length)),
+                Some(Received::Arp(length)) => Event::Arp(buffer.frame(length)),
                 None => Event::Timer,
             };
             for action in self.client.handle(self.origin.elapsed(), event) {
@@ -117,13 +125,14 @@ impl Runner {
             }
             let (rounds, servers) = (self.client.rounds(), self.client.servers().to_vec());
             let trouble = self.client.trouble().map(str::to_owned);
+            let conflict = self.client.in_conflict();
+            let code = if conflict { Code::AddressConflict } else { Code::NoLease };
             let name = &self.target.name;
             self.publish(|status| {
                 status.rounds = rounds;
                 status.servers = servers;
                 if let Some(trouble) = trouble {
-                    status.failure =
-                        Some(Failure::new(Code::NoLease, format!("{name}: {trouble}")));
+                    status.failure = Some(Failure::new(code, format!("{name}: {trouble}")));
                 }
             });
         }
@@ -141,6 +150,11 @@ impl Runner {
                 if let Err(error) = transport.send(to, &message).await {
                     // The timer repeats it.
                     tracing::debug!("{name}: sending a DHCP message: {error}");
+                }
+            }
+            Action::SendArp(frame) => {
+                if let Err(error) = transport.send_arp(&frame).await {
+                    tracing::debug!("{name}: sending an ARP packet: {error}");
                 }
             }
             Action::Bound(lease) => self.bound(lease).await,
@@ -184,7 +198,11 @@ impl Runner {
         }
         let later = self.origin.elapsed() + pause(4, &mut self.random);
         let random = Random::seeded(self.random.next_u64());
-        self.client = Client::new(self.target.mac, random, self.avoid.clone(), later);
+        let mut client = Client::new(self.target.mac, random, self.avoid.clone(), later);
+        if !self.client.checks_for_conflicts() {
+            client.without_conflict_check();
+        }
+        self.client = client;
         self.publish(|status| {
             status.lease = None;
             status.failure = Some(Failure::new(Code::AddressSetup, detail));
@@ -197,13 +215,6 @@ impl Runner {
             change(status);
             *status != before
         });
-    }
-}
-
-async fn sleep_until(origin: Instant, at: Option<Duration>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(origin + at).await,
-        None => core::future::pending().await,
     }
 }
 
@@ -240,4 +251,25 @@ fn describe(lease: &Lease, configuration: &Configuration) -> String {
     };
     let (address, prefix_len) = (lease.address, configuration.prefix_len);
     format!("DHCP lease {address}/{prefix_len}, {gateway}, from {}, {time}", lease.server)
+}
+
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(bytes: &[u8], mac: [u8; 6]) -> bool {
+    let mut client = Client::new(mac, crate::fuzzing::random(), Vec::new(), Duration::ZERO);
+    let mut datagram = bytes.to_vec();
+    let mut believed = false;
+    for _ in 0..3 {
+        let now = client.wake_at().unwrap_or_default();
+        let sent = client.handle(now, Event::Timer);
+        // The answer is to whatever was asked last.
+        if let Some(Action::Send { message, .. }) = sent.last()
+            && let (Some(to), Some(xid)) = (datagram.get_mut(4..8), message.get(4..8))
+        {
+            to.copy_from_slice(xid);
+            let xid = xid.try_into().map_or(0, u32::from_be_bytes);
+            believed |= message::Reply::parse(&datagram, mac, xid).is_ok();
+        }
+        let _ = client.handle(now, Event::Datagram(&datagram));
+    }
+    believed
 }

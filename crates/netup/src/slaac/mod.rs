@@ -1,0 +1,167 @@
+//! IPv6 addresses and routes by router advertisements, for one interface.
+//!
+//! The kernel's own way with advertisements must be off (`accept_ra`, `autoconf`): this is the one
+//! place that decides what an interface gets by them. What a [`Session`] says is applied by
+//! somebody else, who also tells it of duplicate addresses that the kernel finds.
+
+mod address;
+mod fsm;
+mod message;
+#[cfg(test)]
+mod samples;
+mod settings;
+mod transport;
+
+use core::net::Ipv6Addr;
+use core::time::Duration;
+
+use report::Code;
+use report::Failure;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use self::fsm::Action;
+use self::fsm::Event;
+use self::fsm::Machine;
+use self::message::MAX_MESSAGE;
+pub(crate) use self::settings::Settings;
+#[allow(unused_imports)] // not driven yet
+pub(crate) use self::settings::{Address, Prefix, Route};
+use self::transport::Transport;
+use crate::backoff::Random;
+use crate::backoff::pause;
+use crate::dhcp::Target;
+use crate::task::Task;
+use crate::task::sleep_until;
+
+/// What routers say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Status {
+    /// What holds now.
+    pub(crate) settings: Settings,
+    /// How many times routers were asked since there was one.
+    pub(crate) solicitations: u32,
+    /// What went wrong last, other than silence.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// Listens to routers until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) status: watch::Receiver<Status>,
+    duplicates: mpsc::UnboundedSender<Ipv6Addr>,
+    _task: Task,
+}
+
+impl Session {
+    /// Starts to ask for routers.
+    pub(crate) fn start(target: Target, random: Random) -> Self {
+        let (sender, status) = watch::channel(Status::default());
+        let (duplicates, reports) = mpsc::unbounded_channel();
+        let machine = Machine::new(target.mac, random.clone(), Duration::ZERO);
+        let origin = Instant::now();
+        let runner = Runner { target, random, machine, origin, sender, reports };
+        Self { status, duplicates, _task: Task::spawn(runner.run()) }
+    }
+
+    /// The kernel has found that another machine has this address of ours.
+    pub(crate) fn duplicate(&self, address: Ipv6Addr) {
+        // Fails only when the task has ended, and it does not end by itself.
+        let _ = self.duplicates.send(address);
+    }
+}
+
+struct Runner {
+    target: Target,
+    random: Random,
+    machine: Machine,
+    origin: Instant,
+    sender: watch::Sender<Status>,
+    reports: mpsc::UnboundedReceiver<Ipv6Addr>,
+}
+
+impl Runner {
+    async fn run(mut self) {
+        let mut tries = 0;
+        loop {
+            // Comes back only when the socket fails: the interface went down or away.
+            let error = match Transport::open(&self.target) {
+                Ok(transport) => self.talk(&transport).await,
+                Err(error) => error,
+            };
+            tries += 1;
+            let detail = format!("{}: socket for router advertisements: {error}", self.target.name);
+            tracing::debug!("{detail}");
+            let failure = Failure::new(Code::AddressSetup, detail);
+            self.sender.send_modify(|status| status.failure = Some(failure));
+            tokio::time::sleep(pause(tries, &mut self.random)).await;
+        }
+    }
+
+    async fn talk(&mut self, transport: &Transport) -> std::io::Error {
+        let mut buffer = [0; MAX_MESSAGE + 1];
+        loop {
+            let wake_at = self.machine.wake_at();
+            let event = tokio::select! {
+                received = transport.receive(&mut buffer) => match received {
+                    Ok(received) => Event::Packet {
+                        bytes: buffer.get(..received.length).unwrap_or_default(),
+                        source: received.source,
+                        hop_limit: received.hop_limit,
+                    },
+                    Err(error) => return error,
+                },
+                Some(address) = self.reports.recv() => Event::Duplicate(address),
+                () = sleep_until(self.origin, wake_at) => Event::Timer,
+            };
+            let actions = self.machine.handle(self.origin.elapsed(), event);
+            for action in actions {
+                if let Action::Solicit(message) = action {
+                    self.solicit(transport, &message).await;
+                }
+            }
+            self.publish();
+        }
+    }
+
+    async fn solicit(&mut self, transport: &Transport, message: &[u8]) {
+        let name = &self.target.name;
+        match transport.send(message).await {
+            Ok(()) => {
+                let sent = self.machine.solicitations();
+                tracing::debug!("{name}: asking for routers, message {sent}");
+            }
+            Err(error) => {
+                tracing::debug!("{name}: asking for routers: {error}");
+                self.machine.handle(self.origin.elapsed(), Event::Unsent);
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let name = &self.target.name;
+        let failure = self
+            .machine
+            .trouble()
+            .map(|trouble| Failure::new(Code::AddressConflict, format!("{name}: {trouble}")));
+        let solicitations = self.machine.solicitations();
+        let settings = self.machine.settings();
+        self.sender.send_if_modified(|status| {
+            let now = Status { settings: settings.clone(), solicitations, failure };
+            let changed = now != *status;
+            *status = now;
+            changed
+        });
+    }
+}
+
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(bytes: &[u8], mac: [u8; 6], source: Ipv6Addr) -> bool {
+    let mut machine = Machine::new(mac, crate::fuzzing::random(), Duration::ZERO);
+    let _ = machine.handle(Duration::ZERO, Event::Packet { bytes, source, hop_limit: 255 });
+    crate::fuzzing::run(&mut machine, Machine::wake_at, |machine, now| {
+        let _ = machine.handle(now, Event::Timer);
+    });
+    message::Advertisement::parse(bytes, source, 255).is_ok()
+}
