@@ -5,6 +5,7 @@ use core::future::Future;
 use core::time::Duration;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -14,10 +15,12 @@ use report::Failure;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::backoff::Random;
 use crate::bond::Bond;
 use crate::dhcp::Session;
-use crate::link::Netlink;
-use crate::link::Nic;
+use crate::kernel::Kernel;
+use crate::network::Network;
+use crate::network::Nic;
 use crate::nic::Context;
 use crate::nic::Life;
 use crate::nic::Won;
@@ -33,9 +36,6 @@ use crate::select::describe_nics;
 use crate::select::select;
 use crate::state::CARRIER_PATIENCE;
 use crate::state::NicState;
-use crate::sysctl;
-use crate::task::Task;
-use crate::watch;
 
 /// A MAC address that no NIC has by then is given up, and the entry's name is used.
 const NAME_INSTEAD_AFTER: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Holder {
     _session: Option<Session>,
-    _connection: Task,
+    _network: Arc<dyn Network>,
 }
 
 /// Brings up every NIC of the plan and probes over each that has an address; the first that
@@ -75,13 +75,31 @@ where
     P: Fn(Link) -> F,
     F: Future<Output = Result<T, ProbeError>>,
 {
-    let (netlink, connection) = Netlink::open().map_err(|error| unusable(&error))?;
-    let (links, _following) = watch::follow(netlink.clone()).map_err(|error| unusable(&error))?;
-    let context = Context { plan, netlink, links, finished: Notify::new() };
-    sysctl::prepare_machine();
+    let kernel = Kernel::open().map_err(|error| unusable(&error))?;
+    connect_over(Arc::new(kernel), plan, deadline, probe).await
+}
+
+/// As [`connect()`], over any network.
+///
+/// # Errors
+///
+/// Those of [`connect()`].
+pub async fn connect_over<T, P, F>(
+    network: Arc<dyn Network>,
+    plan: &Plan,
+    deadline: Instant,
+    probe: P,
+) -> Result<Connected<T>, ConnectError>
+where
+    P: Fn(Link) -> F,
+    F: Future<Output = Result<T, ProbeError>>,
+{
+    let links = network.links();
+    let random = RefCell::new(Random::seeded(network.seed()));
+    let context = Context { plan, network, links, random, finished: Notify::new() };
     let mut search = Search::new(plan);
     if let Some(bonding) = &plan.bonding {
-        match Bond::create(&context.netlink, bonding).await {
+        match Bond::create(&*context.network, bonding).await {
             Ok(bond) => search.bond = Some(bond),
             Err(error) => {
                 let failure = Failure::new(Code::AddressSetup, error.to_string());
@@ -91,15 +109,15 @@ where
     }
     match search.run(&context, deadline, &probe).await {
         Ok((won, Won { link, answer, session })) => {
-            search.switch_off_others(&context.netlink, won).await;
+            search.switch_off_others(&*context.network, won).await;
             let nics = search.reports(Some(won), None);
-            let holder = Holder { _session: session, _connection: connection };
+            let holder = Holder { _session: session, _network: Arc::clone(&context.network) };
             Ok(Connected { link, answer, nics, _holder: holder })
         }
         Err(failure) => {
             for state in &search.nics {
                 let index = state.borrow().index();
-                context.netlink.flush(index).await;
+                context.network.flush(index).await;
             }
             Err(ConnectError { failure, nics: search.reports(None, Some(Instant::now())) })
         }
@@ -182,7 +200,7 @@ impl<'a> Search<'a> {
     /// Takes NICs in that are new; returns those that are to be worked on.
     async fn enrol(&mut self, context: &Context<'_>, links: &[Nic]) -> Vec<Rc<RefCell<NicState>>> {
         for loopback in links.iter().filter(|nic| nic.loopback && !nic.up) {
-            if let Err(error) = context.netlink.up(loopback.index).await {
+            if let Err(error) = context.network.up(loopback.index).await {
                 tracing::warn!("{}: {error}", loopback.name);
             }
         }
@@ -202,7 +220,7 @@ impl<'a> Search<'a> {
         }
         let mut wanted = selection.nics;
         if let Some(bond) = &mut self.bond {
-            bond.join(&context.netlink, &wanted).await;
+            bond.join(&*context.network, &wanted).await;
             wanted =
                 links.iter().filter(|nic| nic.index == bond.index && bond.has_members()).collect();
         }
@@ -213,7 +231,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             tracing::debug!("{} ({}): waiting for carrier", nic.name, nic.mac_text());
-            sysctl::prepare_nic(&nic.name);
+            context.network.prepare(nic, false);
             let state = NicState::new(nic.clone(), self.method, Instant::now());
             let state = Rc::new(RefCell::new(state));
             self.nics.push(Rc::clone(&state));
@@ -269,7 +287,7 @@ impl<'a> Search<'a> {
         Failure::new(Code::InterfaceNotFound, detail)
     }
 
-    async fn switch_off_others(&self, netlink: &Netlink, won: u32) {
+    async fn switch_off_others(&self, network: &dyn Network, won: u32) {
         for state in &self.nics {
             let (index, name) = {
                 let state = state.borrow();
@@ -278,8 +296,8 @@ impl<'a> Search<'a> {
             if index == won {
                 continue;
             }
-            netlink.flush(index).await;
-            match netlink.down(index).await {
+            network.flush(index).await;
+            match network.down(index).await {
                 Ok(()) => tracing::info!("{name}: not used, switched off"),
                 Err(error) => tracing::warn!("{name}: {error}"),
             }

@@ -5,6 +5,7 @@ use core::convert::Infallible;
 use core::future::Future;
 use core::net::IpAddr;
 use core::net::Ipv4Addr;
+use std::sync::Arc;
 
 use report::Code;
 use report::Failure;
@@ -19,14 +20,14 @@ use crate::dhcp;
 use crate::dhcp::Lease;
 use crate::dhcp::Session;
 use crate::dhcp::Target;
-use crate::link::Netlink;
-use crate::link::Nic;
+use crate::network::Links;
+use crate::network::Network;
+use crate::network::Nic;
 use crate::plan::Link;
 use crate::plan::Method;
 use crate::plan::Plan;
 use crate::plan::ProbeError;
 use crate::state::NicState;
-use crate::watch::Links;
 
 /// After so many failures in a row that may heal, another DHCP server's offer is preferred.
 const TIRED_AFTER: u32 = 3;
@@ -39,10 +40,19 @@ const MAX_DNS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) plan: &'a Plan,
-    pub(crate) netlink: Netlink,
+    pub(crate) network: Arc<dyn Network>,
     pub(crate) links: Links,
+    /// What the randomness of every task is derived from.
+    pub(crate) random: RefCell<Random>,
     /// Told when a NIC has come to its end.
     pub(crate) finished: Notify,
+}
+
+impl Context<'_> {
+    /// Randomness of its own for a task.
+    pub(crate) fn random(&self) -> Random {
+        Random::seeded(self.random.borrow_mut().next_u64())
+    }
 }
 
 /// A NIC over which the probe succeeded.
@@ -83,6 +93,7 @@ impl<P> Life<'_, P> {
             let waited = self.state.borrow_mut().carrier_found(&nic, Instant::now());
             tracing::info!("{}: carrier after {:.1} s", nic.name, waited.as_secs_f64());
             let gone = tokio::select! {
+                biased;
                 won = self.with_carrier(&nic) => return Some(won),
                 without = self.carrier(false) => without.is_none(),
             };
@@ -91,20 +102,20 @@ impl<P> Life<'_, P> {
             }
             tracing::warn!("{}: carrier lost", nic.name);
             self.state.borrow_mut().carrier_lost(Instant::now());
-            self.context.netlink.flush(self.index).await;
+            self.context.network.flush(self.index).await;
         }
     }
 
     /// Some drivers fail at first, for example until their firmware has been loaded.
     async fn switch_on(&self) -> Option<()> {
-        let mut random = Random::from_system();
+        let mut random = self.context.random();
         let mut tries = 0;
         loop {
             let nic = find(&self.context.links, self.index)?;
             if nic.up {
                 break;
             }
-            match self.context.netlink.up(self.index).await {
+            match self.context.network.up(self.index).await {
                 Ok(()) => break,
                 Err(error) => {
                     let detail = format!("{}: {error}", nic.name);
@@ -117,7 +128,7 @@ impl<P> Life<'_, P> {
             tokio::time::sleep(pause(tries, &mut random)).await;
         }
         // What an earlier attempt or the kernel's own `ip=` may have left.
-        self.context.netlink.flush(self.index).await;
+        self.context.network.flush(self.index).await;
         Some(())
     }
 
@@ -149,11 +160,11 @@ impl<P> Life<'_, P> {
         P: Fn(Link) -> F,
         F: Future<Output = Result<T, ProbeError>>,
     {
-        let netlink = &self.context.netlink;
-        let mut random = Random::from_system();
+        let network = &self.context.network;
+        let mut random = self.context.random();
         let mut tries = 0;
-        while let Err(error) = netlink.apply(self.index, configuration).await {
-            netlink.flush(self.index).await;
+        while let Err(error) = network.apply(self.index, configuration).await {
+            network.flush(self.index).await;
             let detail = format!("{}: {error}", nic.name);
             tracing::warn!("{detail}");
             self.state.borrow_mut().failed(Failure::new(Code::AddressSetup, detail));
@@ -186,8 +197,9 @@ impl<P> Life<'_, P> {
         loop {
             let Some(mac) = nic.mac else { match self.finish().await {} };
             let target = Target { index: self.index, name: nic.name.clone(), mac };
-            let netlink = self.context.netlink.clone();
-            let mut session = Session::start(netlink.clone(), target, avoid);
+            let network = Arc::clone(&self.context.network);
+            let mut session =
+                Session::start(Arc::clone(&network), target, self.context.random(), avoid);
             loop {
                 let lease = self.lease(&nic.name, &mut session.status).await;
                 let configuration = dhcp::configuration(&lease);
@@ -195,6 +207,7 @@ impl<P> Life<'_, P> {
                 self.state.borrow_mut().configured(&link);
                 let mut status = session.status.clone();
                 let probed = tokio::select! {
+                    biased;
                     probed = self.probe_link(&link) => probed,
                     () = lease_changed(&mut status, &configuration) => continue,
                 };
@@ -220,6 +233,7 @@ impl<P> Life<'_, P> {
                 if matches!(probed, Probed::Final) {
                     // Another network would be another chance.
                     tokio::select! {
+                        biased;
                         never = self.finish() => match never {},
                         () = lease_changed(&mut status, &configuration) => {}
                     }
@@ -228,7 +242,7 @@ impl<P> Life<'_, P> {
                 }
             }
             drop(session);
-            netlink.flush(self.index).await;
+            network.flush(self.index).await;
         }
     }
 
@@ -253,7 +267,7 @@ impl<P> Life<'_, P> {
         P: Fn(Link) -> F,
         F: Future<Output = Result<T, ProbeError>>,
     {
-        let mut random = Random::from_system();
+        let mut random = self.context.random();
         for tries in 1..=TIRED_AFTER {
             match (self.probe)(link.clone()).await {
                 Ok(answer) => return Probed::Answer(answer),
@@ -295,8 +309,8 @@ impl<P> Life<'_, P> {
             index: self.index,
             mac: nic.mac_text(),
             method,
-            addresses: configuration.cidr().into_iter().collect(),
-            gateway: configuration.default_gateway(),
+            addresses: configuration.addresses.clone(),
+            gateway: configuration.default_gateways().first().copied(),
             dns: dns.iter().copied().take(MAX_DNS).collect(),
             dhcp_server: lease.map(|lease| lease.server),
             lease_seconds: lease.map(|lease| lease.seconds),

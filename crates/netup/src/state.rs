@@ -8,7 +8,7 @@ use report::Failure;
 use report::NicReport;
 use tokio::time::Instant;
 
-use crate::link::Nic;
+use crate::network::Nic;
 use crate::plan::Link;
 use crate::plan::Method;
 
@@ -188,22 +188,11 @@ mod tests {
 
     use super::CARRIER_PATIENCE;
     use super::NicState;
-    use crate::link::Kind;
-    use crate::link::Nic;
+    use crate::network::Nic;
     use crate::plan::Method;
 
     fn state(now: Instant) -> (NicState, Nic) {
-        let nic = Nic {
-            index: 2,
-            name: "eth0".to_owned(),
-            mac: Some([2; 6]),
-            permanent_mac: None,
-            loopback: false,
-            kind: Kind::Device,
-            controller: None,
-            up: true,
-            carrier: true,
-        };
+        let nic = Nic { up: true, carrier: true, ..Nic::ethernet(2, "eth0", [2; 6]) };
         (NicState::new(nic.clone(), Method::Dhcp, now), nic)
     }
 

@@ -8,7 +8,9 @@ mod transport;
 use core::net::IpAddr;
 use core::net::Ipv4Addr;
 use core::time::Duration;
+use std::sync::Arc;
 
+use hostcfg::Cidr;
 use report::Code;
 use report::Failure;
 use tokio::sync::watch;
@@ -25,7 +27,7 @@ use crate::backoff::Random;
 use crate::backoff::pause;
 use crate::configuration::Configuration;
 use crate::configuration::StaticRoute;
-use crate::link::Netlink;
+use crate::network::Network;
 use crate::task::Task;
 
 /// The interface that a lease is for.
@@ -58,18 +60,22 @@ pub(crate) struct Session {
 
 impl Session {
     /// Starts a client that prefers other servers to those in `avoid`.
-    pub(crate) fn start(netlink: Netlink, target: Target, avoid: Vec<Ipv4Addr>) -> Self {
+    pub(crate) fn start(
+        network: Arc<dyn Network>,
+        target: Target,
+        random: Random,
+        avoid: Vec<Ipv4Addr>,
+    ) -> Self {
         let (sender, status) = watch::channel(Status::default());
-        let random = Random::from_system();
         let client = Client::new(target.mac, random.clone(), avoid.clone(), Duration::ZERO);
         let origin = Instant::now();
-        let runner = Runner { netlink, target, avoid, random, client, origin, sender };
+        let runner = Runner { network, target, avoid, random, client, origin, sender };
         Self { status, _task: Task::spawn(runner.run()) }
     }
 }
 
 struct Runner {
-    netlink: Netlink,
+    network: Arc<dyn Network>,
     target: Target,
     avoid: Vec<Ipv4Addr>,
     random: Random,
@@ -83,7 +89,7 @@ impl Runner {
         let mut tries = 0;
         loop {
             // Comes back only when the socket fails: the interface went down or away.
-            let error = match Transport::open(&self.target.name) {
+            let error = match Transport::open(&*self.network, &self.target) {
                 Ok(transport) => self.talk(&transport).await,
                 Err(error) => error,
             };
@@ -102,6 +108,7 @@ impl Runner {
         loop {
             let wake_at = self.client.wake_at();
             let length = tokio::select! {
+                biased;
                 received = transport.receive(&mut buffer) => match received {
                     Ok(length) => Some(length),
                     Err(error) => return error,
@@ -146,7 +153,7 @@ impl Runner {
             Action::Bound(lease) => self.bound(lease).await,
             Action::Lost(why) => {
                 tracing::warn!("{name}: lost the DHCP lease: {why}");
-                self.netlink.flush(self.target.index).await;
+                self.network.flush(self.target.index).await;
                 self.publish(|status| status.lease = None);
             }
         }
@@ -160,10 +167,10 @@ impl Runner {
             tracing::debug!("{name}: the lease of {} was extended", lease.address);
         } else {
             if before.is_some() {
-                self.netlink.flush(self.target.index).await;
+                self.network.flush(self.target.index).await;
             }
-            if let Err(error) = self.netlink.apply(self.target.index, &configuration).await {
-                self.netlink.flush(self.target.index).await;
+            if let Err(error) = self.network.apply(self.target.index, &configuration).await {
+                self.network.flush(self.target.index).await;
                 self.unusable(&lease, &error.to_string());
                 return;
             }
@@ -223,21 +230,24 @@ pub(crate) fn configuration(lease: &Lease) -> Configuration {
         }
     };
     Configuration {
-        address: IpAddr::V4(lease.address),
-        prefix_len: lease.prefix_len.unwrap_or(32),
+        addresses: Cidr::new(lease.address.into(), lease.prefix_len.unwrap_or(32))
+            .into_iter()
+            .collect(),
         routes,
-        mtu: lease.mtu,
+        mtu: lease.mtu.map(u32::from),
     }
 }
 
 fn describe(lease: &Lease, configuration: &Configuration) -> String {
     let gateway = configuration
-        .default_gateway()
+        .default_gateways()
+        .first()
         .map_or_else(|| "no gateway".to_owned(), |gateway| format!("gateway {gateway}"));
     let time = match lease.seconds {
         INFINITE => "for ever".to_owned(),
         seconds => format!("for {seconds} s"),
     };
-    let (address, prefix_len) = (lease.address, configuration.prefix_len);
+    let prefix_len = lease.prefix_len.unwrap_or(32);
+    let address = lease.address;
     format!("DHCP lease {address}/{prefix_len}, {gateway}, from {}, {time}", lease.server)
 }
