@@ -145,7 +145,7 @@ async fn probe(
     let client = client(inputs, &link).map_err(|error| ProbeError::Final(error.failure()))?;
     let mut answered = false;
     let mut transient = None;
-    for (index, url) in inputs.host.config.urls.iter().enumerate() {
+    for (index, url) in inputs.host.config.urls().enumerate() {
         if ledger.borrow().is_dropped(&link.interface, index) {
             continue;
         }
@@ -203,7 +203,7 @@ async fn over_link(
     let interface = connected.link.interface.clone();
     let mut known = connected.answer.descriptor.take();
     for round in 0..ROUNDS_PER_LINK {
-        for (index, url) in inputs.host.config.urls.iter().enumerate() {
+        for (index, url) in inputs.host.config.urls().enumerate() {
             if ledger.borrow().is_dropped(&interface, index) {
                 continue;
             }
@@ -242,7 +242,7 @@ async fn over_link(
                 }
             }
         }
-        let hope = (0..inputs.host.config.urls.len())
+        let hope = (0..inputs.host.config.mirrors.len())
             .any(|index| !ledger.borrow().is_dropped(&interface, index));
         if !hope {
             return Err(gravest(ledger, &interface));

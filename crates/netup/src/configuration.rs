@@ -2,8 +2,9 @@
 
 use core::net::IpAddr;
 
-use hostcfg::Addressing;
 use hostcfg::Cidr;
+use hostcfg::Route;
+use hostcfg::StaticAddressing;
 
 /// A route as a lease, a router or a host configuration states it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,14 +43,19 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// What a host configuration says, unless the network is to be asked.
-    pub(crate) fn from_static(addressing: &Addressing) -> Option<Self> {
-        let Addressing::Static { address, gateway } = addressing else { return None };
-        Some(Self {
-            addresses: vec![*address],
-            routes: vec![StaticRoute::default_by(*gateway)],
+    /// What a host configuration says.
+    pub(crate) fn from_static(own: &StaticAddressing, routes: &[Route]) -> Self {
+        let defaults = own.gateways.iter().map(|gateway| StaticRoute::default_by(*gateway));
+        let others = routes.iter().map(|route| StaticRoute {
+            destination: network(route.to.address(), route.to.prefix_len()),
+            prefix_len: route.to.prefix_len(),
+            gateway: route.via,
+        });
+        Self {
+            addresses: own.addresses.clone(),
+            routes: defaults.chain(others).collect(),
             mtu: None,
-        })
+        }
     }
 
     /// The routers for everything that no other route is for, at most one of each family.

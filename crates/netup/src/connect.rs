@@ -144,8 +144,8 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(plan: &'a Plan) -> Self {
         let method = match plan.addressing {
-            Addressing::Dhcp => Method::Dhcp,
-            Addressing::Static { .. } => Method::Static,
+            Addressing::Dhcp | Addressing::Auto => Method::Dhcp,
+            Addressing::Static(_) => Method::Static,
         };
         Self {
             plan,

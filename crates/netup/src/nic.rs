@@ -7,6 +7,7 @@ use core::net::IpAddr;
 use core::net::Ipv4Addr;
 use std::sync::Arc;
 
+use hostcfg::Addressing;
 use report::Code;
 use report::Failure;
 use tokio::sync::Notify;
@@ -149,9 +150,11 @@ impl<P> Life<'_, P> {
         P: Fn(Link) -> F,
         F: Future<Output = Result<T, ProbeError>>,
     {
-        match Configuration::from_static(&self.context.plan.addressing) {
-            Some(configuration) => self.with_static(nic, &configuration).await,
-            None => self.with_dhcp(nic).await,
+        match &self.context.plan.addressing {
+            Addressing::Static(own) => {
+                self.with_static(nic, &Configuration::from_static(own, &[])).await
+            }
+            Addressing::Dhcp | Addressing::Auto => self.with_dhcp(nic).await,
         }
     }
 

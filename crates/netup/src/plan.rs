@@ -30,7 +30,7 @@ pub struct Plan {
 impl From<&HostConfig> for Plan {
     fn from(config: &HostConfig) -> Self {
         Self {
-            addressing: config.network,
+            addressing: config.network.clone(),
             dns: config.dns.clone(),
             interfaces: config.interfaces.clone(),
             bonding: config.bonding.clone(),

@@ -104,6 +104,7 @@ mod tests {
         InterfaceSelector {
             name: name.map(str::to_owned),
             mac: mac.map(|mac| mac.parse().unwrap()),
+            ..InterfaceSelector::default()
         }
     }
 

@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use hostcfg::Addressing;
 use hostcfg::BondMode;
+use hostcfg::BondOptions;
 use hostcfg::Bonding;
 use hostcfg::InterfaceSelector;
+use hostcfg::StaticAddressing;
 use netup::ConnectError;
 use netup::Link;
 use netup::Method;
@@ -39,13 +41,15 @@ fn dhcp() -> Plan {
 }
 
 fn fixed(address: &str, gateway: &str) -> Plan {
-    let addressing =
-        Addressing::Static { address: address.parse().unwrap(), gateway: gateway.parse().unwrap() };
+    let addressing = Addressing::Static(StaticAddressing {
+        addresses: vec![address.parse().unwrap()],
+        gateways: vec![gateway.parse().unwrap()],
+    });
     Plan { addressing, ..dhcp() }
 }
 
 fn named(name: &str) -> InterfaceSelector {
-    InterfaceSelector { name: Some(name.to_owned()), mac: None }
+    InterfaceSelector { name: Some(name.to_owned()), ..InterfaceSelector::default() }
 }
 
 fn in_seconds(seconds: u64) -> Instant {
@@ -451,7 +455,11 @@ fn a_bond_is_used_as_one_nic() {
             server.sh(&format!("ip link set p{number} up"));
         }
         server.dnsmasq("br0", &[RANGE]);
-        let bonding = Bonding { mode: BondMode::ActiveBackup, name: "bond7".to_owned() };
+        let bonding = Bonding {
+            mode: BondMode::ActiveBackup,
+            name: "bond7".to_owned(),
+            options: BondOptions::default(),
+        };
         let interfaces = vec![named("v0"), named("v1")];
         let plan = Plan { bonding: Some(bonding), interfaces, ..dhcp() };
         let result =

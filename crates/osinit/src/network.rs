@@ -26,7 +26,8 @@ pub(crate) async fn connect(handover: &HandOver) -> Connected<()> {
     if let Some(mac) = handover.used_mac().and_then(|mac| mac.parse().ok())
         && narrow.bonding.is_none()
     {
-        narrow.interfaces = vec![InterfaceSelector { name: None, mac: Some(mac) }];
+        narrow.interfaces =
+            vec![InterfaceSelector { mac: Some(mac), ..InterfaceSelector::default() }];
     }
     let mut said = String::new();
     loop {

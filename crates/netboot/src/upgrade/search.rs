@@ -138,11 +138,11 @@ impl<'a> Search<'a> {
     }
 
     async fn run(&mut self) -> Result<Next, Failure> {
-        let urls = &self.inputs.host.config.urls;
+        let config = &self.inputs.host.config;
         let mut round = 1;
         loop {
             let mut already = false;
-            for (index, url) in urls.iter().enumerate() {
+            for (index, url) in config.urls().enumerate() {
                 if self.ledger.is_dropped(&self.interface, index) {
                     continue;
                 }
@@ -163,7 +163,8 @@ impl<'a> Search<'a> {
             if already {
                 return Ok(Next::Already);
             }
-            let hope = (0..urls.len()).any(|index| !self.ledger.is_dropped(&self.interface, index));
+            let hope = (0..config.mirrors.len())
+                .any(|index| !self.ledger.is_dropped(&self.interface, index));
             if !hope || round == ROUNDS {
                 return Err(self.gravest());
             }
