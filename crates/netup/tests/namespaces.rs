@@ -122,6 +122,26 @@ fn a_lease_becomes_address_and_routes() {
 }
 
 #[test]
+fn an_address_that_another_machine_has_is_declined() {
+    in_namespace("an_address_that_another_machine_has_is_declined", TOOLS, async || {
+        let mut server = Machine::new();
+        server.cable("v0", "p0", Some("10.77.0.1/24"));
+        // Its kernel answers questions for this address, and its DHCP server gives it to us first.
+        server.sh("ip address add 10.77.0.100/32 dev lo");
+        sh("ip link set v0 address 52:54:00:00:00:77");
+        server.dnsmasq("p0", &[RANGE, "--dhcp-host=52:54:00:00:00:77,10.77.0.100"]);
+        let connected =
+            connect(&dhcp(), in_seconds(40), async |link| reach(&link, "10.77.0.1").await)
+                .await
+                .unwrap();
+        assert!(server.logged().contains("DHCPDECLINE(p0) 10.77.0.100"), "{}", server.logged());
+        let [address] = connected.link.addresses[..] else { panic!("{:?}", connected.link) };
+        assert_ne!(address.to_string(), "10.77.0.100/24");
+        assert!(!sh("ip -4 address show dev v0").contains("10.77.0.100/"));
+    });
+}
+
+#[test]
 fn classless_routes_replace_the_router() {
     in_namespace("classless_routes_replace_the_router", TOOLS, async || {
         let mut server = Machine::new();

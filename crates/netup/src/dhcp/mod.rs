@@ -1,7 +1,9 @@
 //! DHCP for one interface: the client's states driven by a clock and a socket, and its leases
 //! brought to the interface.
 
+mod conflict;
 mod fsm;
+mod lease;
 mod message;
 mod transport;
 
@@ -19,16 +21,19 @@ use tokio::time::Instant;
 use self::fsm::Action;
 use self::fsm::Client;
 use self::fsm::Event;
-pub(crate) use self::fsm::INFINITE;
-pub(crate) use self::fsm::Lease;
-use self::message::MAX_MESSAGE;
+pub(crate) use self::lease::INFINITE;
+pub(crate) use self::lease::Lease;
+use self::transport::Buffer;
+use self::transport::Received;
 use self::transport::Transport;
 use crate::backoff::Random;
 use crate::backoff::pause;
 use crate::configuration::Configuration;
 use crate::configuration::StaticRoute;
 use crate::network::Network;
+use crate::network::Nic;
 use crate::task::Task;
+use crate::task::sleep_until;
 
 /// The interface that a lease is for.
 #[derive(Clone, Debug)]
@@ -36,6 +41,13 @@ pub(crate) struct Target {
     pub(crate) index: u32,
     pub(crate) name: String,
     pub(crate) mac: [u8; 6],
+}
+
+impl Target {
+    /// The interface, as far as opening a port needs it.
+    pub(crate) fn nic(&self) -> Nic {
+        Nic::ethernet(self.index, &self.name, self.mac)
+    }
 }
 
 /// How far a client is.
@@ -104,19 +116,23 @@ impl Runner {
     }
 
     async fn talk(&mut self, transport: &Transport) -> std::io::Error {
-        let mut buffer = [0; MAX_MESSAGE + 1];
+        if !transport.has_arp() {
+            self.client.without_conflict_check();
+        }
+        let mut buffer = Buffer::default();
         loop {
             let wake_at = self.client.wake_at();
-            let length = tokio::select! {
+            let received = tokio::select! {
                 biased;
                 received = transport.receive(&mut buffer) => match received {
-                    Ok(length) => Some(length),
+                    Ok(received) => Some(received),
                     Err(error) => return error,
                 },
                 () = sleep_until(self.origin, wake_at) => None,
             };
-            let event = match length.and_then(|length| buffer.get(..length)) {
-                Some(datagram) => Event::Datagram(datagram),
+            let event = match received {
+                Some(Received::Datagram(length)) => Event::Datagram(buffer.datagram(length)),
+                Some(Received::Arp(length)) => Event::Arp(buffer.frame(length)),
                 None => Event::Timer,
             };
             for action in self.client.handle(self.origin.elapsed(), event) {
@@ -124,13 +140,14 @@ impl Runner {
             }
             let (rounds, servers) = (self.client.rounds(), self.client.servers().to_vec());
             let trouble = self.client.trouble().map(str::to_owned);
+            let conflict = self.client.in_conflict();
+            let code = if conflict { Code::AddressConflict } else { Code::NoLease };
             let name = &self.target.name;
             self.publish(|status| {
                 status.rounds = rounds;
                 status.servers = servers;
                 if let Some(trouble) = trouble {
-                    status.failure =
-                        Some(Failure::new(Code::NoLease, format!("{name}: {trouble}")));
+                    status.failure = Some(Failure::new(code, format!("{name}: {trouble}")));
                 }
             });
         }
@@ -148,6 +165,11 @@ impl Runner {
                 if let Err(error) = transport.send(to, &message).await {
                     // The timer repeats it.
                     tracing::debug!("{name}: sending a DHCP message: {error}");
+                }
+            }
+            Action::SendArp(frame) => {
+                if let Err(error) = transport.send_arp(&frame).await {
+                    tracing::debug!("{name}: sending an ARP packet: {error}");
                 }
             }
             Action::Bound(lease) => self.bound(lease).await,
@@ -191,7 +213,11 @@ impl Runner {
         }
         let later = self.origin.elapsed() + pause(4, &mut self.random);
         let random = Random::seeded(self.random.next_u64());
-        self.client = Client::new(self.target.mac, random, self.avoid.clone(), later);
+        let mut client = Client::new(self.target.mac, random, self.avoid.clone(), later);
+        if !self.client.checks_for_conflicts() {
+            client.without_conflict_check();
+        }
+        self.client = client;
         self.publish(|status| {
             status.lease = None;
             status.failure = Some(Failure::new(Code::AddressSetup, detail));
@@ -204,13 +230,6 @@ impl Runner {
             change(status);
             *status != before
         });
-    }
-}
-
-async fn sleep_until(origin: Instant, at: Option<Duration>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(origin + at).await,
-        None => core::future::pending().await,
     }
 }
 
@@ -247,7 +266,6 @@ fn describe(lease: &Lease, configuration: &Configuration) -> String {
         INFINITE => "for ever".to_owned(),
         seconds => format!("for {seconds} s"),
     };
-    let prefix_len = lease.prefix_len.unwrap_or(32);
-    let address = lease.address;
+    let (address, prefix_len) = (lease.address, lease.prefix_len.unwrap_or(32));
     format!("DHCP lease {address}/{prefix_len}, {gateway}, from {}, {time}", lease.server)
 }

@@ -1,5 +1,6 @@
 //! The network of this machine, through the kernel.
 
+mod arp;
 mod bond;
 mod interface;
 mod netlink;
