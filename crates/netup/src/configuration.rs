@@ -68,6 +68,33 @@ impl Configuration {
         of(true).into_iter().chain(of(false)).collect()
     }
 
+    /// Leaves out routes of a family of which there is no address.
+    pub(crate) fn prune(&mut self) {
+        let has = |v4: bool| self.addresses.iter().any(|own| own.address().is_ipv4() == v4);
+        let (has_v4, has_v6) = (has(true), has(false));
+        self.routes.retain(|route| if route.destination.is_ipv4() { has_v4 } else { has_v6 });
+    }
+
+    /// What of it is about one family.
+    pub(crate) fn family(&self, v4: bool) -> Self {
+        let mut addresses = self.addresses.clone();
+        addresses.retain(|own| own.address().is_ipv4() == v4);
+        let mut routes = self.routes.clone();
+        routes.retain(|route| route.destination.is_ipv4() == v4);
+        Self { addresses, routes, mtu: self.mtu }
+    }
+
+    /// What is wrong with it whatever the kernel says: a route that no address can be used for.
+    pub(crate) fn contradiction(&self) -> Option<String> {
+        let route = self.routes.iter().find(|route| {
+            let other = |gateway: &IpAddr| gateway.is_ipv4() != route.destination.is_ipv4();
+            self.source_for(route).is_none() || route.gateway.as_ref().is_some_and(other)
+        })?;
+        let (to, prefix_len) = (route.destination, route.prefix_len);
+        let by = route.gateway.map(|gateway| format!(" by {gateway}")).unwrap_or_default();
+        Some(format!("route to {to}/{prefix_len}{by}: address and gateway are of two families"))
+    }
+
     /// Which address packets by this route are to come from; `None` if there is no address of the
     /// route's family.
     #[must_use]

@@ -17,7 +17,6 @@ use tokio::time::Instant;
 
 use crate::backoff::Random;
 use crate::bond::Bond;
-use crate::dhcp::Session;
 use crate::kernel::Kernel;
 use crate::network::Network;
 use crate::network::Nic;
@@ -27,15 +26,16 @@ use crate::nic::Won;
 use crate::plan::ConnectError;
 use crate::plan::Connected;
 use crate::plan::Link;
-use crate::plan::Method;
 use crate::plan::Plan;
 use crate::plan::ProbeError;
 use crate::select::MAX_NICS;
 use crate::select::describe_entry;
 use crate::select::describe_nics;
 use crate::select::select;
+use crate::session::Session;
 use crate::state::CARRIER_PATIENCE;
 use crate::state::NicState;
+use crate::vlan::Vlans;
 
 /// A MAC address that no NIC has by then is given up, and the entry's name is used.
 const NAME_INSTEAD_AFTER: Duration = Duration::from_secs(10);
@@ -44,10 +44,10 @@ const SAY_MISSING_AFTER: Duration = Duration::from_secs(5);
 /// How often everything is looked at even if nothing is heard.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What keeps a lease alive.
+/// What keeps the addresses alive.
 #[derive(Debug)]
 pub(crate) struct Holder {
-    _session: Option<Session>,
+    _session: Session,
     _network: Arc<dyn Network>,
 }
 
@@ -96,10 +96,18 @@ where
 {
     let links = network.links();
     let random = RefCell::new(Random::seeded(network.seed()));
-    let context = Context { plan, network, links, random, finished: Notify::new() };
+    let context = Context {
+        plan: Arc::new(plan.clone()),
+        network,
+        links,
+        random,
+        started: Instant::now(),
+        finished: Notify::new(),
+    };
+    let network = &*context.network;
     let mut search = Search::new(plan);
     if let Some(bonding) = &plan.bonding {
-        match Bond::create(&*context.network, bonding).await {
+        match Bond::create(network, bonding, plan.mtu).await {
             Ok(bond) => search.bond = Some(bond),
             Err(error) => {
                 let failure = Failure::new(Code::AddressSetup, error.to_string());
@@ -109,7 +117,7 @@ where
     }
     match search.run(&context, deadline, &probe).await {
         Ok((won, Won { link, answer, session })) => {
-            search.switch_off_others(&*context.network, won).await;
+            search.switch_off_others(network, won).await;
             let nics = search.reports(Some(won), None);
             let holder = Holder { _session: session, _network: Arc::clone(&context.network) };
             Ok(Connected { link, answer, nics, _holder: holder })
@@ -117,7 +125,7 @@ where
         Err(failure) => {
             for state in &search.nics {
                 let index = state.borrow().index();
-                context.network.flush(index).await;
+                network.flush(index).await;
             }
             Err(ConnectError { failure, nics: search.reports(None, Some(Instant::now())) })
         }
@@ -132,9 +140,9 @@ fn unusable(error: &io::Error) -> ConnectError {
 /// All NICs that are at work.
 struct Search<'a> {
     plan: &'a Plan,
-    method: Method,
     started: Instant,
     bond: Option<Bond>,
+    vlans: Option<Vlans>,
     nics: Vec<Rc<RefCell<NicState>>>,
     /// Whether the configuration lists NICs that are not there.
     missing: bool,
@@ -143,15 +151,11 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(plan: &'a Plan) -> Self {
-        let method = match plan.addressing {
-            Addressing::Dhcp | Addressing::Auto => Method::Dhcp,
-            Addressing::Static(_) => Method::Static,
-        };
         Self {
             plan,
-            method,
             started: Instant::now(),
             bond: None,
+            vlans: plan.vlan.map(Vlans::new),
             nics: Vec::new(),
             missing: false,
             said_missing: false,
@@ -161,7 +165,7 @@ impl<'a> Search<'a> {
     /// Returns the index of the NIC that won, with what it won.
     async fn run<T, P, F>(
         &mut self,
-        context: &Context<'_>,
+        context: &Context,
         deadline: Instant,
         probe: &P,
     ) -> Result<(u32, Won<T>), Failure>
@@ -173,10 +177,11 @@ impl<'a> Search<'a> {
         let mut links = context.links.clone();
         loop {
             let known = links.borrow_and_update().clone();
+            let aggregation = self.bond.as_ref().and_then(Bond::aggregation);
             for state in self.enrol(context, &known).await {
                 lives.push(async move {
                     let index = state.borrow().index();
-                    let life = Life { context, state: &state, index, probe };
+                    let life = Life { context, state: &state, index, aggregation, probe };
                     (index, life.run().await)
                 });
             }
@@ -198,7 +203,7 @@ impl<'a> Search<'a> {
     }
 
     /// Takes NICs in that are new; returns those that are to be worked on.
-    async fn enrol(&mut self, context: &Context<'_>, links: &[Nic]) -> Vec<Rc<RefCell<NicState>>> {
+    async fn enrol(&mut self, context: &Context, links: &[Nic]) -> Vec<Rc<RefCell<NicState>>> {
         for loopback in links.iter().filter(|nic| nic.loopback && !nic.up) {
             if let Err(error) = context.network.up(loopback.index).await {
                 tracing::warn!("{}: {error}", loopback.name);
@@ -218,11 +223,16 @@ impl<'a> Search<'a> {
                 missing.join(", ")
             );
         }
+        let network = &*context.network;
         let mut wanted = selection.nics;
         if let Some(bond) = &mut self.bond {
-            bond.join(&*context.network, &wanted).await;
+            bond.join(network, &wanted).await;
             wanted =
                 links.iter().filter(|nic| nic.index == bond.index && bond.has_members()).collect();
+        }
+        if let Some(vlans) = &mut self.vlans {
+            let above = vlans.above(network, &context.plan, links, &wanted).await;
+            wanted = links.iter().filter(|nic| above.contains(&nic.index)).collect();
         }
         let mut new = Vec::new();
         for nic in wanted {
@@ -231,8 +241,8 @@ impl<'a> Search<'a> {
                 continue;
             }
             tracing::debug!("{} ({}): waiting for carrier", nic.name, nic.mac_text());
-            context.network.prepare(nic, false);
-            let state = NicState::new(nic.clone(), self.method, Instant::now());
+            network.prepare(nic, self.plan.addressing != Addressing::Dhcp);
+            let state = NicState::new(nic.clone(), self.plan.mode(), Instant::now());
             let state = Rc::new(RefCell::new(state));
             self.nics.push(Rc::clone(&state));
             new.push(state);
@@ -276,7 +286,8 @@ impl<'a> Search<'a> {
 
     fn nothing_to_try(&self, links: &[Nic]) -> Failure {
         let there = describe_nics(links);
-        if let Some(trouble) = self.bond.as_ref().and_then(Bond::trouble) {
+        let bond = self.bond.as_ref().and_then(Bond::trouble);
+        if let Some(trouble) = bond.or_else(|| self.vlans.as_ref().and_then(Vlans::trouble)) {
             return Failure::new(Code::AddressSetup, trouble);
         }
         if self.plan.interfaces.is_empty() {
@@ -287,7 +298,7 @@ impl<'a> Search<'a> {
         Failure::new(Code::InterfaceNotFound, detail)
     }
 
-    async fn switch_off_others(&self, network: &dyn Network, won: u32) {
+    async fn switch_off_others(&mut self, network: &dyn Network, won: u32) {
         for state in &self.nics {
             let (index, name) = {
                 let state = state.borrow();
@@ -297,7 +308,11 @@ impl<'a> Search<'a> {
                 continue;
             }
             network.flush(index).await;
-            match network.down(index).await {
+            let below = match &mut self.vlans {
+                Some(vlans) => vlans.remove(network, index).await,
+                None => None,
+            };
+            match network.down(below.unwrap_or(index)).await {
                 Ok(()) => tracing::info!("{name}: not used, switched off"),
                 Err(error) => tracing::warn!("{name}: {error}"),
             }

@@ -18,7 +18,6 @@
 
 #![forbid(unsafe_code)]
 
-#[allow(dead_code)] // the session for static addresses: not driven yet
 mod acd;
 mod backoff;
 mod bond;
@@ -31,10 +30,13 @@ mod names;
 pub mod network;
 mod nic;
 mod plan;
+mod probes;
 mod quiesce;
 mod select;
+mod session;
 mod state;
 mod task;
+mod vlan;
 
 pub use connect::connect;
 pub use connect::connect_over;

@@ -137,11 +137,6 @@ impl Client {
         self.detector = None;
     }
 
-    /// Whether it asks for other machines with the address of a lease.
-    pub(crate) const fn checks_for_conflicts(&self) -> bool {
-        self.checks
-    }
-
     /// When it wants [`Event::Timer`]; `None` for never.
     pub(crate) fn wake_at(&self) -> Option<Duration> {
         let detector = self.detector.as_ref().and_then(Detector::wake_at);

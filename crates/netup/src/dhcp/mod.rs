@@ -1,5 +1,4 @@
-//! DHCP for one interface: the client's states driven by a clock and a socket, and its leases
-//! brought to the interface.
+//! DHCP for one interface: the client's states driven by a clock and a socket.
 
 mod conflict;
 mod fsm;
@@ -53,7 +52,7 @@ impl Target {
 /// How far a client is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Status {
-    /// The lease that is on the interface.
+    /// The lease that holds.
     pub(crate) lease: Option<Lease>,
     /// How many times servers were asked since there was a lease.
     pub(crate) rounds: u32,
@@ -71,17 +70,19 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts a client that prefers other servers to those in `avoid`.
+    /// Starts a client that prefers other servers to those in `avoid`, and says nothing before
+    /// `delay` is over. It changes nothing about the interface: see [`configuration`].
     pub(crate) fn start(
         network: Arc<dyn Network>,
         target: Target,
         random: Random,
         avoid: Vec<Ipv4Addr>,
+        delay: Duration,
     ) -> Self {
         let (sender, status) = watch::channel(Status::default());
-        let client = Client::new(target.mac, random.clone(), avoid.clone(), Duration::ZERO);
+        let client = Client::new(target.mac, random.clone(), avoid, delay);
         let origin = Instant::now();
-        let runner = Runner { network, target, avoid, random, client, origin, sender };
+        let runner = Runner { network, target, random, client, origin, sender };
         Self { status, _task: Task::spawn(runner.run()) }
     }
 }
@@ -89,7 +90,6 @@ impl Session {
 struct Runner {
     network: Arc<dyn Network>,
     target: Target,
-    avoid: Vec<Ipv4Addr>,
     random: Random,
     client: Client,
     origin: Instant,
@@ -172,55 +172,25 @@ impl Runner {
                     tracing::debug!("{name}: sending an ARP packet: {error}");
                 }
             }
-            Action::Bound(lease) => self.bound(lease).await,
+            Action::Bound(lease) => self.bound(lease),
             Action::Lost(why) => {
                 tracing::warn!("{name}: lost the DHCP lease: {why}");
-                self.network.flush(self.target.index).await;
                 self.publish(|status| status.lease = None);
             }
         }
     }
 
-    async fn bound(&mut self, lease: Lease) {
+    fn bound(&self, lease: Lease) {
         let name = &self.target.name;
-        let configuration = configuration(&lease);
-        let before = self.sender.borrow().lease.clone();
-        if before.as_ref().map(self::configuration).as_ref() == Some(&configuration) {
+        let before = self.sender.borrow().lease.as_ref().map(configuration);
+        if before == Some(configuration(&lease)) {
             tracing::debug!("{name}: the lease of {} was extended", lease.address);
         } else {
-            if before.is_some() {
-                self.network.flush(self.target.index).await;
-            }
-            if let Err(error) = self.network.apply(self.target.index, &configuration).await {
-                self.network.flush(self.target.index).await;
-                self.unusable(&lease, &error.to_string());
-                return;
-            }
-            tracing::info!("{name}: {}", describe(&lease, &configuration));
+            tracing::info!("{name}: {}", describe(&lease));
         }
         self.publish(|status| {
             status.lease = Some(lease);
             status.failure = None;
-        });
-    }
-
-    /// The kernel does not take what this server gives: say so, and look for another server.
-    fn unusable(&mut self, lease: &Lease, error: &str) {
-        let detail = format!("{}: the lease of {}: {error}", self.target.name, lease.server);
-        tracing::warn!("{detail}");
-        if !self.avoid.contains(&lease.server) && self.avoid.len() < 8 {
-            self.avoid.push(lease.server);
-        }
-        let later = self.origin.elapsed() + pause(4, &mut self.random);
-        let random = Random::seeded(self.random.next_u64());
-        let mut client = Client::new(self.target.mac, random, self.avoid.clone(), later);
-        if !self.client.checks_for_conflicts() {
-            client.without_conflict_check();
-        }
-        self.client = client;
-        self.publish(|status| {
-            status.lease = None;
-            status.failure = Some(Failure::new(Code::AddressSetup, detail));
         });
     }
 
@@ -257,7 +227,8 @@ pub(crate) fn configuration(lease: &Lease) -> Configuration {
     }
 }
 
-fn describe(lease: &Lease, configuration: &Configuration) -> String {
+fn describe(lease: &Lease) -> String {
+    let configuration = configuration(lease);
     let gateway = configuration
         .default_gateways()
         .first()
