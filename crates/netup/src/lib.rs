@@ -34,8 +34,10 @@ mod probes;
 mod quiesce;
 mod select;
 mod session;
+mod slaac;
 mod state;
 mod task;
+mod v6;
 mod vlan;
 
 pub use connect::connect;

@@ -2,6 +2,7 @@
 
 mod arp;
 mod bond;
+mod icmp6;
 mod interface;
 mod netlink;
 mod ports;

@@ -14,6 +14,7 @@ use socket2::Type;
 use tokio::net::UdpSocket;
 
 use super::arp::Arp;
+use super::icmp6::Icmp6;
 use crate::network::Nic;
 use crate::network::Port;
 use crate::network::Protocol;
@@ -23,6 +24,7 @@ use crate::network::Received;
 pub(super) fn open(nic: &Nic, protocol: Protocol) -> io::Result<Box<dyn Port>> {
     match protocol {
         Protocol::Dhcp4 => Ok(Box::new(Dhcp4::open(&nic.name)?)),
+        Protocol::RouterDiscovery => Ok(Box::new(Icmp6::open(&nic.name, nic.index)?)),
         Protocol::Arp => Ok(Box::new(Arp::open(&nic.name, nic.index)?)),
         _ => Err(io::ErrorKind::Unsupported.into()),
     }

@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hostcfg::Addressing;
@@ -23,6 +24,7 @@ use crate::acd;
 use crate::backoff::Random;
 use crate::backoff::pause;
 use crate::configuration::Configuration;
+use crate::configuration::StaticRoute;
 use crate::dhcp;
 use crate::dhcp::Target;
 use crate::network::AddressState;
@@ -32,6 +34,7 @@ use crate::network::NetworkError;
 use crate::network::Nic;
 use crate::plan::Method;
 use crate::plan::Plan;
+use crate::slaac;
 
 /// How often the kernel is asked to take a static configuration before that is taken for final.
 const STATIC_TRIES: u32 = 3;
@@ -55,10 +58,13 @@ pub(super) struct Manager {
     /// DHCP servers whose leases the kernel refused.
     refused: Vec<Ipv4Addr>,
     v4: Option<dhcp::Session>,
+    routers: Option<slaac::Session>,
     /// The checks of static IPv4 addresses.
     checks: Vec<(Cidr, acd::Session)>,
     /// Static addresses that somebody else has, and when to try again.
     duplicates: BTreeMap<Cidr, Instant>,
+    /// Addresses that their sources were told to be somebody else's.
+    reported: BTreeSet<Cidr>,
     applied: Option<Configuration>,
     /// What the kernel refused as a whole, so that it is not asked over and over again.
     refusal: Option<(Configuration, Instant)>,
@@ -89,8 +95,10 @@ impl Manager {
             avoided,
             refused: Vec::new(),
             v4: None,
+            routers: None,
             checks: Vec::new(),
             duplicates: BTreeMap::new(),
+            reported: BTreeSet::new(),
             applied: None,
             refusal: None,
             refusal_failure: None,
@@ -117,7 +125,11 @@ impl Manager {
 
     fn start_sources(&mut self) {
         match &self.plan.addressing {
-            Addressing::Dhcp | Addressing::Auto => self.start_dhcp(Duration::ZERO),
+            Addressing::Dhcp => self.start_dhcp(Duration::ZERO),
+            Addressing::Auto => {
+                self.start_dhcp(Duration::ZERO);
+                self.start_routers();
+            }
             Addressing::Static(own) => {
                 let configuration = Configuration::from_static(own, &self.plan.routes);
                 if let Some(detail) = configuration.contradiction() {
@@ -148,6 +160,12 @@ impl Manager {
         self.v4 = Some(dhcp::Session::start(network, target, random, avoid, delay));
     }
 
+    fn start_routers(&mut self) {
+        let Some(target) = self.target() else { return };
+        let (network, random) = (Arc::clone(&self.network), self.random());
+        self.routers = Some(slaac::Session::start(network, target, random));
+    }
+
     /// `None` if it is no Ethernet interface.
     fn target(&self) -> Option<Target> {
         let Nic { index, name, mac, .. } = &self.nic;
@@ -174,6 +192,10 @@ impl Manager {
             facts.dhcp_server = Some(lease.server);
             facts.lease_seconds = Some(lease.seconds);
             facts.add(Method::Dhcp, share_of_lease(lease));
+        }
+        if let Some(routers) = &mut self.routers {
+            let settings = &routers.status.borrow_and_update().settings;
+            facts.add(Method::Slaac, share_of_routers(settings));
         }
         if let Addressing::Static(own) = &self.plan.addressing {
             let configuration = Configuration::from_static(own, &self.plan.routes);
@@ -204,8 +226,15 @@ impl Manager {
         let links = Arc::clone(&self.links.borrow_and_update());
         let Some(nic) = links.iter().find(|nic| nic.index == self.nic.index) else { return };
         let applied = self.applied.iter().flat_map(|applied| &applied.addresses);
+        self.reported.retain(|address| nic.address_state(*address).is_some());
         for address in applied {
             if nic.address_state(*address) != Some(AddressState::Duplicate) {
+                continue;
+            }
+            if let (Some(routers), IpAddr::V6(v6)) = (&self.routers, address.address()) {
+                if self.reported.insert(*address) {
+                    routers.duplicate(v6);
+                }
                 continue;
             }
             let elsewhere = links.iter().filter(|other| other.index != nic.index).any(|other| {
@@ -320,6 +349,11 @@ impl Manager {
             status.servers.clone_from(&v4.servers);
             failure = failure.or_else(|| v4.failure.clone());
         }
+        if let Some(routers) = &self.routers {
+            let routers = routers.status.borrow();
+            status.rounds = status.rounds.max(routers.solicitations);
+            failure = failure.or_else(|| routers.failure.clone());
+        }
         status.failure = failure;
         self.sender.send_if_modified(|known| {
             let changed = *known != status;
@@ -339,6 +373,7 @@ impl Manager {
         tokio::select! {
             biased;
             () = news(self.v4.as_mut().map(|v4| &mut v4.status)) => {}
+            () = news(self.routers.as_mut().map(|routers| &mut routers.status)) => {}
             () = news_of_any(&mut checks) => {}
             () = news(Some(&mut self.links)) => {}
             () = sleep_until(again) => {}
@@ -382,5 +417,30 @@ fn share_of_lease(lease: &dhcp::Lease) -> Share {
         dns: lease.dns.iter().copied().map(IpAddr::V4).collect(),
         search: lease.search.clone(),
         ntp: lease.ntp.iter().copied().map(IpAddr::V4).collect(),
+    }
+}
+
+fn share_of_routers(settings: &slaac::Settings) -> Share {
+    let address = |own: &slaac::Address| Cidr::new(own.address.into(), 128).ok();
+    let on_link = settings
+        .on_link
+        .iter()
+        .map(|prefix| StaticRoute::on_link(prefix.network.into(), prefix.prefix_len));
+    // The best router is used; the kernel has no more than one per destination and metric.
+    let default = settings.routers.first().map(|router| StaticRoute::default_by((*router).into()));
+    let others = settings.routes.iter().map(|route| StaticRoute {
+        destination: route.destination.into(),
+        prefix_len: route.prefix_len,
+        gateway: Some(route.gateway.into()),
+    });
+    Share {
+        configuration: Configuration {
+            addresses: settings.addresses.iter().filter_map(address).collect(),
+            routes: on_link.chain(default).chain(others).collect(),
+            mtu: settings.mtu,
+        },
+        dns: settings.dns.iter().copied().map(IpAddr::V6).collect(),
+        search: settings.search.clone(),
+        ntp: Vec::new(),
     }
 }
