@@ -2,13 +2,16 @@
 //!
 //! Addresses come one after another, and the first may lead nowhere. So what is under way over a
 //! link goes on when the link gets more, and a second probe begins over all of it. No more than
-//! two: whoever makes up new addresses for us every second must not keep us busy.
+//! two, of which the first is left in peace: whoever makes up new addresses for us every second
+//! neither keeps us busy nor keeps us from ever getting an answer.
 
+use core::cell::Cell;
 use core::cell::RefCell;
 use core::future::Future;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::Poll;
+use std::rc::Rc;
 
 use crate::backoff::pause;
 use crate::nic::Context;
@@ -32,7 +35,13 @@ pub(crate) enum Probed<T> {
     Tired,
 }
 
-type Running<'a, T> = (Link, Pin<Box<dyn Future<Output = Probed<T>> + 'a>>);
+/// A probe that was begun.
+struct Running<'a, T> {
+    over: Link,
+    /// Whether a server is being asked; else it waits for its next try.
+    asking: Rc<Cell<bool>>,
+    future: Pin<Box<dyn Future<Output = Probed<T>> + 'a>>,
+}
 
 /// The probes over one NIC.
 pub(crate) struct Probes<'a, P, T> {
@@ -64,14 +73,18 @@ where
     /// begins one over all that there is.
     pub(crate) fn follow(&mut self, link: Option<&Link>) {
         self.current = link.cloned();
-        self.running.retain(|(over, _)| link.is_some_and(|link| link.extends(over)));
-        let Some(link) = link else { return };
-        let is_same = |other: &Link| other.is_same(link);
-        let known = self.hopeless.iter().any(is_same)
-            || self.running.iter().any(|(over, _)| over.is_same(link));
-        if !known && self.running.len() < MAX_RUNNING {
-            let future = probe_link(self.probe, self.state, self.context, link.clone());
-            self.running.push((link.clone(), Box::pin(future)));
+        let Some(link) = link else { return self.running.clear() };
+        self.running.retain(|Running { over, asking, .. }| {
+            over.is_same(link) || (asking.get() && link.extends(over))
+        });
+        let known = self.hopeless.iter().any(|hopeless| hopeless.is_same(link))
+            || self.running.iter().any(|running| running.over.is_same(link));
+        if !known {
+            self.running.truncate(MAX_RUNNING - 1);
+            let (over, asking) = (link.clone(), Rc::new(Cell::new(true)));
+            let (probe, state, context) = (self.probe, self.state, self.context);
+            let future = probe_link(probe, state, context, over.clone(), Rc::clone(&asking));
+            self.running.push(Running { over, asking, future: Box::pin(future) });
         }
     }
 
@@ -90,15 +103,15 @@ where
     /// Waits for the next outcome; for ever while no probe runs. Loses nothing when it is dropped.
     pub(crate) async fn next(&mut self) -> (Link, Probed<T>) {
         let next = poll_fn(|context| {
-            for (place, (_, future)) in self.running.iter_mut().enumerate() {
-                if let Poll::Ready(outcome) = future.as_mut().poll(context) {
+            for (place, running) in self.running.iter_mut().enumerate() {
+                if let Poll::Ready(outcome) = running.future.as_mut().poll(context) {
                     return Poll::Ready((place, outcome));
                 }
             }
             Poll::Pending
         });
         let (place, outcome) = next.await;
-        let (link, _) = self.running.remove(place);
+        let link = self.running.remove(place).over;
         if matches!(outcome, Probed::Final) {
             if self.hopeless.len() == MAX_HOPELESS {
                 self.hopeless.remove(0);
@@ -115,6 +128,7 @@ async fn probe_link<T, P, F>(
     state: &RefCell<NicState>,
     context: &Context,
     link: Link,
+    asking: Rc<Cell<bool>>,
 ) -> Probed<T>
 where
     P: Fn(Link) -> F,
@@ -135,7 +149,9 @@ where
             }
         }
         let rounds = state.borrow().probes();
+        asking.set(false);
         tokio::time::sleep(pause(rounds, &mut random)).await;
+        asking.set(true);
     }
     Probed::Tired
 }
