@@ -24,8 +24,8 @@ mod bond;
 mod configuration;
 mod connect;
 mod dhcp;
+mod dhcp6;
 mod kernel;
-#[allow(dead_code)] // names of IPv6 options: not driven yet
 mod names;
 pub mod network;
 mod nic;
