@@ -12,8 +12,9 @@ use crate::network::Nic;
 use crate::plan::Link;
 use crate::session::Status;
 
-/// How long a NIC without carrier is waited for when all others have come to their end.
-pub(crate) const CARRIER_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a NIC without carrier is waited for when all others have come to their end. Some NICs
+/// and switches take half a minute to agree.
+pub(crate) const CARRIER_PATIENCE: Duration = Duration::from_secs(45);
 
 /// What is known of one NIC.
 #[derive(Clone, Debug)]

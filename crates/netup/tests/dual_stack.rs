@@ -1,7 +1,6 @@
 //! Both families against the kernel, a real router and a real DHCPv6 server, in network namespaces.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "support of tests, too, fail by panicking")]
-#![allow(dead_code, reason = "other tests share the support")]
 
 mod support;
 
@@ -158,7 +157,7 @@ fn two_nics_of_one_network_may_have_the_same_addresses() {
         let seen = RefCell::new(Vec::new());
         let connected = connect(&plan, in_seconds(20), async |link| {
             if six(&link) {
-                seen.borrow_mut().push(link.interface.clone());
+                seen.borrow_mut().push(link.interface);
             }
             let seen = seen.borrow();
             let both = ["v0", "v1"].iter().all(|name| seen.iter().any(|seen| seen == name));

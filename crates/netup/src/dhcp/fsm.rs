@@ -24,7 +24,7 @@ use crate::backoff::pause;
 /// How often an offered address is asked for before looking for another offer.
 const MAX_SELECTS: u32 = 3;
 /// How long a server that is to be avoided waits for another one to make an offer.
-const OTHERS_FIRST: Duration = Duration::from_secs(3);
+const OTHERS_FIRST: Duration = Duration::from_secs(6);
 /// Shortest pause between two messages that extend a lease (RFC 2131, 4.4.5).
 const MIN_EXTEND: Duration = Duration::from_secs(60);
 /// Most servers that are remembered.
@@ -219,8 +219,7 @@ impl Client {
                 }
                 if fallback.is_none() {
                     *fallback = Some((reply, server));
-                    let patience = now + OTHERS_FIRST;
-                    self.wake_at = Some(self.wake_at.map_or(patience, |at| at.min(patience)));
+                    self.wake_at = Some(now + OTHERS_FIRST);
                 }
                 Vec::new()
             }

@@ -153,7 +153,7 @@ impl Runner {
         }
     }
 
-    async fn act(&mut self, transport: &Transport, action: Action) {
+    async fn act(&self, transport: &Transport, action: Action) {
         let name = &self.target.name;
         match action {
             Action::Send { to, message } => {
