@@ -2,6 +2,7 @@
 
 use hostcfg::InterfaceSelector;
 
+use crate::network::Kind;
 use crate::network::Nic;
 
 /// Most NICs that are tried.
@@ -35,8 +36,12 @@ pub(crate) fn select<'a>(
         selection.nics = links.iter().filter(|nic| nic.is_usable()).filter(free).collect();
     }
     for entry in wanted {
-        let candidates =
-            || links.iter().filter(|nic| !nic.loopback && nic.mac.is_some()).filter(free);
+        let candidates = || {
+            links
+                .iter()
+                .filter(|nic| !nic.loopback && nic.mac.is_some() && !is_tagged(nic))
+                .filter(free)
+        };
         let mut found: Vec<&Nic> = Vec::new();
         if let Some(mac) = &entry.mac {
             found.extend(candidates().find(|nic| nic.has_mac(mac)));
@@ -55,6 +60,11 @@ pub(crate) fn select<'a>(
     }
     selection.nics.truncate(MAX_NICS);
     selection
+}
+
+/// Whether it is a VLAN of another link, whose MAC address it has.
+const fn is_tagged(nic: &Nic) -> bool {
+    matches!(nic.kind, Kind::Vlan { .. })
 }
 
 /// Whether an entry is about a NIC, its MAC address aside.

@@ -135,7 +135,6 @@ impl Machine {
         until("dnsmasq", || fs::read_to_string(&log).unwrap_or_default().contains("started"));
     }
 
-    #[allow(dead_code, reason = "not every test has a router")]
     /// A router on one of its interfaces: what stands in the braces of its configuration.
     pub(crate) fn radvd(&mut self, interface: &str, settings: &str) {
         self.sh("sysctl -q -w net.ipv6.conf.all.forwarding=1");
