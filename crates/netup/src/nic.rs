@@ -25,7 +25,7 @@ use crate::probes::Probes;
 use crate::session::Session;
 use crate::state::NicState;
 
-/// After so many failures in a row that may heal, another DHCP server's offer is preferred.
+/// After so many failures in a row that may heal, other DHCP servers' offers are asked for.
 pub(crate) const TIRED_AFTER: u32 = 3;
 /// For how long the NIC that the firmware booted from is probed over alone.
 const HEAD_START: Duration = Duration::from_millis(1500);
@@ -202,8 +202,10 @@ impl<'a, P> Life<'a, P> {
             let Some(server) = link.dhcp_server else { continue };
             let is_final = matches!(outcome, Probed::Final);
             let is_other = |other: &Ipv4Addr| *other != server && !hopeless.contains(other);
-            // Who leads nowhere may have been quicker than everybody else, once.
-            let ask_others = (is_final && !hopeless.contains(&server))
+            // Who leads nowhere may have been quicker than everybody else, or the first to be
+            // there: others are asked for once if it is for good, else each time.
+            let ask_others = !is_final
+                || !hopeless.contains(&server)
                 || session.news().servers.iter().any(is_other);
             if is_final && !hopeless.contains(&server) {
                 hopeless.push(server);

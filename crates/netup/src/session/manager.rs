@@ -183,6 +183,8 @@ impl Manager {
         }
         let Some(target) = self.target() else { return };
         let (network, random) = (Arc::clone(&self.network), self.random());
+        // Two of them would take each other's answers.
+        self.v6 = None;
         let session = dhcp6::Session::start(network, target, mode, random, Vec::new());
         self.v6 = Some((mode, session));
     }
