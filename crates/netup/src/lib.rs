@@ -25,6 +25,8 @@ mod configuration;
 mod connect;
 mod dhcp;
 mod dhcp6;
+#[doc(hidden)]
+pub mod fuzzing;
 mod kernel;
 mod names;
 pub mod network;

@@ -341,6 +341,9 @@ impl Client {
         };
         let (address, server) = (lease.address, lease.server);
         self.trouble = Some(self.conflicts.with(by, address, server));
+        if self.conflicts.in_a_row() > 1 {
+            self.avoid(server);
+        }
         self.xid = self.random.next_u32();
         self.begun = now;
         let declined = self.send(now, None, QueryKind::Decline { address, server });
@@ -381,6 +384,8 @@ impl Client {
     fn refused(&mut self, now: Duration, server: Ipv4Addr, reply: Reply) -> Vec<Action> {
         let why = reply.text.as_deref().unwrap_or("it does not say why");
         self.trouble = Some(format!("{server} refused the request: {why}"));
+        // It may be the quickest to make an offer again, and to refuse that.
+        self.avoid(server);
         self.state = State::Idle;
         self.wake_at = Some(now + pause(self.rounds, &mut self.random));
         // What comes late for the refused request is not to be taken for an answer.

@@ -190,3 +190,30 @@ fn describe(lease: &Lease) -> String {
         }
     }
 }
+
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(bytes: &[u8], mac: [u8; 6], iaid: u32) -> bool {
+    let duid = Duid::of_mac(mac);
+    let random = crate::fuzzing::random();
+    let mut datagram = bytes.to_vec();
+    let mut believed = false;
+    for mode in [Mode::Stateful, Mode::Stateless] {
+        let mut client =
+            Client::new(duid.clone(), iaid, mode, random.clone(), Vec::new(), Duration::ZERO);
+        for _ in 0..3 {
+            let now = client.wake_at().unwrap_or_default();
+            let sent = client.handle(now, Event::Timer);
+            // The answer is to whatever was asked last.
+            if let Some(Action::Send(message)) = sent.last()
+                && let (Some(to), Some([_, a, b, c])) =
+                    (datagram.get_mut(1..4), message.first_chunk())
+            {
+                to.copy_from_slice(&[*a, *b, *c]);
+                let xid = u32::from_be_bytes([0, *a, *b, *c]);
+                believed |= message::Reply::parse(&datagram, &duid, iaid, xid).is_ok();
+            }
+            let _ = client.handle(now, Event::Datagram(&datagram));
+        }
+    }
+    believed
+}
