@@ -18,34 +18,32 @@
 
 #![forbid(unsafe_code)]
 
-#[allow(dead_code)] // the session for static addresses: not driven yet
 mod acd;
 mod backoff;
 mod bond;
 mod configuration;
 mod connect;
 mod dhcp;
-#[allow(dead_code)] // not driven yet
 mod dhcp6;
 #[doc(hidden)]
 pub mod fuzzing;
-mod link;
-#[allow(dead_code)] // names of IPv6 options: not driven yet
+mod kernel;
 mod names;
+pub mod network;
 mod nic;
 mod plan;
+mod probes;
 mod quiesce;
 mod select;
-#[allow(dead_code)] // not driven yet
+mod session;
 mod slaac;
 mod state;
-mod sysctl;
 mod task;
-#[allow(dead_code)] // not driven yet
 mod v6;
-mod watch;
+mod vlan;
 
 pub use connect::connect;
+pub use connect::connect_over;
 pub use plan::ConnectError;
 pub use plan::Connected;
 pub use plan::Link;

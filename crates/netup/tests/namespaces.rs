@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "support of tests, too, fail by panicking")]
 
+#[allow(dead_code, reason = "not every test uses all of it")]
 mod support;
 
 use std::cell::Cell;
@@ -37,7 +38,7 @@ const RANGE: &str = "--dhcp-range=10.77.0.100,10.77.0.150,255.255.255.0,1h";
 const TOOLS: &[&str] = &["ip", "unshare", "nsenter", "dnsmasq"];
 
 fn dhcp() -> Plan {
-    Plan { addressing: Addressing::Dhcp, dns: vec![], interfaces: vec![], bonding: None }
+    Plan::new(Addressing::Dhcp)
 }
 
 fn fixed(address: &str, gateway: &str) -> Plan {
@@ -95,7 +96,7 @@ fn a_lease_becomes_address_and_routes() {
         println!("from nothing to an answer: {:?}", started.elapsed());
         let link = &connected.link;
         assert_eq!((link.interface.as_str(), link.method), ("v0", Method::Dhcp));
-        assert_eq!(link.gateway, Some("10.77.0.1".parse().unwrap()));
+        assert_eq!(link.gateway(), Some("10.77.0.1".parse().unwrap()));
         assert_eq!(link.dns, ["10.77.0.1", "10.77.0.3"].map(|ip| ip.parse::<IpAddr>().unwrap()));
         assert_eq!(link.dhcp_server, Some("10.77.0.1".parse().unwrap()));
         assert_eq!(link.lease_seconds, Some(3600));
@@ -150,7 +151,7 @@ fn classless_routes_replace_the_router() {
         server.dnsmasq("p0", &[RANGE, "--dhcp-option=3,10.77.0.9", routes]);
         let plan = Plan { dns: vec!["10.77.0.8".parse().unwrap()], ..dhcp() };
         let connected = connect(&plan, in_seconds(20), async |_| Ok(())).await.unwrap();
-        assert_eq!(connected.link.gateway, Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(connected.link.gateway(), Some("192.0.2.1".parse().unwrap()));
         assert_eq!(connected.link.dns, plan.dns);
         let routes = sh("ip -4 route");
         assert!(routes.contains("192.0.2.1 dev v0"), "{routes}");
@@ -275,7 +276,7 @@ fn another_dhcp_server_is_tried_when_one_leads_nowhere() {
         })
         .await
         .unwrap();
-        assert_eq!(connected.link.gateway, Some("10.77.0.1".parse().unwrap()));
+        assert_eq!(connected.link.gateway(), Some("10.77.0.1".parse().unwrap()));
         assert!(rogue.logged().contains("DHCPACK"), "the rogue server was never used");
         assert!(!sh("ip -4 address show dev v0").contains("10.99.0."));
     });

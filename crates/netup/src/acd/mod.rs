@@ -4,11 +4,11 @@
 
 mod fsm;
 mod packet;
-mod transport;
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::io;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -19,10 +19,12 @@ pub(crate) use self::fsm::Event;
 pub(crate) use self::fsm::Stance;
 pub(crate) use self::packet::MAX_FRAME;
 pub(crate) use self::packet::Packet;
-pub(crate) use self::transport::Transport;
 use crate::backoff::Random;
 use crate::backoff::pause;
 use crate::dhcp::Target;
+use crate::network::Network;
+use crate::network::Port;
+use crate::network::Protocol;
 use crate::task::Task;
 use crate::task::sleep_until;
 
@@ -52,18 +54,21 @@ impl Session {
     /// Asks for `address` over `target`, taking no notice of what `own`, the other NICs of this
     /// machine, claim: they may have the same address.
     pub(crate) fn start(
+        network: Arc<dyn Network>,
         target: Target,
         address: Ipv4Addr,
         own: Vec<[u8; 6]>,
         random: Random,
     ) -> Self {
         let (sender, status) = watch::channel(Status::default());
-        let runner = Runner { target, address, own, random, origin: Instant::now(), sender };
+        let runner =
+            Runner { network, target, address, own, random, origin: Instant::now(), sender };
         Self { status, _task: Task::spawn(runner.run()) }
     }
 }
 
 struct Runner {
+    network: Arc<dyn Network>,
     target: Target,
     address: Ipv4Addr,
     own: Vec<[u8; 6]>,
@@ -77,8 +82,8 @@ impl Runner {
         let name = self.target.name.clone();
         let mut tries = 0;
         loop {
-            let error = match Transport::open(&name, self.target.index) {
-                Ok(transport) => self.watch(&transport).await,
+            let error = match self.network.port(&self.target.nic(), Protocol::Arp) {
+                Ok(port) => self.watch(&*port).await,
                 Err(error) => error,
             };
             tracing::warn!("{name}: no check for address conflicts: {error}");
@@ -96,14 +101,15 @@ impl Runner {
     }
 
     /// Comes back when the socket fails: the interface went down or away.
-    async fn watch(&mut self, transport: &Transport) -> io::Error {
+    async fn watch(&mut self, port: &dyn Port) -> io::Error {
         let name = self.target.name.clone();
         let mut buffer = [0; MAX_FRAME];
         let mut detector = self.detector(self.origin.elapsed());
         loop {
             let received = tokio::select! {
-                received = transport.receive(&mut buffer) => match received {
-                    Ok(length) => Some(length),
+                biased;
+                received = port.receive(&mut buffer) => match received {
+                    Ok(received) => Some(received.length),
                     Err(error) => return error,
                 },
                 () = sleep_until(self.origin, detector.wake_at()) => None,
@@ -116,7 +122,7 @@ impl Runner {
             for action in detector.handle(now, event) {
                 match action {
                     Action::Send(frame) => {
-                        if let Err(error) = transport.send(&frame).await {
+                        if let Err(error) = port.send(None, &frame).await {
                             tracing::debug!("{name}: sending an ARP packet: {error}");
                         }
                     }

@@ -1,29 +1,21 @@
-//! The sockets that DHCP messages and ARP packets go through.
+//! The ways that DHCP messages and ARP packets go.
 
+use core::net::IpAddr;
 use core::net::Ipv4Addr;
-use core::net::SocketAddr;
-use core::net::SocketAddrV4;
 use std::io;
-
-use socket2::Domain;
-use socket2::Protocol;
-use socket2::Socket;
-use socket2::Type;
-use tokio::net::UdpSocket;
 
 use super::Target;
 use super::message::MAX_MESSAGE;
 use crate::acd;
+use crate::network::Network;
+use crate::network::Port;
+use crate::network::Protocol;
 
-const CLIENT_PORT: u16 = 68;
-const SERVER_PORT: u16 = 67;
-
-/// An ordinary UDP socket, bound to one interface, and one for ARP. With the broadcast flag in our
-/// messages, answers come to 255.255.255.255 and need no address to be received.
+/// One port for DHCP, and one for ARP.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    udp: UdpSocket,
-    arp: Option<acd::Transport>,
+    udp: Box<dyn Port>,
+    arp: Option<Box<dyn Port>>,
 }
 
 /// What has come, and how many bytes of it.
@@ -57,17 +49,12 @@ impl Buffer {
 }
 
 impl Transport {
-    /// Works without ARP where there is no socket for it to be had.
-    pub(crate) fn open(target: &Target) -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_broadcast(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind_device(Some(target.name.as_bytes()))?;
-        let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
-        socket.bind(&SocketAddr::V4(any).into())?;
-        let udp = UdpSocket::from_std(socket.into())?;
-        let arp = acd::Transport::open(&target.name, target.index)
+    /// Works without ARP where there is no port for it to be had.
+    pub(crate) fn open(network: &dyn Network, target: &Target) -> io::Result<Self> {
+        let nic = target.nic();
+        let udp = network.port(&nic, Protocol::Dhcp4)?;
+        let arp = network
+            .port(&nic, Protocol::Arp)
             .inspect_err(|error| {
                 tracing::warn!("{}: no check for address conflicts: {error}", target.name);
             })
@@ -82,14 +69,12 @@ impl Transport {
 
     /// Sends to a server, or to all of them.
     pub(crate) async fn send(&self, to: Option<Ipv4Addr>, message: &[u8]) -> io::Result<()> {
-        let to = SocketAddrV4::new(to.unwrap_or(Ipv4Addr::BROADCAST), SERVER_PORT);
-        self.udp.send_to(message, to).await?;
-        Ok(())
+        self.udp.send(to.map(IpAddr::V4), message).await
     }
 
     pub(crate) async fn send_arp(&self, frame: &[u8]) -> io::Result<()> {
         match &self.arp {
-            Some(arp) => arp.send(frame).await,
+            Some(arp) => arp.send(None, frame).await,
             None => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -105,8 +90,9 @@ impl Transport {
             }
         };
         tokio::select! {
-            received = self.udp.recv_from(datagram) => Ok(Received::Datagram(received?.0)),
-            received = arp => Ok(Received::Arp(received?)),
+            biased;
+            received = self.udp.receive(datagram) => Ok(Received::Datagram(received?.length)),
+            received = arp => Ok(Received::Arp(received?.length)),
         }
     }
 }

@@ -11,10 +11,11 @@ mod options;
 mod retry;
 #[cfg(test)]
 mod samples;
-mod transport;
 
 use core::net::Ipv6Addr;
 use core::time::Duration;
+use std::io;
+use std::sync::Arc;
 
 use report::Code;
 use report::Failure;
@@ -29,10 +30,12 @@ use self::fsm::Event;
 pub(crate) use self::fsm::Mode;
 pub(crate) use self::lease::Lease;
 use self::message::MAX_MESSAGE;
-use self::transport::Transport;
 use crate::backoff::Random;
 use crate::backoff::pause;
 use crate::dhcp::Target;
+use crate::network::Network;
+use crate::network::Port;
+use crate::network::Protocol;
 use crate::task::Task;
 use crate::task::sleep_until;
 
@@ -59,14 +62,21 @@ pub(crate) struct Session {
 
 impl Session {
     /// Starts a client that prefers other servers to those in `avoid`.
-    pub(crate) fn start(target: Target, mode: Mode, random: Random, avoid: Vec<Duid>) -> Self {
+    pub(crate) fn start(
+        network: Arc<dyn Network>,
+        target: Target,
+        mode: Mode,
+        random: Random,
+        avoid: Vec<Duid>,
+    ) -> Self {
         let (sender, status) = watch::channel(Status::default());
         let (duplicates, reports) = mpsc::unbounded_channel();
         let [_, _, a, b, c, d] = target.mac;
         let iaid = u32::from_be_bytes([a, b, c, d]);
         let duid = Duid::of_mac(target.mac);
         let client = Client::new(duid, iaid, mode, random.clone(), avoid, Duration::ZERO);
-        let runner = Runner { target, random, client, origin: Instant::now(), sender, reports };
+        let origin = Instant::now();
+        let runner = Runner { network, target, random, client, origin, sender, reports };
         Self { status, duplicates, _task: Task::spawn(runner.run()) }
     }
 
@@ -78,6 +88,7 @@ impl Session {
 }
 
 struct Runner {
+    network: Arc<dyn Network>,
     target: Target,
     random: Random,
     client: Client,
@@ -91,8 +102,8 @@ impl Runner {
         let mut tries = 0;
         loop {
             // Comes back only when the socket fails: the interface went down or away.
-            let error = match Transport::open(&self.target) {
-                Ok(transport) => self.talk(&transport).await,
+            let error = match self.network.port(&self.target.nic(), Protocol::Dhcp6) {
+                Ok(port) => self.talk(&*port).await,
                 Err(error) => error,
             };
             tries += 1;
@@ -104,13 +115,16 @@ impl Runner {
         }
     }
 
-    async fn talk(&mut self, transport: &Transport) -> std::io::Error {
+    async fn talk(&mut self, port: &dyn Port) -> io::Error {
         let mut buffer = [0; MAX_MESSAGE + 1];
         loop {
             let wake_at = self.client.wake_at();
             let event = tokio::select! {
-                received = transport.receive(&mut buffer) => match received {
-                    Ok(length) => Event::Datagram(buffer.get(..length).unwrap_or_default()),
+                biased;
+                received = port.receive(&mut buffer) => match received {
+                    Ok(received) => {
+                        Event::Datagram(buffer.get(..received.length).unwrap_or_default())
+                    }
                     Err(error) => return error,
                 },
                 Some(address) = self.reports.recv() => Event::Duplicate(address),
@@ -120,7 +134,7 @@ impl Runner {
             let actions = self.client.handle(self.origin.elapsed(), event);
             for action in actions {
                 match action {
-                    Action::Send(message) => self.send(transport, &message).await,
+                    Action::Send(message) => self.send(port, &message).await,
                     Action::Bound(bound) => {
                         tracing::info!("{}: {}", self.target.name, describe(&bound));
                         lease = Some(bound);
@@ -135,9 +149,9 @@ impl Runner {
         }
     }
 
-    async fn send(&mut self, transport: &Transport, message: &[u8]) {
+    async fn send(&mut self, port: &dyn Port, message: &[u8]) {
         let name = &self.target.name;
-        match transport.send(message).await {
+        match port.send(None, message).await {
             Ok(()) => {
                 let rounds = self.client.rounds();
                 tracing::debug!("{name}: DHCPv6 message to all servers, round {rounds}");

@@ -10,10 +10,12 @@ mod message;
 #[cfg(test)]
 mod samples;
 mod settings;
-mod transport;
 
+use core::net::IpAddr;
 use core::net::Ipv6Addr;
 use core::time::Duration;
+use std::io;
+use std::sync::Arc;
 
 use report::Code;
 use report::Failure;
@@ -25,13 +27,15 @@ use self::fsm::Action;
 use self::fsm::Event;
 use self::fsm::Machine;
 use self::message::MAX_MESSAGE;
+pub(crate) use self::settings::Address;
 pub(crate) use self::settings::Settings;
-#[allow(unused_imports)] // not driven yet
-pub(crate) use self::settings::{Address, Prefix, Route};
-use self::transport::Transport;
 use crate::backoff::Random;
 use crate::backoff::pause;
 use crate::dhcp::Target;
+use crate::network::Network;
+use crate::network::Port;
+use crate::network::Protocol;
+use crate::network::Received;
 use crate::task::Task;
 use crate::task::sleep_until;
 
@@ -56,12 +60,12 @@ pub(crate) struct Session {
 
 impl Session {
     /// Starts to ask for routers.
-    pub(crate) fn start(target: Target, random: Random) -> Self {
+    pub(crate) fn start(network: Arc<dyn Network>, target: Target, random: Random) -> Self {
         let (sender, status) = watch::channel(Status::default());
         let (duplicates, reports) = mpsc::unbounded_channel();
         let machine = Machine::new(target.mac, random.clone(), Duration::ZERO);
         let origin = Instant::now();
-        let runner = Runner { target, random, machine, origin, sender, reports };
+        let runner = Runner { network, target, random, machine, origin, sender, reports };
         Self { status, duplicates, _task: Task::spawn(runner.run()) }
     }
 
@@ -73,6 +77,7 @@ impl Session {
 }
 
 struct Runner {
+    network: Arc<dyn Network>,
     target: Target,
     random: Random,
     machine: Machine,
@@ -86,8 +91,8 @@ impl Runner {
         let mut tries = 0;
         loop {
             // Comes back only when the socket fails: the interface went down or away.
-            let error = match Transport::open(&self.target) {
-                Ok(transport) => self.talk(&transport).await,
+            let error = match self.network.port(&self.target.nic(), Protocol::RouterDiscovery) {
+                Ok(port) => self.talk(&*port).await,
                 Err(error) => error,
             };
             tries += 1;
@@ -99,17 +104,18 @@ impl Runner {
         }
     }
 
-    async fn talk(&mut self, transport: &Transport) -> std::io::Error {
+    async fn talk(&mut self, port: &dyn Port) -> io::Error {
         let mut buffer = [0; MAX_MESSAGE + 1];
         loop {
             let wake_at = self.machine.wake_at();
             let event = tokio::select! {
-                received = transport.receive(&mut buffer) => match received {
-                    Ok(received) => Event::Packet {
-                        bytes: buffer.get(..received.length).unwrap_or_default(),
-                        source: received.source,
-                        hop_limit: received.hop_limit,
-                    },
+                biased;
+                received = port.receive(&mut buffer) => match received {
+                    Ok(Received { length, from: Some(IpAddr::V6(source)), hop_limit: Some(hops) }) => {
+                        let bytes = buffer.get(..length).unwrap_or_default();
+                        Event::Packet { bytes, source, hop_limit: hops }
+                    }
+                    Ok(_) => continue,
                     Err(error) => return error,
                 },
                 Some(address) = self.reports.recv() => Event::Duplicate(address),
@@ -118,16 +124,16 @@ impl Runner {
             let actions = self.machine.handle(self.origin.elapsed(), event);
             for action in actions {
                 if let Action::Solicit(message) = action {
-                    self.solicit(transport, &message).await;
+                    self.solicit(port, &message).await;
                 }
             }
             self.publish();
         }
     }
 
-    async fn solicit(&mut self, transport: &Transport, message: &[u8]) {
+    async fn solicit(&mut self, port: &dyn Port, message: &[u8]) {
         let name = &self.target.name;
-        match transport.send(message).await {
+        match port.send(None, message).await {
             Ok(()) => {
                 let sent = self.machine.solicitations();
                 tracing::debug!("{name}: asking for routers, message {sent}");

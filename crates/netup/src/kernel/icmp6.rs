@@ -1,5 +1,6 @@
 //! The socket that ICMPv6 messages go through.
 
+use core::net::IpAddr;
 use core::net::Ipv6Addr;
 use core::net::SocketAddr;
 use core::net::SocketAddrV6;
@@ -7,6 +8,8 @@ use std::io;
 use std::io::IoSliceMut;
 use std::os::fd::AsRawFd;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use nix::sys::socket::ControlMessageOwned;
 use nix::sys::socket::MsgFlags;
 use nix::sys::socket::SockaddrIn6;
@@ -20,8 +23,8 @@ use socket2::Type;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::message::MAX_MESSAGE;
-use crate::dhcp::Target;
+use crate::network::Port;
+use crate::network::Received;
 
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const HOP_LIMIT: u32 = 255;
@@ -31,50 +34,23 @@ const CONTROL: usize = 64;
 /// A raw ICMPv6 socket, bound to one interface. The kernel fills in and checks the checksums, and
 /// has joined the group of all nodes, to which routers speak.
 #[derive(Debug)]
-pub(crate) struct Transport {
+pub(super) struct Icmp6 {
     /// Of its own kind: the runtime's UDP socket only waits for it, which is the same for all.
     socket: UdpSocket,
     index: u32,
 }
 
-/// What has come.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Received {
-    pub(crate) length: usize,
-    pub(crate) source: Ipv6Addr,
-    pub(crate) hop_limit: u8,
-}
-
-impl Transport {
+impl Icmp6 {
     /// Needs the right to raw sockets.
-    pub(crate) fn open(target: &Target) -> io::Result<Self> {
+    pub(super) fn open(interface: &str, index: u32) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
         // First of all: what comes over other interfaces before is not told apart later.
-        socket.bind_device(Some(target.name.as_bytes()))?;
+        socket.bind_device(Some(interface.as_bytes()))?;
         socket.set_nonblocking(true)?;
         socket.set_multicast_hops_v6(HOP_LIMIT)?;
-        socket.set_multicast_if_v6(target.index)?;
+        socket.set_multicast_if_v6(index)?;
         setsockopt(&socket, Ipv6RecvHopLimit, &true)?;
-        Ok(Self { socket: UdpSocket::from_std(socket.into())?, index: target.index })
-    }
-
-    /// Sends to all routers on the link; an error until the interface has an address of the link.
-    pub(crate) async fn send(&self, message: &[u8]) -> io::Result<()> {
-        let to = SocketAddr::V6(SocketAddrV6::new(ALL_ROUTERS, 0, 0, self.index));
-        self.socket.send_to(message, to).await?;
-        Ok(())
-    }
-
-    /// Waits for a message; of a longer one, no more than `MAX_MESSAGE + 1` bytes are kept.
-    pub(crate) async fn receive(&self, buffer: &mut [u8; MAX_MESSAGE + 1]) -> io::Result<Received> {
-        loop {
-            let received =
-                self.socket.async_io(Interest::READABLE, || self.receive_now(buffer)).await?;
-            // Of a message that came before the options were set, the hop limit is not known.
-            if let Some(received) = received {
-                return Ok(received);
-            }
-        }
+        Ok(Self { socket: UdpSocket::from_std(socket.into())?, index })
     }
 
     fn receive_now(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
@@ -93,9 +69,40 @@ impl Transport {
         let source = message.address.filter(|from| matches_scope(from.scope_id(), self.index));
         Ok(source.zip(hop_limit).map(|(from, hop_limit)| Received {
             length: message.bytes,
-            source: from.ip(),
-            hop_limit,
+            from: Some(IpAddr::V6(from.ip())),
+            hop_limit: Some(hop_limit),
         }))
+    }
+}
+
+impl Port for Icmp6 {
+    /// An error until the interface has an address of the link.
+    fn send<'a>(&'a self, to: Option<IpAddr>, message: &'a [u8]) -> BoxFuture<'a, io::Result<()>> {
+        async move {
+            let to = match to {
+                Some(IpAddr::V6(to)) => to,
+                Some(IpAddr::V4(_)) => return Err(io::ErrorKind::InvalidInput.into()),
+                None => ALL_ROUTERS,
+            };
+            let to = SocketAddr::V6(SocketAddrV6::new(to, 0, 0, self.index));
+            self.socket.send_to(message, to).await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn receive<'a>(&'a self, buffer: &'a mut [u8]) -> BoxFuture<'a, io::Result<Received>> {
+        async move {
+            loop {
+                let received =
+                    self.socket.async_io(Interest::READABLE, || self.receive_now(buffer)).await?;
+                // Of a message that came before the options were set, the hop limit is not known.
+                if let Some(received) = received {
+                    return Ok(received);
+                }
+            }
+        }
+        .boxed()
     }
 }
 
