@@ -36,6 +36,10 @@ pub enum Event {
         bytes: u64,
         /// Bytes in all, if the server said so.
         total: Option<u64>,
+        /// Bytes per second in the last few seconds.
+        rate: u64,
+        /// How long the rest takes at that rate, if something comes and the end is known.
+        left: Option<Duration>,
     },
     /// The same in a line for people; every few seconds.
     ProgressLine(String),

@@ -31,7 +31,6 @@ use super::StubResolver;
 use super::response_to;
 use crate::client::Client;
 use crate::client::ClientOptions;
-use crate::limits::Limits;
 
 const HOST: &str = "boot.example";
 
@@ -93,6 +92,7 @@ fn resolver(servers: &[&Server]) -> StubResolver {
 fn resolver_with(servers: &[&Server], timeout: Duration) -> StubResolver {
     StubResolver::new(DnsOptions {
         servers: servers.iter().map(|server| server.address).collect(),
+        search: Vec::new(),
         interface: Some("lo".to_owned()),
         timeout,
         tries: 3,
@@ -287,16 +287,15 @@ async fn a_client_finds_its_server_by_name() {
     let config =
         fault_server::Config::https(identity).file("/os.json", fault_server::File::new("{}"));
     let web = fault_server::FaultServer::start(config).unwrap();
+    let clock = trust::Clock::exactly(trust::Timestamp::from_unix(1_780_272_000));
     let options = ClientOptions {
         interface: Some("lo".to_owned()),
-        dns: Vec::new(),
         tls_roots: vec![pki.ca_der()],
-        clock: trust::Clock::exactly(trust::Timestamp::from_unix(1_780_272_000)),
-        limits: Limits::default(),
+        ..ClientOptions::new(clock)
     };
     let client = Client::build(options, vec![server.address]).unwrap();
-    let url = web.url_for(HOST, "/os.json").parse().unwrap();
-    assert_eq!(client.descriptor(&url).await.unwrap(), b"{}");
+    let mirror = hostcfg::Mirror::plain(web.url_for(HOST, "/os.json").parse().unwrap());
+    assert_eq!(client.descriptor(&mirror).await.unwrap(), b"{}");
     assert_eq!(web.requests()[0].header("host"), Some(&*format!("{HOST}:{}", web.addr().port())));
 }
 

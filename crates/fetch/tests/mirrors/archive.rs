@@ -16,7 +16,9 @@ use crate::support::assert_complete;
 use crate::support::assert_fails;
 use crate::support::client;
 use crate::support::content;
+use crate::support::download;
 use crate::support::limits;
+use crate::support::mirror;
 use crate::support::plain;
 use crate::support::secure;
 use crate::support::url;
@@ -37,17 +39,17 @@ async fn is_hashed_and_reported_as_it_comes() {
     let mut seen = Vec::new();
     let mut admitted = Vec::new();
     let mut sink = Vec::new();
-    let outcome = client
-        .archive(
-            &url(&server.url(PATH)),
-            &mut sink,
-            |len| {
-                admitted.push(len);
-                Ok(())
-            },
-            |progress| seen.push(progress),
-        )
-        .await;
+    let outcome = download(
+        &client,
+        &url(&server.url(PATH)),
+        &mut sink,
+        |len| {
+            admitted.push(len);
+            Ok(())
+        },
+        |progress| seen.push(progress),
+    )
+    .await;
     let total = u64::try_from(LEN).unwrap();
     assert_eq!(admitted, [Some(total)]);
     assert_eq!(seen.last(), Some(&Progress { bytes: total, total: Some(total), resumed: 0 }));
@@ -59,7 +61,7 @@ async fn is_hashed_and_reported_as_it_comes() {
 async fn connection_of_the_descriptor_is_used_again() {
     let (file, expected) = file();
     let (server, client) = secure(&[(PATH, file), ("/os.json", File::new("{}"))]);
-    client.descriptor(&url(&server.url("/os.json"))).await.unwrap();
+    client.descriptor(&mirror(&server.url("/os.json"))).await.unwrap();
     assert_complete(&archive(&client, &server).await, &expected);
     assert_eq!(server.connections(), 1);
 }
@@ -70,7 +72,7 @@ async fn goes_to_files_and_restarts_in_them() {
     let server = plain(PATH, file.ranges(Ranges::Ignore).first(1, Fault::CloseAfter(70_000)));
     let mut sink = tempfile::tempfile().unwrap();
     let url = url(&server.url(PATH));
-    let download = client(limits()).archive(&url, &mut sink, |_| Ok(()), |_| {}).await.unwrap();
+    let download = download(&client(limits()), &url, &mut sink, |_| Ok(()), |_| {}).await.unwrap();
     assert_eq!(download.resumed, 1);
     let mut came = Vec::new();
     sink.rewind().unwrap();
@@ -138,17 +140,17 @@ async fn a_server_that_cannot_continue_starts_again() {
         let server = plain(PATH, file.ranges(ranges).first(1, Fault::CloseAfter(180_000)));
         let mut admitted = 0;
         let mut sink = Vec::new();
-        let outcome = client(limits())
-            .archive(
-                &url(&server.url(PATH)),
-                &mut sink,
-                |_| {
-                    admitted += 1;
-                    Ok(())
-                },
-                |_| {},
-            )
-            .await;
+        let outcome = download(
+            &client(limits()),
+            &url(&server.url(PATH)),
+            &mut sink,
+            |_| {
+                admitted += 1;
+                Ok(())
+            },
+            |_| {},
+        )
+        .await;
         assert_complete(&(sink, outcome), &expected);
         assert_eq!(admitted, 2, "{ranges:?}");
     }
@@ -161,19 +163,19 @@ async fn a_file_that_changed_starts_again() {
     let expected = vec![7; 250_000];
     let mut sink = Vec::new();
     let mut changed = false;
-    let outcome = client(limits())
-        .archive(
-            &url(&server.url(PATH)),
-            &mut sink,
-            |_| Ok(()),
-            |progress| {
-                if progress.bytes == 180_000 && !changed {
-                    server.set_file(PATH, File::new(expected.clone()).etag("\"v2\""));
-                    changed = true;
-                }
-            },
-        )
-        .await;
+    let outcome = download(
+        &client(limits()),
+        &url(&server.url(PATH)),
+        &mut sink,
+        |_| Ok(()),
+        |progress| {
+            if progress.bytes == 180_000 && !changed {
+                server.set_file(PATH, File::new(expected.clone()).etag("\"v2\""));
+                changed = true;
+            }
+        },
+    )
+    .await;
     assert_complete(&(sink, outcome), &expected);
 }
 
@@ -184,18 +186,18 @@ async fn a_range_of_another_version_is_not_used() {
     let mut sink = Vec::new();
     // To `If-Range` it is the same version still, but its entity tag says otherwise.
     let replaced = File::new(expected.clone()).header("ETag", "\"v2\"").header("X-Tag", "\"v1\"");
-    let outcome = client(limits())
-        .archive(
-            &url(&server.url(PATH)),
-            &mut sink,
-            |_| Ok(()),
-            |progress| {
-                if progress.bytes == 180_000 {
-                    server.set_file(PATH, replaced.clone());
-                }
-            },
-        )
-        .await;
+    let outcome = download(
+        &client(limits()),
+        &url(&server.url(PATH)),
+        &mut sink,
+        |_| Ok(()),
+        |progress| {
+            if progress.bytes == 180_000 {
+                server.set_file(PATH, replaced.clone());
+            }
+        },
+    )
+    .await;
     assert_complete(&(sink, outcome), &expected);
     assert_eq!(server.requests()[1].range(), Some("bytes=180000-"));
     assert_eq!(server.requests()[2].range(), None);
@@ -325,14 +327,14 @@ async fn the_caller_may_refuse_it() {
     let (file, _) = file();
     let server = plain(PATH, file);
     let mut sink = Vec::new();
-    let outcome = client(limits())
-        .archive(
-            &url(&server.url(PATH)),
-            &mut sink,
-            |len| Err(Failure::new(Code::MemoryTooSmall, format!("{len:?} bytes"))),
-            |_| {},
-        )
-        .await;
+    let outcome = download(
+        &client(limits()),
+        &url(&server.url(PATH)),
+        &mut sink,
+        |len| Err(Failure::new(Code::MemoryTooSmall, format!("{len:?} bytes"))),
+        |_| {},
+    )
+    .await;
     let error = assert_fails(outcome, Code::MemoryTooSmall, true);
     assert!(error.failure().detail.ends_with("Some(300000) bytes"), "{error}");
     assert!(sink.is_empty());
@@ -356,6 +358,6 @@ async fn a_full_sink_ends_it() {
     let (file, _) = file();
     let server = plain(PATH, file);
     let url = url(&server.url(PATH));
-    let error = client(limits()).archive(&url, &mut Full, |_| Ok(()), |_| {}).await.unwrap_err();
+    let error = download(&client(limits()), &url, &mut Full, |_| Ok(()), |_| {}).await.unwrap_err();
     assert_eq!(error.code(), Code::MemoryFile);
 }

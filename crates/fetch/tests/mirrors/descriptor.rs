@@ -16,15 +16,15 @@ use crate::support::assert_fails;
 use crate::support::client;
 use crate::support::clock;
 use crate::support::limits;
+use crate::support::mirror;
 use crate::support::plain;
 use crate::support::secure;
-use crate::support::url;
 
 const PATH: &str = "/os.json";
 
 /// Asks for the descriptor once.
 async fn get(client: &Client, server: &FaultServer) -> Result<Vec<u8>, FetchError> {
-    client.descriptor(&url(&server.url(PATH))).await
+    client.descriptor(&mirror(&server.url(PATH))).await
 }
 
 /// Asks a server whose descriptor has this fault.
@@ -154,11 +154,12 @@ async fn a_dripping_server_is_left() {
 #[tokio::test]
 async fn no_server_is_no_connection() {
     let server = plain(PATH, File::new("{}"));
-    let url = url(&server.url(PATH));
+    let mirror = mirror(&server.url(PATH));
     drop(server);
-    let error = assert_fails(client(limits()).descriptor(&url).await, Code::ConnectFailed, false);
+    let outcome = client(limits()).descriptor(&mirror).await;
+    let error = assert_fails(outcome, Code::ConnectFailed, false);
     assert!(error.to_string().contains("refused"), "{error}");
-    assert_eq!(error.url(), url.to_string());
+    assert_eq!(error.url(), mirror.url.to_string());
 }
 
 #[tokio::test]
@@ -185,7 +186,7 @@ async fn a_hangup_before_the_response_is_no_connection() {
 
 #[tokio::test]
 async fn without_dns_servers_names_do_not_resolve() {
-    let outcome = client(limits()).descriptor(&url("http://boot.example/os.json")).await;
+    let outcome = client(limits()).descriptor(&mirror("http://boot.example/os.json")).await;
     let error = assert_fails(outcome, Code::DnsFailed, false);
     assert!(error.to_string().contains("boot.example"), "{error}");
 }
@@ -196,10 +197,8 @@ async fn sockets_are_bound_to_the_interface() {
     let bound_to = |interface: &str| {
         Client::new(ClientOptions {
             interface: Some(interface.to_owned()),
-            dns: Vec::new(),
-            tls_roots: Vec::new(),
-            clock: clock(),
             limits: limits(),
+            ..ClientOptions::new(clock())
         })
         .unwrap()
     };
