@@ -3,13 +3,12 @@
 
 use core::cell::RefCell;
 use core::pin::pin;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fetch::Client;
-use fetch::Http;
 use fetch::Patience;
 use hostcfg::Mirror;
-use netup::Connected;
 use netup::Link;
 use netup::Plan;
 use netup::ProbeError;
@@ -35,6 +34,7 @@ use crate::mirror::Try;
 use crate::mirror::Verified;
 use crate::pieces::Shelf;
 use crate::world::Machine;
+use crate::world::Online;
 use crate::world::World;
 
 /// Tries per mirror in a row that bring nothing, before all links are looked at again.
@@ -45,7 +45,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
 /// What the probe of a link found out.
 #[derive(Debug)]
-pub struct Answer<T = Http> {
+struct Answer<T> {
     client: Client<T>,
     /// The mirror that answered, and its descriptor if it gave one.
     descriptor: Option<(usize, Vec<u8>)>,
@@ -59,12 +59,9 @@ pub async fn package(
     inputs: &Inputs,
     events: &dyn Events,
     patience: Duration,
-) -> Result<(Connected<Answer>, Verified), Failure> {
+) -> Result<(Online, Verified), Failure> {
     package_in(&Machine, inputs, events, patience).await
 }
-
-/// What was connected to in a [`World`].
-pub type ConnectedIn<W> = Connected<Answer<<W as World>::Transport>>;
 
 /// As [`package`], in any [`World`].
 ///
@@ -80,7 +77,7 @@ pub async fn package_in<W: World>(
     inputs: &Inputs,
     events: &dyn Events,
     patience: Duration,
-) -> Result<(ConnectedIn<W>, Verified<W::File>), Failure> {
+) -> Result<(Online<W::Hold>, Verified<W::File>), Failure> {
     let deadline = Instant::now() + patience;
     let plan = Plan::from(&inputs.host.config);
     let mirrors = &inputs.host.config.mirrors;
@@ -88,13 +85,13 @@ pub async fn package_in<W: World>(
     let search = Search { world, inputs, events, mirrors, ledger, deadline };
     let mut shelf = Shelf::new();
     loop {
-        let mut connected = search.connect(&plan).await?;
-        let interface = connected.link.interface.clone();
-        let tried = search.over_link(&mut connected, &mut shelf);
+        let (online, answer) = search.connect(&plan).await?;
+        let interface = online.link.interface.as_str();
+        let tried = search.over_link(interface, answer, &mut shelf);
         match tokio::time::timeout_at(deadline, tried).await {
-            Ok(Ok(package)) => return Ok((connected, package)),
+            Ok(Ok(package)) => return Ok((online, package)),
             // A rogue or stale network must not keep the machine from those beside it.
-            Ok(Err(failure)) if failure.class != Class::Transient && connected.nics.len() < 2 => {
+            Ok(Err(failure)) if failure.class != Class::Transient && online.nics.len() < 2 => {
                 return Err(failure);
             }
             Ok(Err(failure)) => {
@@ -102,7 +99,7 @@ pub async fn package_in<W: World>(
             }
             Err(_) => {
                 let ledger = search.ledger.borrow();
-                return Err(ledger.last_transient(&interface).cloned().unwrap_or_else(|| {
+                return Err(ledger.last_transient(interface).cloned().unwrap_or_else(|| {
                     let detail = format!("{} s have passed", patience.as_secs());
                     Failure::new(Code::DeadlineReached, detail)
                 }));
@@ -121,15 +118,26 @@ struct Search<'a, W> {
 }
 
 impl<W: World> Search<'_, W> {
-    async fn connect(&self, plan: &Plan) -> Result<ConnectedIn<W>, Failure> {
+    async fn connect(
+        &self,
+        plan: &Plan,
+    ) -> Result<(Online<W::Hold>, Answer<W::Transport>), Failure> {
         let connecting = Running::begin(self.events, Stage::Connect);
         let deadline = self.deadline;
-        let mut connect = pin!(self.world.connect(plan, deadline, |link| self.probe(link)));
+        // By interface: the last probe over the one that is used is the one that succeeded.
+        let answers = RefCell::new(BTreeMap::new());
+        let probe = async |link: Link| {
+            let interface = link.interface.clone();
+            let answer = self.probe(link).await?;
+            answers.borrow_mut().insert(interface, answer);
+            Ok(())
+        };
+        let mut connect = pin!(self.world.connect(plan, deadline, |link| probe(link)));
         let result = loop {
             match tokio::time::timeout(SIGN_OF_LIFE, &mut connect).await {
-                Ok(Ok(connected)) => {
-                    self.events.on(Event::Nics(connected.nics.clone()));
-                    break Ok(connected);
+                Ok(Ok(online)) => {
+                    self.events.on(Event::Nics(online.nics.clone()));
+                    break Ok(online);
                 }
                 Ok(Err(error)) => {
                     self.events.on(Event::Nics(error.nics));
@@ -142,7 +150,10 @@ impl<W: World> Search<'_, W> {
                 Err(_) => self.still_trying(),
             }
         };
-        connecting.close(result, |connected| describe(&connected.link))
+        let online = connecting.close(result, |online| describe(&online.link))?;
+        let answer = answers.borrow_mut().remove(&online.link.interface);
+        let answer = answer.ok_or_else(|| Failure::new(Code::Internal, "no probe succeeded"))?;
+        Ok((online, answer))
     }
 
     /// Tells somebody who watches that the machine is not hung, and what it waits for.
@@ -219,11 +230,11 @@ impl<W: World> Search<'_, W> {
     /// Fails with a transient failure when it is time to look at the other links again.
     async fn over_link(
         &self,
-        connected: &mut ConnectedIn<W>,
+        interface: &str,
+        answer: Answer<W::Transport>,
         shelf: &mut Shelf<W::File>,
     ) -> Result<Verified<W::File>, Failure> {
-        let interface = connected.link.interface.as_str();
-        let Answer { client, descriptor: known } = &mut connected.answer;
+        let Answer { client, descriptor: mut known } = answer;
         let mut fruitless = 0;
         loop {
             // The probe has the answer of one mirror already.
@@ -243,7 +254,7 @@ impl<W: World> Search<'_, W> {
                 world: self.world,
                 inputs: self.inputs,
                 events: self.events,
-                client,
+                client: &client,
                 interface,
                 mirror,
                 patience: if others { Patience::Others } else { Patience::Alone },

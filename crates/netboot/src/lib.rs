@@ -26,8 +26,6 @@ mod world;
 
 pub use kexec_rs::Loaded;
 
-pub use acquire::Answer;
-pub use acquire::ConnectedIn;
 pub use acquire::package;
 pub use acquire::package_in;
 pub use events::Event;
@@ -42,6 +40,7 @@ pub use load::load;
 pub use mirror::Verified;
 pub use world::Machine;
 pub use world::Memory;
+pub use world::Online;
 pub use world::Scratch;
 pub use world::World;
 pub use world::limits;

@@ -20,6 +20,7 @@ use netup::Link;
 use netup::Plan;
 use netup::ProbeError;
 use report::Failure;
+use report::NicReport;
 use tokio::time::Instant;
 
 use crate::inputs::Inputs;
@@ -34,6 +35,8 @@ use crate::memory;
 pub trait World {
     /// How mirrors are reached over one link.
     type Transport: Transport;
+    /// What keeps a link usable: dropped when it is not used any more.
+    type Hold;
     /// Where archives, kernels and initramfs are put.
     type File: Scratch;
 
@@ -41,15 +44,15 @@ pub trait World {
     ///
     /// # Errors
     /// No link was found over which the probe succeeds.
-    fn connect<T, P, F>(
+    fn connect<P, F>(
         &self,
         plan: &Plan,
         deadline: Instant,
         probe: P,
-    ) -> impl Future<Output = Result<Connected<T>, ConnectError>>
+    ) -> impl Future<Output = Result<Online<Self::Hold>, ConnectError>>
     where
         P: Fn(Link) -> F,
-        F: Future<Output = Result<T, ProbeError>>;
+        F: Future<Output = Result<(), ProbeError>>;
 
     /// A client over a link. A new one is asked for whenever a link is probed.
     ///
@@ -65,6 +68,17 @@ pub trait World {
 
     /// The machine's memory as it is now.
     fn memory(&self) -> Memory;
+}
+
+/// A link that leads to a mirror.
+#[derive(Debug)]
+pub struct Online<H = Connected<()>> {
+    /// The link.
+    pub link: Link,
+    /// What came of every NIC.
+    pub nics: Vec<NicReport>,
+    /// What keeps the link usable.
+    pub hold: H,
 }
 
 /// A file in memory.
@@ -99,19 +113,22 @@ pub struct Machine;
 
 impl World for Machine {
     type Transport = Http;
+    type Hold = Connected<()>;
     type File = MemFile;
 
-    async fn connect<T, P, F>(
+    async fn connect<P, F>(
         &self,
         plan: &Plan,
         deadline: Instant,
         probe: P,
-    ) -> Result<Connected<T>, ConnectError>
+    ) -> Result<Online, ConnectError>
     where
         P: Fn(Link) -> F,
-        F: Future<Output = Result<T, ProbeError>>,
+        F: Future<Output = Result<(), ProbeError>>,
     {
-        netup::connect(plan, deadline, probe).await
+        let connected = netup::connect(plan, deadline, probe).await?;
+        let (link, nics) = (connected.link.clone(), connected.nics.clone());
+        Ok(Online { link, nics, hold: connected })
     }
 
     fn client(&self, inputs: &Inputs, link: &Link) -> Result<Client, Failure> {
