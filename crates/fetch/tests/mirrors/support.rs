@@ -108,6 +108,19 @@ pub(crate) async fn download<S: Sink>(
     client.archive(&mirror, url, &mut partial, Patience::Alone, admit, progress).await
 }
 
+/// Downloads what a mirror has at its URL.
+pub(crate) async fn whole(
+    client: &Client,
+    mirror: &Mirror,
+) -> (Vec<u8>, Result<Download, FetchError>) {
+    let mut sink = Vec::new();
+    let mut partial = Partial::new(&mut sink);
+    let patience = Patience::Alone;
+    let outcome =
+        client.archive(mirror, &mirror.url, &mut partial, patience, |_| Ok(()), |_| {}).await;
+    (sink, outcome)
+}
+
 /// Downloads what is missing of `/os.zip`.
 pub(crate) async fn continued(
     client: &Client,
