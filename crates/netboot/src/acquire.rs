@@ -132,7 +132,7 @@ impl<W: World> Search<'_, W> {
             answers.borrow_mut().insert(interface, answer);
             Ok(())
         };
-        let mut connect = pin!(self.world.connect(plan, deadline, |link| probe(link)));
+        let mut connect = pin!(self.world.connect(plan, deadline, probe));
         let result = loop {
             match tokio::time::timeout(SIGN_OF_LIFE, &mut connect).await {
                 Ok(Ok(online)) => {

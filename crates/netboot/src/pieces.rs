@@ -6,7 +6,6 @@ use fetch::Partial;
 use fetch::Sink;
 use hostcfg::ProvisioningUrl;
 use ospkg::Descriptor;
-use report::Class;
 use report::Code;
 use report::Failure;
 
@@ -86,9 +85,12 @@ impl<F> Shelf<F> {
         fits.then_some(kept)
     }
 
-    /// Keeps what there is, if what stopped it may heal.
+    /// Keeps what there is: whatever became of its mirror, the digest decides about the bytes. Not
+    /// if it was this machine that had no room for them.
     pub(crate) fn put(&mut self, pieces: Pieces<F>, failure: &Failure) {
-        if failure.class == Class::Transient && pieces.partial.received() > 0 {
+        let no_room =
+            matches!(failure.code, Code::MemoryFile | Code::MemoryTooSmall | Code::ArchiveTooLarge);
+        if !no_room && pieces.partial.received() > 0 {
             self.kept = Some(pieces);
         }
     }

@@ -3,9 +3,14 @@ use std::io::Read;
 use std::io::Seek;
 
 use fault_server::Fault;
+use fault_server::FaultServer;
 use fault_server::File;
 use fault_server::Ranges;
+use fetch::Download;
+use fetch::FetchError;
 use fetch::Limits;
+use fetch::Partial;
+use fetch::Patience;
 use fetch::Progress;
 use report::Code;
 use report::Coded;
@@ -16,6 +21,7 @@ use crate::support::assert_complete;
 use crate::support::assert_fails;
 use crate::support::client;
 use crate::support::content;
+use crate::support::continued;
 use crate::support::download;
 use crate::support::limits;
 use crate::support::mirror;
@@ -279,6 +285,104 @@ async fn silence_and_dripping_are_stalls() {
         assert_eq!(came, expected[..came.len()]);
         assert_eq!(server.count(PATH), 1);
     }
+}
+
+/// What came from one server is continued by another one.
+async fn continued_by(
+    first: File,
+    second: File,
+) -> (Vec<u8>, Result<Download, FetchError>, FaultServer) {
+    let (first, second) = (plain(PATH, first), plain(PATH, second));
+    let client = client(limits());
+    let mut partial = Partial::new(Vec::new());
+    continued(&client, &first, &mut partial, Patience::Others).await.unwrap_err();
+    assert!(partial.received() > 0);
+    let outcome = continued(&client, &second, &mut partial, Patience::Others).await;
+    let sources = outcome.as_ref().map_or(0, |download| download.sources);
+    assert_eq!(partial.is_mixed(), sources > 1);
+    (partial.into_sink(), outcome, second)
+}
+
+#[tokio::test]
+async fn another_mirror_goes_on_where_one_broke() {
+    let (file, expected) = file();
+    // Its entity tag is its own: the other server is not asked for it.
+    let first = file.clone().first(1, Fault::CloseAfter(180_000)).always(Fault::Hangup);
+    let (came, outcome, second) = continued_by(first, file.clone()).await;
+    let download = *outcome.as_ref().unwrap();
+    assert_complete(&(came, outcome), &expected);
+    assert_eq!((download.sources, download.resumed), (2, 1));
+    let requests = second.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].range(), Some("bytes=180000-"));
+    assert_eq!(requests[0].header("if-range"), None);
+
+    // It breaks, too, and goes on by its own tag.
+    let first = file.clone().first(1, Fault::CloseAfter(100_000)).always(Fault::Hangup);
+    let flaky = file.first(1, Fault::CloseAfter(50_000));
+    let (came, outcome, second) = continued_by(first, flaky).await;
+    assert_complete(&(came, outcome), &expected);
+    let requests = second.requests();
+    assert_eq!(requests[1].range(), Some("bytes=150000-"));
+    assert_eq!(requests[1].header("if-range"), Some("\"v1\""));
+}
+
+#[tokio::test]
+async fn another_mirror_that_cannot_go_on_begins_again() {
+    let (file, expected) = file();
+    let broken = || file.clone().first(1, Fault::CloseAfter(180_000)).always(Fault::Hangup);
+    // No ranges; 416; a file of another length.
+    let mut longer = expected.clone();
+    longer.push(0);
+    for (second, expected) in [
+        (file.clone().ranges(Ranges::Ignore), &expected),
+        (file.clone().ranges(Ranges::Refuse), &expected),
+        (file.clone().ranges(Ranges::WrongTotal), &expected),
+        (File::new(longer.clone()), &longer),
+    ] {
+        let (came, outcome, _) = continued_by(broken(), second).await;
+        assert_eq!(outcome.as_ref().unwrap().sources, 1);
+        assert_complete(&(came, outcome), expected);
+    }
+    // A range that is not the one that was asked for.
+    let (came, outcome, _) = continued_by(broken(), file.clone().ranges(Ranges::WrongStart)).await;
+    assert_fails(outcome, Code::HttpInvalid, true);
+    assert_eq!(came, expected[..180_000], "nothing was taken of it");
+}
+
+#[tokio::test]
+async fn a_server_is_borne_with_for_longer_while_there_is_no_other() {
+    let broken = || {
+        let (file, _) = file_with_first_break();
+        plain(PATH, file.always(Fault::Hangup))
+    };
+    for (patience, requests) in [(Patience::Alone, 7), (Patience::Others, 2)] {
+        let server = broken();
+        let mut partial = Partial::new(Vec::new());
+        continued(&client(limits()), &server, &mut partial, patience).await.unwrap_err();
+        assert_eq!(server.count(PATH), requests, "{patience:?}");
+    }
+    // 64 KiB in a window are asked for beside others, 4 KiB alone.
+    let window = Duration::from_millis(400);
+    let limits = Limits { stall_window: window, ..limits() };
+    let (file, expected) = file();
+    let drip = Fault::Drip { after: 0, every: Duration::from_micros(20) };
+    let server = plain(PATH, file.always(drip));
+    let mut partial = Partial::new(Vec::new());
+    let outcome = continued(&client(limits), &server, &mut partial, Patience::Others).await;
+    assert_fails(outcome, Code::Stalled, true);
+    assert!(partial.received() < expected.len() as u64);
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_long_pause_is_left_to_the_caller() {
+    let busy = Fault::StatusWith(503, vec![("Retry-After".to_owned(), "60".to_owned())]);
+    let (file, _) = file_with_first_break();
+    let server = plain(PATH, file.always(busy));
+    let error = archive(&client(limits()), &server).await.1.unwrap_err();
+    assert_eq!(error.code(), Code::ServerError);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    assert_eq!(server.count(PATH), 2);
 }
 
 #[tokio::test]

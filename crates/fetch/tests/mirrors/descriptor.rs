@@ -111,6 +111,50 @@ async fn what_is_not_a_plain_file_is_refused() {
 }
 
 #[tokio::test]
+async fn a_login_page_is_told_from_a_descriptor() {
+    let html = || File::new("<!DOCTYPE html>\n<title>Please log in</title>");
+    for file in [html(), html().header("Content-Type", "text/html"), html().chunked()] {
+        let error = assert_fails(
+            get(&client(limits()), &plain(PATH, file)).await,
+            Code::PageForPeople,
+            true,
+        );
+        assert!(error.to_string().contains("captive portal"), "{error}");
+        assert_eq!(error.class(), Class::Transient, "the network may let the machine in later");
+    }
+    // What a server of ours sends is a page because somebody put it there.
+    let (server, client) = secure(&[(PATH, html())]);
+    assert_fails(get(&client, &server).await, Code::HttpInvalid, true);
+}
+
+#[tokio::test]
+async fn heads_that_are_no_heads_are_refused() {
+    let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(1 << 20));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: a\r\n".repeat(10_000));
+    for head in [
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent Length: 2\r\n\r\n{}",
+        "HTTP/3.9 200 OK\r\n\r\n{}",
+        "HTTP/1.1 99 Low\r\n\r\n{}",
+        "\0\0\0\0\r\n\r\n",
+        &long,
+        &many,
+    ] {
+        let shown: String = head.chars().take(60).collect();
+        let error = with_fault(Fault::Raw(head.into())).await.unwrap_err();
+        assert_eq!(error.code(), Code::HttpInvalid, "{shown:?}: {error}");
+    }
+    // Chunks that lie about their length.
+    for body in ["5\r\n{}\r\n0\r\n\r\n", "zz\r\n{}\r\n", "ffffffffffffffffff\r\n{}"] {
+        let raw = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+        let error = with_fault(Fault::Raw(raw.into())).await.unwrap_err();
+        assert_eq!(error.code(), Code::BodyTruncated, "{body:?}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn its_length_is_bounded() {
     let client = client(limits());
     let largest = vec![b' '; 1 << 20];

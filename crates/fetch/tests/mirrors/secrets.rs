@@ -5,12 +5,19 @@ use std::sync::Mutex;
 
 use fault_server::Config;
 use fault_server::Fault;
+use fault_server::FaultProxy;
 use fault_server::FaultServer;
 use fault_server::File;
 use fault_server::Pki;
+use fault_server::ProxyConfig;
+use fetch::Client;
+use fetch::ClientOptions;
 use fetch::FetchError;
+use hostcfg::Credentials;
 use hostcfg::Mirror;
 use hostcfg::ProvisioningUrl;
+use hostcfg::Proxy;
+use hostcfg::Secret;
 use report::Code;
 use report::Coded;
 use tracing::Event;
@@ -131,6 +138,32 @@ async fn nothing_that_is_printed_has_credentials() {
     }
     assert_clean(&format!("{client:?}"));
 
+    // A proxy's credentials, a mirror's headers and keys.
+    let proxy = FaultProxy::start(ProxyConfig { refuse: Some(502), ..ProxyConfig::default() });
+    let proxy = proxy.unwrap();
+    let credentials =
+        Credentials { user: "canaryuser".to_owned(), password: Secret::new("canarypass") };
+    let options = ClientOptions {
+        proxy: Some(Proxy {
+            host: LOOPBACK.to_owned(),
+            port: proxy.addr().port(),
+            tls: false,
+            credentials: Some(credentials),
+        }),
+        tls_roots: vec![pki.ca_der()],
+        ..ClientOptions::new(clock())
+    };
+    assert_clean(&format!("{options:?}"));
+    let proxied = Client::new(options).unwrap();
+    assert_clean(&format!("{proxied:?}"));
+    for mirror in [archive, url("http://canaryuser:canarypass@mirror.example/?canarykey")] {
+        let headers = vec![("X-Token".to_owned(), Secret::new("canarykey"))];
+        let mirror = Mirror { headers, ..Mirror::plain(mirror) };
+        assert_clean(&format!("{mirror:?}"));
+        assert_error_clean(&proxied.descriptor(&mirror).await.unwrap_err());
+    }
+    assert_eq!(proxy.requests().len(), 2);
+
     let log = log.0.lock().unwrap();
     assert!(log.contains("taking it up again"), "the log was not captured: {log}");
     assert_clean(&log);
@@ -198,7 +231,7 @@ fn an_archive_url_that_cannot_be_used_has_its_code() {
     assert_eq!(error.code(), Code::ArchiveUrlInvalid);
     assert!(error.answered());
     let plain = client
-        .archive_url(&Mirror::plain(descriptor.clone()), "http://cdn.example/os.zip")
+        .archive_url(&Mirror::plain(descriptor), "http://cdn.example/os.zip")
         .unwrap();
     assert_eq!(plain.to_string(), "http://cdn.example/os.zip");
 }
