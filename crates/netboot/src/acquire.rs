@@ -309,6 +309,6 @@ impl<W: World> Search<'_, W> {
 
 fn describe(link: &Link) -> String {
     let addresses: Vec<String> = link.addresses.iter().map(ToString::to_string).collect();
-    let gateway = link.gateway.map_or_else(String::new, |gateway| format!(", gateway {gateway}"));
+    let gateway = link.gateway().map_or_else(String::new, |gateway| format!(", gateway {gateway}"));
     format!("{} {} by {}{gateway}", link.interface, addresses.join(" "), link.method)
 }

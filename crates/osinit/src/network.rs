@@ -55,12 +55,7 @@ async fn has_address(_: netup::Link) -> Result<(), ProbeError> {
 fn plan(handover: &HandOver) -> Plan {
     match &handover.host {
         Some(host) => Plan::from(host),
-        None => Plan {
-            addressing: Addressing::Dhcp,
-            dns: Vec::new(),
-            interfaces: Vec::new(),
-            bonding: None,
-        },
+        None => Plan::new(Addressing::Dhcp),
     }
 }
 

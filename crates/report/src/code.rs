@@ -118,6 +118,8 @@ codes! {
         "check the DNS servers of the lease or of the host configuration, and the name in the URL";
     NetworkUnsupported = "E0207", Permanent, "the network configuration asks for what this version cannot do",
         "use a setting that docs/system-transparency.md lists as supported";
+    AddressConflict = "E0210", Transient, "another machine on the link has the address",
+        "give one of the two another address; the message has the other machine's MAC address";
     // 03xx: download
     ConnectFailed = "E0301", Transient, "a provisioning server could not be reached",
         "check address, port, firewall and that the server runs";
