@@ -218,7 +218,10 @@ impl<W: World> Search<'_, W> {
         loop {
             let choice = self.ledger.borrow().choose(interface, asked);
             match choice {
-                Choice::Ask(index) => return Some(index),
+                Choice::Ask(index) => {
+                    self.ledger.borrow_mut().ask(interface, index);
+                    return Some(index);
+                }
                 Choice::Wait(ready) if asked.is_empty() => tokio::time::sleep_until(ready).await,
                 Choice::Wait(_) | Choice::Nobody => return None,
             }

@@ -53,13 +53,15 @@ pub(crate) enum Choice {
 pub(crate) struct Ledger {
     mirrors: usize,
     accounts: BTreeMap<(String, usize), Account>,
+    /// When each was asked last.
+    asked: BTreeMap<(String, usize), Instant>,
     latest: Option<Failure>,
 }
 
 impl Ledger {
     /// A clean one for so many mirrors.
     pub(crate) const fn new(mirrors: usize) -> Self {
-        Self { mirrors, accounts: BTreeMap::new(), latest: None }
+        Self { mirrors, accounts: BTreeMap::new(), asked: BTreeMap::new(), latest: None }
     }
 
     /// Charges a failure to a mirror. `advanced` says that the try brought a download further,
@@ -85,14 +87,20 @@ impl Ledger {
         (failure.class == Class::Transient).then_some(pause)
     }
 
+    /// A mirror is being asked. Nobody else asks it over this interface right behind.
+    pub(crate) fn ask(&mut self, interface: &str, mirror: usize) {
+        self.asked.insert((interface.to_owned(), mirror), Instant::now());
+    }
+
     /// Whom to ask next over this interface: of those that may be asked now, the one with the fewest
     /// failures in a row; the first of the host configuration among equals.
     pub(crate) fn choose(&self, interface: &str, not: &[usize]) -> Choice {
         let now = Instant::now();
         let open = || self.alive(interface).filter(|(mirror, _)| !not.contains(mirror));
-        let ready = open().filter(|(_, account)| account.is_none_or(|it| it.ready <= now));
+        let ready_at = |mirror: usize| self.ready_at(interface, mirror);
+        let ready = open().filter(|(mirror, _)| ready_at(*mirror).is_none_or(|at| at <= now));
         let best = ready.min_by_key(|(mirror, account)| (account.map(|it| it.in_a_row), *mirror));
-        let first = open().filter_map(|(_, account)| account.map(|account| account.ready)).min();
+        let first = open().filter_map(|(mirror, _)| ready_at(mirror)).min();
         match (best, first) {
             (Some((mirror, _)), _) => Choice::Ask(mirror),
             (None, Some(ready)) => Choice::Wait(ready),
@@ -117,6 +125,13 @@ impl Ledger {
         (0..self.mirrors)
             .map(move |mirror| (mirror, self.account(interface, mirror)))
             .filter(|(_, account)| account.is_none_or(|it| it.last.class == Class::Transient))
+    }
+
+    /// When this mirror may be asked; `None` if it never was.
+    fn ready_at(&self, interface: &str, mirror: usize) -> Option<Instant> {
+        let asked = self.asked.get(&(interface.to_owned(), mirror));
+        let spaced = asked.map(|asked| *asked + PAUSE_MIN);
+        spaced.max(self.account(interface, mirror).map(|account| account.ready))
     }
 
     fn account(&self, interface: &str, mirror: usize) -> Option<&Account> {
@@ -258,6 +273,16 @@ mod tests {
         ledger.charge("eth0", 2, &trouble(Code::BodyTruncated), true, 0);
         advance(Duration::from_secs(60)).await;
         assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_probes_do_not_ask_at_once() {
+        let mut ledger = Ledger::new(1);
+        ledger.ask("eth0", 0);
+        assert_eq!(ledger.choose("eth1", &[]), Choice::Ask(0));
+        assert!(matches!(ledger.choose("eth0", &[]), Choice::Wait(_)));
+        advance(PAUSE_MIN).await;
+        assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -135,6 +135,7 @@ impl World for Machine {
         let options = ClientOptions {
             interface: Some(link.interface.clone()),
             dns: link.dns.clone(),
+            search: link.search.clone(),
             ..client_options(inputs)
         };
         Client::new(options).map_err(|error| error.failure())

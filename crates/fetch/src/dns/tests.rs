@@ -431,3 +431,46 @@ proptest::proptest! {
         }
     }
 }
+
+/// A family that swallows connections, as behind a router that is not one, must not hold up the
+/// other: it has a short head start, and no more.
+#[tokio::test]
+async fn a_dead_family_does_not_hold_up_the_other() {
+    let server = Server::udp(|query| {
+        let mut reply = reply(query);
+        let data = match query.queries[0].query_type {
+            RecordType::A => RData::A(A(Ipv4Addr::LOCALHOST)),
+            _ => RData::AAAA(AAAA(core::net::Ipv6Addr::LOCALHOST)),
+        };
+        reply.add_answer(Record::from_rdata(query.queries[0].name.clone(), 60, data));
+        vec![reply]
+    })
+    .await;
+    let Ok(probe) = TcpListener::bind("[::1]:0").await else {
+        println!("SKIPPED: no IPv6 on this machine");
+        return;
+    };
+    let address = probe.local_addr().unwrap();
+    drop(probe);
+    let web = fault_server::Config::http()
+        .listen(address)
+        .file("/os.json", fault_server::File::new("{}"));
+    let web = fault_server::FaultServer::start(web).unwrap();
+    // A listener with no room for further connections does not answer to them.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, address.port()).into()).unwrap();
+    let full = socket.listen(0).unwrap();
+    let _first = tokio::net::TcpStream::connect(full.local_addr().unwrap()).await.unwrap();
+
+    let clock = trust::Clock::exactly(trust::Timestamp::from_unix(1_780_272_000));
+    let limits = crate::limits::Limits {
+        connect: Duration::from_secs(600),
+        header: Duration::from_secs(60),
+        descriptor_time: Duration::from_secs(60),
+        ..crate::limits::Limits::default()
+    };
+    let options = ClientOptions { limits, ..ClientOptions::new(clock) };
+    let client = Client::build(options, vec![server.address]).unwrap();
+    let mirror = hostcfg::Mirror::plain(web.url_for(HOST, "/os.json").parse().unwrap());
+    assert_eq!(client.descriptor(&mirror).await.unwrap(), b"{}");
+}

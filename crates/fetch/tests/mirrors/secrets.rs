@@ -230,8 +230,7 @@ fn an_archive_url_that_cannot_be_used_has_its_code() {
         .unwrap_err();
     assert_eq!(error.code(), Code::ArchiveUrlInvalid);
     assert!(error.answered());
-    let plain = client
-        .archive_url(&Mirror::plain(descriptor), "http://cdn.example/os.zip")
-        .unwrap();
+    let plain =
+        client.archive_url(&Mirror::plain(descriptor), "http://cdn.example/os.zip").unwrap();
     assert_eq!(plain.to_string(), "http://cdn.example/os.zip");
 }

@@ -149,6 +149,7 @@ impl<'a> Search<'a> {
             while let Choice::Ask(index) = self.ledger.choose(&self.interface, &asked) {
                 let Some(mirror) = mirrors.get(index) else { break };
                 asked.push(index);
+                self.ledger.ask(&self.interface, index);
                 let mut attempt = Try::new(self.events);
                 match self.ask(mirror, &mut attempt).await {
                     Ok(Some(package)) => {

@@ -258,8 +258,10 @@ fn link() -> Link {
         mac: "52:54:00:12:34:56".to_owned(),
         method: Method::Dhcp,
         addresses: Vec::new(),
-        gateway: None,
+        gateways: Vec::new(),
         dns: Vec::new(),
+        search: Vec::new(),
+        ntp: Vec::new(),
         dhcp_server: None,
         lease_seconds: None,
     }
