@@ -138,6 +138,10 @@ async fn credentials_open_a_proxy_that_wants_them() {
     }
 }
 
+fn plain_mirror() -> Mirror {
+    mirror("http://mirror.example/os.json")
+}
+
 #[tokio::test]
 async fn a_proxy_that_refuses_is_named() {
     let (_server, https, ca) = secure("/os.json", File::new("{}"));
@@ -151,10 +155,17 @@ async fn a_proxy_that_refuses_is_named() {
         assert_eq!(error.class(), Class::Transient);
         assert!(error.to_string().contains(said), "{error}");
     }
+    // Its sockets are bound to the link, too.
+    let there = FaultProxy::start(ProxyConfig::default()).unwrap();
+    let elsewhere = ClientOptions { interface: Some("none0".to_owned()), ..options(&there) };
+    let outcome = Client::new(elsewhere).unwrap().descriptor(&plain_mirror()).await;
+    assert_fails(outcome, Code::ConnectFailed, false);
+    assert!(there.requests().is_empty());
+
     let gone = FaultProxy::start(ProxyConfig::default()).unwrap();
     let client = client(&gone);
     drop(gone);
-    let outcome = client.descriptor(&mirror("http://mirror.example/os.json")).await;
+    let outcome = client.descriptor(&plain_mirror()).await;
     let error = assert_fails(outcome, Code::ConnectFailed, false);
     assert!(error.to_string().contains("by way of the proxy http://127.0.0.1:"), "{error}");
 }
