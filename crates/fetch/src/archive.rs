@@ -340,6 +340,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_range_is_judged_without_panic(text in "(bytes |BYTES  ?)?[0-9]{0,24}-?[0-9]{0,24}/?[0-9*]{0,24}") {
+            if let Some(range) = HeaderValue::try_from(text).ok().as_ref().and_then(ContentRange::parse) {
+                proptest::prop_assert!(range.total.is_none_or(|total| range.start < total));
+            }
+        }
+    }
+
     #[test]
     fn delays_double_up_to_their_bound() {
         let limits = Limits::default();

@@ -303,7 +303,8 @@ async fn addresses_that_no_server_can_have_are_not_taken() {
 
 #[test]
 fn which_addresses_a_server_may_have() {
-    let may = |text: &str, interface| super::may_be_server(&text.parse().unwrap(), interface);
+    let may =
+        |text: &str, interface| super::names::may_be_server(&text.parse().unwrap(), interface);
     for text in
         ["192.0.2.1", "10.0.0.1", "223.255.255.1", "2001:db8::1", "fd00::1", "::ffff:192.0.2.1"]
     {
