@@ -10,8 +10,8 @@ use report::Failure;
 use report::Outcome;
 use report::channel::Event;
 
+use crate::channel;
 use crate::cmdline::RebootDelay;
-use crate::console;
 use crate::journal;
 use crate::system;
 use crate::system::Leave;
@@ -25,9 +25,9 @@ pub(crate) fn fail(failure: &Failure, delay: RebootDelay) -> ! {
     let delay = reboot_delay(failure.class, delay);
     console::line(&format!("rebooting in {} s", delay.as_secs()));
     if let Some(report) = report {
-        console::event(&Event::End { report });
+        channel::event(&Event::End { report });
     }
-    console::drain();
+    channel::drain();
     watchdog::sleep(delay);
     watchdog::before_restart();
     system::leave(Leave::Reboot)
@@ -38,9 +38,9 @@ pub(crate) fn dry_run() -> ! {
     console::line("dry run: everything is ready, nothing is started; powering off");
     watchdog::disarm();
     if let Some(report) = journal::snapshot(Outcome::Dryrun) {
-        console::event(&Event::End { report });
+        channel::event(&Event::End { report });
     }
-    console::drain();
+    channel::drain();
     system::leave(Leave::PowerOff)
 }
 

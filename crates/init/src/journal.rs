@@ -12,10 +12,10 @@ use report::BootReport;
 use report::Outcome;
 use report::Stage;
 use report::StageTiming;
-use report::channel;
+use report::channel::Event as Told;
 use report::micros;
 
-use crate::console;
+use crate::channel;
 use crate::system;
 use crate::watchdog;
 
@@ -29,7 +29,7 @@ pub(crate) fn start() {
     // Called once, before anything else could have set it.
     let _ = REPORT.set(Mutex::new(report));
     console::line(&format!("\nramstrap {version}: network boot, verified before it runs"));
-    console::event(&channel::Event::Start { ramstrap: version.to_owned() });
+    channel::event(&Told::Start { ramstrap: version.to_owned() });
 }
 
 /// Changes the report.
@@ -70,14 +70,14 @@ impl Events for Journal {
         match &event {
             Event::StageBegins { stage, at } => {
                 watchdog::pet();
-                console::event(&channel::Event::Stage { stage: *stage, at_us: micros(*at) });
+                channel::event(&Told::Stage { stage: *stage, at_us: micros(*at) });
             }
             Event::StageEnded(timing) => {
                 watchdog::pet();
                 console::line(&stage_line(timing));
             }
             Event::Progress { bytes, total } => {
-                console::event(&channel::Event::Progress { bytes: *bytes, total: *total });
+                channel::event(&Told::Progress { bytes: *bytes, total: *total });
             }
             Event::ProgressLine(line) => console::line(line),
             Event::Loading { bytes, watchdog_seconds } => {

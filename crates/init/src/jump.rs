@@ -12,7 +12,7 @@ use report::channel::Event;
 use tracing::debug;
 use tracing::warn;
 
-use crate::console;
+use crate::channel;
 use crate::finish;
 use crate::journal;
 use crate::journal::Journal;
@@ -38,9 +38,9 @@ pub(crate) fn into(
     let watchdog = watchdog::hand_over();
     if let Some(report) = journal::snapshot(Outcome::Kexec) {
         console::line(&announcement(&report, watchdog.as_deref()));
-        console::event(&Event::End { report });
+        channel::event(&Event::End { report });
     }
-    console::drain();
+    channel::drain();
     let error = loaded.execute();
     // Still here: what follows is to be watched again.
     watchdog::arm();

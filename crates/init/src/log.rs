@@ -14,7 +14,6 @@ use tracing::field::Visit;
 use tracing::level_filters::LevelFilter;
 use tracing::span;
 
-use crate::console;
 use crate::system;
 
 /// Only these may speak: libraries below them log URLs and headers, which may hold secrets.

@@ -3,8 +3,8 @@
 //! There is no shell, no way back, and no other end than these: the verified OS package runs, or
 //! the machine says why not and starts again.
 
+mod channel;
 mod cmdline;
-mod console;
 mod finish;
 mod journal;
 mod jump;
@@ -39,7 +39,8 @@ fn main() {
     let mounted = system::mount_all();
     system::restart_after_kernel_panic();
     let settings = KernelSettings::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
-    console::Console::open(&settings);
+    settings.open_consoles();
+    channel::open(settings.report.as_deref());
     let delay = settings.reboot_delay;
     panic::set_hook(Box::new(move |info| finish::on_panic(info, delay)));
     let arguments = Arguments::parse(std::env::args().skip(1));

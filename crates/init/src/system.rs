@@ -132,7 +132,7 @@ pub(crate) fn leave(how: Leave) -> ! {
     };
     loop {
         let Err(errno) = reboot(mode);
-        crate::console::line(&format!("cannot leave: {errno}; trying again"));
+        console::line(&format!("cannot leave: {errno}; trying again"));
         thread::sleep(Duration::from_secs(5));
         // The way around a driver that hangs in its shutdown hook.
         let _ = fs::write("/proc/sysrq-trigger", "b");

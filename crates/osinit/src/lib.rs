@@ -10,7 +10,6 @@
 pub mod render;
 
 mod app;
-mod console;
 mod control;
 mod firewall;
 mod handover;
