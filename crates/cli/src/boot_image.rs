@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use hostcfg::HostConfig;
+use hostcfg::ProvisioningUrl;
 use report::Code;
 use sha2::Digest;
 use sha2::Sha256;
@@ -191,8 +192,8 @@ impl Config {
         let mut host_config = None;
         if let Some(bytes) = &self.host_config {
             let parsed = HostConfig::parse(bytes).map_err(|error| Error::coded(&error))?;
-            let urls = parsed.provisioning_urls().map_err(|error| Error::coded(&error))?;
-            let https = urls.iter().any(|url| url.url_without_userinfo().scheme() == "https");
+            parsed.provisioning_urls().map_err(|error| Error::coded(&error))?;
+            let https = parsed.urls().any(ProvisioningUrl::is_https);
             if https && policy.tls_roots().is_empty() {
                 warnings.push(format!(
                     "host configuration: an https URL, but the trust policy has no tls_roots.pem ({})",

@@ -1,15 +1,14 @@
-//! The archive: streamed and hashed as it comes, taken up again where it broke.
+//! The archive: streamed and hashed as it comes, taken up again where it broke, by the same mirror
+//! or another one.
 
 use core::time::Duration;
 
+use hostcfg::Mirror;
 use hostcfg::ProvisioningUrl;
 use report::Failure;
-use reqwest::Response;
-use reqwest::StatusCode;
 use reqwest::header;
 use reqwest::header::HeaderMap;
 use reqwest::header::HeaderValue;
-use ring::digest;
 use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::timeout_at;
@@ -21,8 +20,15 @@ use crate::client::broken_body;
 use crate::error::ErrorKind;
 use crate::error::FetchError;
 use crate::limits::Limits;
+use crate::partial::Partial;
 use crate::sink::Sink;
 use crate::stall::StallWatch;
+use crate::transport::Body;
+use crate::transport::Response;
+use crate::transport::Transport;
+
+/// No try follows another one faster than this.
+const RESUME_DELAY_MIN: Duration = Duration::from_millis(50);
 
 /// How far a download is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,98 +50,116 @@ pub struct Download {
     pub len: u64,
     /// How often the download was taken up again.
     pub resumed: u32,
+    /// From how many URLs its bytes are.
+    pub sources: usize,
 }
 
-impl Client {
-    /// Downloads an archive into `sink`, hashing every byte on its way.
+/// How long a mirror is borne with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Patience {
+    /// There is nobody else to ask at the moment.
+    Alone,
+    /// Another mirror may be asked instead: [`Limits::stall_bytes_with_others`] and
+    /// [`Limits::resume_attempts_with_others`] hold.
+    Others,
+}
+
+impl<T: Transport> Client<T> {
+    /// Downloads an archive, or what is missing of it, hashing every byte on its way.
+    ///
+    /// What `partial` holds already is continued with a `Range` request: with `If-Range` where it is
+    /// from this very URL, and else on the caller's word that it is of the same file. A server that
+    /// has a file of another length, or no ranges, begins again; whether the pieces fit is told by
+    /// the digest in the end.
     ///
     /// `admit` is asked before the first byte whether there is room for an archive of the announced
     /// length (`None` if the server announces none), and again whenever the download has to start
     /// from its beginning. `progress` hears of every piece.
     ///
-    /// A connection that breaks after the download has begun is taken up again with a `Range`
-    /// request, a few times in a row ([`Limits::resume_attempts`]); everything else is the caller's
-    /// to retry. The sink must be empty; after an error it holds what had come.
+    /// A connection that breaks after this server has begun is taken up again, a few times in a row
+    /// ([`Limits::resume_attempts`]); everything else is the caller's to retry, and so is a server
+    /// that asks to be left alone for longer than [`Limits::resume_delay_max`]. After an error
+    /// `partial` holds what had come.
     ///
     /// # Errors
     /// [`FetchError`], among them the failure of `admit` under its own code.
     pub async fn archive<S: Sink>(
         &self,
+        mirror: &Mirror,
         url: &ProvisioningUrl,
-        sink: &mut S,
+        partial: &mut Partial<S>,
+        patience: Patience,
         admit: impl FnMut(Option<u64>) -> Result<(), Failure>,
         progress: impl FnMut(Progress),
     ) -> Result<Download, FetchError> {
-        let mut transfer = Transfer {
-            limits: self.limits(),
-            sink,
-            admit,
-            progress,
-            hasher: digest::Context::new(&digest::SHA256),
-            received: 0,
-            total: None,
-            validator: None,
-            begun: false,
-            resumed: 0,
+        let limits = self.limits();
+        let (stall_bytes, attempts) = match patience {
+            Patience::Alone => (limits.stall_bytes, limits.resume_attempts),
+            Patience::Others => {
+                (limits.stall_bytes_with_others, limits.resume_attempts_with_others)
+            }
         };
+        let mut transfer =
+            Transfer { limits, mirror, url, stall_bytes, partial, admit, progress, begun: false };
         // Bytes from which on a try counts as having brought something.
-        let mut goal = self.limits().stall_bytes;
+        let mut goal = transfer.partial.received().saturating_add(limits.stall_bytes);
         let mut fruitless = 0;
         loop {
-            let Err(error) = transfer.run(self, url).await else {
-                return Ok(transfer.finish());
+            let Err(error) = transfer.run(self).await else {
+                return Ok(transfer.partial.download());
             };
             if !transfer.begun || !error.is_resumable() {
                 return Err(error);
             }
-            if transfer.received >= goal {
-                goal = transfer.received + self.limits().stall_bytes;
+            let received = transfer.partial.received();
+            if received >= goal {
+                goal = received.saturating_add(limits.stall_bytes);
                 fruitless = 0;
             }
-            if fruitless >= self.limits().resume_attempts {
+            let asked = error.retry_after().unwrap_or_default();
+            if asked > limits.resume_delay_max {
+                return Err(error);
+            }
+            if fruitless >= attempts {
                 let reason = format!(
-                    "{} bytes came; {fruitless} tries to go on brought nothing new; the last: {}",
-                    transfer.received,
+                    "{received} bytes came; {fruitless} tries to go on brought nothing new; the \
+                     last: {}",
                     error.kind()
                 );
-                let error = FetchError::new(error.url(), ErrorKind::Truncated(reason));
+                let kind = ErrorKind::Truncated(reason);
+                let retry_after = error.retry_after();
+                let error = FetchError::new(error.url(), kind).with_retry_after(retry_after);
                 return Err(error.after_answer());
             }
-            let delay = resume_delay(self.limits(), fruitless, self.jitter());
-            let asked = error.retry_after().unwrap_or_default();
-            tracing::warn!(%error, at = transfer.received, "download broke, taking it up again");
-            sleep(delay.max(asked.min(self.limits().resume_delay_max))).await;
+            let delay = resume_delay(limits, fruitless, self.random());
+            tracing::warn!(%error, at = received, "download broke, taking it up again");
+            sleep(delay + asked).await;
             fruitless += 1;
         }
     }
 }
 
-/// Doubles with every try that brought nothing; spread over its upper half, so that machines that
+/// Anything up to a bound that doubles with every try that brought nothing, so that machines that
 /// lost the same server do not come back as one.
-fn resume_delay(limits: &Limits, fruitless: u32, jitter: u16) -> Duration {
+fn resume_delay(limits: &Limits, fruitless: u32, random: u64) -> Duration {
     let doubled = limits.resume_delay.saturating_mul(2_u32.saturating_pow(fruitless));
-    let half = doubled.min(limits.resume_delay_max) / 2;
-    half + half.saturating_mul(u32::from(jitter)) / u32::from(u16::MAX)
+    let bound = doubled.min(limits.resume_delay_max);
+    let micros = u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
+    let delay = Duration::from_micros(random % micros.saturating_add(1));
+    delay.max(RESUME_DELAY_MIN).min(bound)
 }
 
-/// One download, over as many connections as it takes.
+/// One mirror's part in a download, over as many connections as it takes.
 struct Transfer<'a, S, A, P> {
     limits: &'a Limits,
-    sink: &'a mut S,
+    mirror: &'a Mirror,
+    url: &'a ProvisioningUrl,
+    stall_bytes: u64,
+    partial: &'a mut Partial<S>,
     admit: A,
     progress: P,
-    /// `ring`'s: where the processor has no SHA instructions (servers of before 2020), its assembly
-    /// is more than twice as fast as portable code.
-    hasher: digest::Context,
-    /// Bytes in the sink and in the hasher.
-    received: u64,
-    /// Length of the whole file, once a server said so.
-    total: Option<u64>,
-    /// The server's name for the version of the file that is being received.
-    validator: Option<HeaderValue>,
-    /// Whether the file was ever there.
+    /// Whether this server ever had the file.
     begun: bool,
-    resumed: u32,
 }
 
 impl<S, A, P> Transfer<'_, S, A, P>
@@ -145,123 +169,117 @@ where
     P: FnMut(Progress),
 {
     /// One try: from where the last one ended to the end of the file, or to the next break.
-    async fn run(&mut self, client: &Client, url: &ProvisioningUrl) -> Result<(), FetchError> {
+    async fn run<T: Transport>(&mut self, client: &Client<T>) -> Result<(), FetchError> {
+        let url = self.url;
         let failed = |kind| FetchError::new(url.to_string(), kind).after_answer();
-        let resume = (self.received > 0)
-            .then_some(Resume { offset: self.received, validator: self.validator.as_ref() });
-        let mut response = client.get(url, resume.as_ref()).await?;
-        if self.begun {
-            self.resumed += 1;
+        if self.partial.is_complete() {
+            // The last byte came, and with it the end of the connection.
+            return Ok(());
         }
+        let offset = self.partial.received();
+        let resume =
+            (offset > 0).then(|| Resume { offset, validator: self.partial.validator(url) });
+        let mut response = client.get(self.mirror, url, resume.as_ref()).await?;
         // A range that is gone, or is of another version of the file by now.
-        let useless = match response.status() {
-            StatusCode::RANGE_NOT_SATISFIABLE => true,
-            StatusCode::PARTIAL_CONTENT => !self.fits(&response).map_err(failed)?,
+        let useless = match response.status {
+            416 => true,
+            206 => !self.fits(&response).map_err(failed)?,
             _ => false,
         };
         if useless {
             tracing::info!(%url, "the download cannot be continued, starting again");
-            response = client.get(url, None).await?;
+            response = client.get(self.mirror, url, None).await?;
         }
-        if response.status() == StatusCode::OK {
+        if response.status == 200 {
             self.restart(&response).map_err(failed)?;
+        } else {
+            self.partial.continue_from(url, validator(&response.headers));
         }
         self.begun = true;
-        self.receive(response).await.map_err(failed)
+        self.receive(response.body).await.map_err(failed)
     }
 
     /// Whether a partial response continues what is there; an error if it cannot be trusted to.
-    fn fits(&self, response: &Response) -> Result<bool, ErrorKind> {
-        let range = response.headers().get(header::CONTENT_RANGE).and_then(ContentRange::parse);
+    fn fits<B>(&self, response: &Response<B>) -> Result<bool, ErrorKind> {
+        let received = self.partial.received();
+        let range = response.headers.get(header::CONTENT_RANGE).and_then(ContentRange::parse);
         let Some(range) = range else {
             return Err(ErrorKind::Http("a partial response without a usable range".to_owned()));
         };
-        if range.start != self.received {
+        if range.start != received {
             return Err(ErrorKind::Http(format!(
-                "asked for bytes from {} on, but they start at {}",
-                self.received, range.start
+                "asked for bytes from {received} on, but they start at {}",
+                range.start
             )));
         }
-        if let (Some(known), Some(now)) = (&self.validator, validator(response.headers()))
+        if let (Some(known), Some(now)) =
+            (self.partial.validator(self.url), validator(&response.headers))
             && *known != now
         {
             return Ok(false);
         }
-        match (self.total, range.total) {
-            (Some(total), Some(now)) if total != now => Err(ErrorKind::TooLong(format!(
-                "{total} bytes were announced at first, {now} bytes when resuming"
-            ))),
-            _ => Ok(true),
+        match (self.partial.total(), range.total) {
+            (Some(total), Some(now)) if total != now && self.partial.is_from(self.url) => {
+                Err(ErrorKind::TooLong(format!(
+                    "{total} bytes were announced at first, {now} bytes when resuming"
+                )))
+            }
+            // Another mirror's file of another length is another file.
+            (Some(total), Some(now)) => Ok(total == now),
+            (None, _) | (_, None) => Ok(self.partial.is_from(self.url)),
         }
     }
 
     /// Begins with the first byte of the file in `response`.
-    fn restart(&mut self, response: &Response) -> Result<(), ErrorKind> {
-        self.total = response.content_length();
-        self.validator = validator(response.headers());
-        if self.received > 0 {
-            self.sink.restart().map_err(ErrorKind::Sink)?;
-            self.hasher = digest::Context::new(&digest::SHA256);
-            self.received = 0;
-        }
+    fn restart<B>(&mut self, response: &Response<B>) -> Result<(), ErrorKind> {
+        let total = response.length;
+        self.partial.restart(self.url, total, validator(&response.headers))?;
         // The caller first: it can say what is missing, not only that it is too much.
-        (self.admit)(self.total).map_err(ErrorKind::Refused)?;
+        (self.admit)(total).map_err(ErrorKind::Refused)?;
         let limit = self.limits.max_archive_len;
-        if self.total.is_some_and(|total| total > limit) {
-            return Err(ErrorKind::ArchiveTooLarge { limit, announced: self.total });
+        if total.is_some_and(|total| total > limit) {
+            return Err(ErrorKind::ArchiveTooLarge { limit, announced: total });
         }
         Ok(())
     }
 
     /// Takes a body to its end.
-    async fn receive(&mut self, mut response: Response) -> Result<(), ErrorKind> {
+    async fn receive<B: Body>(&mut self, mut body: B) -> Result<(), ErrorKind> {
         let limit = self.limits.max_archive_len;
-        let (min_bytes, window) = (self.limits.stall_bytes, self.limits.stall_window);
-        let mut watch = StallWatch::start(min_bytes, window, Instant::now());
+        let total = self.partial.total();
+        let window = self.limits.stall_window;
+        let mut watch = StallWatch::start(self.stall_bytes, window, Instant::now());
         loop {
             let stalled = |bytes| {
                 let seconds = window.as_secs_f32();
                 ErrorKind::Stalled(format!("{bytes} bytes in {seconds} s"))
             };
-            let Ok(chunk) = timeout_at(watch.deadline(), response.chunk()).await else {
+            let Ok(chunk) = timeout_at(watch.deadline(), body.chunk()).await else {
                 watch.check(Instant::now()).map_err(stalled)?;
                 continue;
             };
-            let Some(chunk) = chunk.map_err(|error| ErrorKind::Truncated(broken_body(&error)))?
-            else {
+            let Some(chunk) = chunk.map_err(|reason| broken_body(&reason))? else {
                 break;
             };
             let len = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-            let received = self.received.saturating_add(len);
+            let received = self.partial.received().saturating_add(len);
             if received > limit {
                 return Err(ErrorKind::ArchiveTooLarge { limit, announced: None });
             }
-            if let Some(total) = self.total.filter(|total| received > *total) {
+            if let Some(total) = total.filter(|total| received > *total) {
                 return Err(ErrorKind::TooLong(format!("more than the {total} bytes announced")));
             }
-            self.sink.write_all(&chunk).map_err(ErrorKind::Sink)?;
-            self.hasher.update(&chunk);
-            self.received = received;
-            (self.progress)(Progress { bytes: received, total: self.total, resumed: self.resumed });
+            self.partial.take(&chunk)?;
+            (self.progress)(self.partial.progress());
             watch.add(len);
             watch.check(Instant::now()).map_err(stalled)?;
         }
-        match self.total {
-            Some(total) if self.received < total => Err(ErrorKind::Truncated(format!(
-                "the body ended after {} of {total} bytes",
-                self.received
+        let received = self.partial.received();
+        match total {
+            Some(total) if received < total => Err(ErrorKind::Truncated(format!(
+                "the body ended after {received} of {total} bytes"
             ))),
             _ => Ok(()),
-        }
-    }
-
-    fn finish(self) -> Download {
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(self.hasher.finish().as_ref());
-        Download {
-            sha256: Sha256Digest::from_bytes(sha256),
-            len: self.received,
-            resumed: self.resumed,
         }
     }
 }
@@ -322,14 +340,33 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_range_is_judged_without_panic(text in "(bytes |BYTES  ?)?[0-9]{0,24}-?[0-9]{0,24}/?[0-9*]{0,24}") {
+            if let Some(range) = HeaderValue::try_from(text).ok().as_ref().and_then(ContentRange::parse) {
+                proptest::prop_assert!(range.total.is_none_or(|total| range.start < total));
+            }
+        }
+    }
+
     #[test]
     fn delays_double_up_to_their_bound() {
         let limits = Limits::default();
-        assert_eq!(resume_delay(&limits, 0, u16::MAX), Duration::from_millis(200));
-        assert_eq!(resume_delay(&limits, 0, 0), Duration::from_millis(100));
-        assert_eq!(resume_delay(&limits, 2, u16::MAX), Duration::from_millis(800));
-        assert_eq!(resume_delay(&limits, 5, u16::MAX), Duration::from_secs(5));
-        assert_eq!(resume_delay(&limits, u32::MAX, u16::MAX), Duration::from_secs(5));
+        let longest = |fruitless| {
+            (0..1000_u64)
+                .map(|random| resume_delay(&limits, fruitless, random * 7919))
+                .max()
+                .unwrap()
+        };
+        for (fruitless, millis) in [(0, 200), (2, 800), (4, 3200), (5, 5000), (u32::MAX, 5000)] {
+            let (longest, bound) = (longest(fruitless), Duration::from_millis(millis));
+            assert!(longest <= bound && longest > bound * 9 / 10, "{fruitless}: {longest:?}");
+        }
+        assert_eq!(resume_delay(&limits, 5, 0), RESUME_DELAY_MIN, "never at once");
+        assert_eq!(
+            resume_delay(&Limits { resume_delay_max: Duration::ZERO, ..limits }, 5, 9),
+            Duration::ZERO
+        );
     }
 
     #[test]

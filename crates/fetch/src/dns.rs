@@ -2,7 +2,8 @@
 //!
 //! A stub resolver: it asks recursive servers for A and AAAA side by side, over UDP from a random
 //! port with a random number, over TCP where the answer did not fit, and moves on to the next
-//! server when one is silent or broken. No search list, no cache, no file of the host.
+//! server when one is silent, broken, or gives addresses that no server can have. The search list is
+//! the link's own, too. No cache, no file of the host.
 
 use core::fmt;
 use core::net::IpAddr;
@@ -33,6 +34,12 @@ use tokio::net::TcpSocket;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
+mod names;
+
+use names::candidates;
+use names::may_be_server;
+use names::shown;
+
 const DNS_PORT: u16 = 53;
 /// How long the second family may take when the first has already given addresses.
 const GRACE: Duration = Duration::from_millis(500);
@@ -56,6 +63,7 @@ impl core::error::Error for DnsError {}
 /// How the resolver asks.
 pub(crate) struct DnsOptions {
     pub(crate) servers: Vec<SocketAddr>,
+    pub(crate) search: Vec<String>,
     pub(crate) interface: Option<String>,
     pub(crate) timeout: Duration,
     pub(crate) tries: u32,
@@ -100,29 +108,43 @@ impl StubResolver {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
-        let servers = &self.options.servers;
-        if servers.is_empty() {
+        if self.options.servers.is_empty() {
             return Err(DnsError(format!("no DNS server to ask for {host}")));
         }
-        let mut name = Name::from_ascii(host)
-            .map_err(|error| DnsError(format!("{host} is not a host name: {error}")))?;
-        name.set_fqdn(true);
+        let mut first_failure = None;
+        for name in candidates(host, &self.options.search)? {
+            match self.lookup_name(&name).await {
+                Ok(answer) if !answer.list.is_empty() => return Ok(answer.list),
+                Ok(answer) => {
+                    first_failure.get_or_insert_with(|| answer.nothing(&name));
+                }
+                // A server that does not answer for one name does not for the others either.
+                Err(error) => return Err(first_failure.unwrap_or(error)),
+            }
+        }
+        Err(first_failure.unwrap_or_else(|| DnsError(format!("{host} is not a host name"))))
+    }
 
+    /// Asks the servers for one name until one says what there is, or that there is nothing.
+    async fn lookup_name(&self, name: &Name) -> Result<Answer, DnsError> {
+        let servers = &self.options.servers;
         let mut failures = Vec::new();
         for _ in 0..self.options.tries.max(1) {
             let index = self.first.load(Ordering::Relaxed) % servers.len();
-            let server = servers[index];
-            match self.ask_both(server, &name).await {
-                Ok(answer) => return answer.addresses(host),
+            let Some(&server) = servers.get(index) else { break };
+            let answer = self.ask_both(server, name).await;
+            match answer.and_then(|answer| answer.of_servers(self.options.interface.as_deref())) {
+                Ok(answer) => return Ok(answer),
                 Err(error) => {
-                    tracing::debug!(%server, host, %error, "DNS server did not help");
+                    tracing::debug!(%server, %name, %error, "DNS server did not help");
                     failures.push(format!("{}: {error}", server.ip()));
                     self.first.store(index + 1, Ordering::Relaxed);
                 }
             }
         }
         failures.dedup();
-        Err(DnsError(format!("no DNS server resolved {host} ({})", failures.join(", "))))
+        let name = shown(name);
+        Err(DnsError(format!("no DNS server resolved {name} ({})", failures.join(", "))))
     }
 
     /// Asks one server for both families side by side. An error if neither was answered.
@@ -282,12 +304,27 @@ impl Answer {
         Ok(Self { list, exists: true })
     }
 
-    fn addresses(self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
-        match (self.list.is_empty(), self.exists) {
-            (false, _) => Ok(self.list),
-            (true, true) => Err(DnsError(format!("{host} has no address"))),
-            (true, false) => Err(DnsError(format!("there is no {host}"))),
+    /// Leaves out addresses that no server behind this interface can have; an error if nothing but
+    /// such was answered. Blocking resolvers and login pages answer so.
+    fn of_servers(self, interface: Option<&str>) -> io::Result<Self> {
+        let before = self.list.first().copied();
+        let list: Vec<IpAddr> =
+            self.list.into_iter().filter(|address| may_be_server(address, interface)).collect();
+        match before {
+            Some(address) if list.is_empty() => Err(io::Error::other(format!(
+                "it answered {address}, which no server on the network can have"
+            ))),
+            _ => Ok(Self { list, exists: self.exists }),
         }
+    }
+
+    /// Why there is no address.
+    fn nothing(&self, name: &Name) -> DnsError {
+        let name = shown(name);
+        DnsError(match self.exists {
+            true => format!("{name} has no address"),
+            false => format!("there is no {name}"),
+        })
     }
 }
 

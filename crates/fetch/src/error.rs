@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::io;
 
+use hostcfg::Proxy;
 use report::Class;
 use report::Code;
 use report::Coded;
@@ -85,12 +86,37 @@ pub enum ErrorKind {
     /// The response is not what a plain file server sends.
     #[error("{0}")]
     Http(String),
+    /// A page for people came instead of a descriptor.
+    #[error("{}", page(*.https))]
+    Page {
+        /// Whether the server was one that the policy's TLS roots vouch for.
+        https: bool,
+    },
+    /// The proxy refused to help.
+    #[error("the proxy {0}")]
+    Proxy(String),
+    /// The proxy wants other credentials, or any.
+    #[error("{0}")]
+    ProxyAuth(String),
+    /// The client certificate for a mirror cannot be used.
+    #[error("client_certificate and client_key: {0}")]
+    ClientIdentity(String),
     /// The caller refused the archive before its first byte.
     #[error("{}", .0.detail)]
     Refused(Failure),
     /// The sink refused the bytes.
     #[error("writing the archive: {0}")]
     Sink(io::Error),
+}
+
+impl ErrorKind {
+    /// The proxy answered 407.
+    pub(crate) fn proxy_auth(proxy: &Proxy) -> Self {
+        Self::ProxyAuth(match proxy.credentials {
+            Some(_) => format!("the proxy {proxy} refused the user name and password (407)"),
+            None => format!("the proxy {proxy} wants a user name and password (407)"),
+        })
+    }
 }
 
 /// A download that failed. Printing it names the URL without its credentials.
@@ -154,7 +180,10 @@ impl FetchError {
     /// Whether taking up the same download again may help.
     pub(crate) fn is_resumable(&self) -> bool {
         match &*self.kind {
-            ErrorKind::Connect(_) | ErrorKind::Resolve(_) | ErrorKind::Truncated(_) => true,
+            ErrorKind::Connect(_)
+            | ErrorKind::Resolve(_)
+            | ErrorKind::Truncated(_)
+            | ErrorKind::Proxy(_) => true,
             ErrorKind::Status { .. } => self.class() == Class::Transient,
             _ => false,
         }
@@ -183,6 +212,11 @@ impl Coded for FetchError {
             ErrorKind::TooLong(_) => Code::BodyTooLong,
             ErrorKind::ArchiveUrl(_) => Code::ArchiveUrlInvalid,
             ErrorKind::Http(_) => Code::HttpInvalid,
+            ErrorKind::Page { https: false } => Code::PageForPeople,
+            ErrorKind::Page { https: true } => Code::HttpInvalid,
+            ErrorKind::Proxy(_) => Code::ProxyRefused,
+            ErrorKind::ProxyAuth(_) => Code::ProxyAuth,
+            ErrorKind::ClientIdentity(_) => Code::HostConfigInvalid,
             ErrorKind::Refused(failure) => failure.code,
             ErrorKind::Sink(_) => Code::MemoryFile,
         }
@@ -208,6 +242,16 @@ fn status_hint(status: u16, credentials: bool) -> &'static str {
         (401, false) => ": the server wants credentials, and the URL has none",
         (403, false) => ": access refused; the URL has no credentials",
         _ => "",
+    }
+}
+
+/// What a page is where a descriptor should be.
+fn page(https: bool) -> &'static str {
+    if https {
+        "an HTML page instead of a descriptor: the URL leads to a web site, not to NAME.json"
+    } else {
+        "an HTML page instead of a descriptor: it looks like a login page (captive portal) of the \
+         network, or the URL leads to a web site"
     }
 }
 

@@ -6,28 +6,43 @@
 //! verified; what a mirror can do is to fail, and every way of failing has its stable code.
 //!
 //! What holds for every request:
-//! - https is judged by the given TLS roots alone, never by roots, proxies or settings of the host;
+//! - https is judged by the given TLS roots alone, never by roots, proxies or settings of the host,
+//!   and a proxy from the host configuration sees nothing of it but the name of the server;
 //! - time comes from [`trust::Clock`], so that a dead clock does not lock a machine out;
-//! - redirects never leave https, and credentials go to the host they were configured for only;
+//! - redirects never leave https; credentials, headers and client certificates go to the origin they
+//!   were configured for only, and nowhere that a redirect leads;
 //! - nothing is unbounded: sizes, waits, redirects and retries have [`Limits`].
 
 #![forbid(unsafe_code)]
 
 mod archive;
 mod client;
+mod credentials;
 mod dns;
 mod error;
+mod http;
 mod limits;
 mod location;
+mod page;
+mod partial;
 mod sink;
 mod stall;
 mod tls;
+mod transport;
 
 pub use archive::Download;
+pub use archive::Patience;
 pub use archive::Progress;
 pub use client::Client;
 pub use client::ClientOptions;
 pub use error::ErrorKind;
 pub use error::FetchError;
+pub use http::Http;
 pub use limits::Limits;
+pub use partial::Partial;
+pub use reqwest::header;
 pub use sink::Sink;
+pub use transport::Body;
+pub use transport::Request;
+pub use transport::Response;
+pub use transport::Transport;

@@ -18,6 +18,8 @@ pub struct Limits {
     pub header: Duration,
     /// Fewer bytes than this in [`Limits::stall_window`] are a stall.
     pub stall_bytes: u64,
+    /// The same while another mirror may be asked instead: nobody is bound to the slowest.
+    pub stall_bytes_with_others: u64,
     /// How long a download may lag behind before it is given up.
     pub stall_window: Duration,
     /// How many redirects are followed.
@@ -25,7 +27,9 @@ pub struct Limits {
     /// How often in a row a broken download is taken up again without getting
     /// [`Limits::stall_bytes`] further.
     pub resume_attempts: u32,
-    /// Wait before a broken download is taken up again; doubles with every try that brings nothing.
+    /// The same while another mirror may be asked instead.
+    pub resume_attempts_with_others: u32,
+    /// Longest wait, by chance, before a broken download is taken up again; doubles with every try that brings nothing.
     pub resume_delay: Duration,
     /// Where the doubling of [`Limits::resume_delay`] ends.
     pub resume_delay_max: Duration,
@@ -44,9 +48,11 @@ impl Default for Limits {
             connect: Duration::from_secs(10),
             header: Duration::from_secs(15),
             stall_bytes: 4096,
+            stall_bytes_with_others: 64 << 10,
             stall_window: Duration::from_secs(10),
             redirects: 5,
             resume_attempts: 6,
+            resume_attempts_with_others: 1,
             resume_delay: Duration::from_millis(200),
             resume_delay_max: Duration::from_secs(5),
             dns_timeout: Duration::from_secs(3),

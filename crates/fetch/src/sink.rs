@@ -20,6 +20,16 @@ pub trait Sink {
     fn restart(&mut self) -> io::Result<()>;
 }
 
+impl<S: Sink> Sink for &mut S {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        S::write_all(self, bytes)
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        S::restart(self)
+    }
+}
+
 impl Sink for Vec<u8> {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.extend_from_slice(bytes);

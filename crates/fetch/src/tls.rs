@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use hostcfg::ClientIdentity;
 use rustls::CertificateError;
 use rustls::ClientConfig;
 use rustls::DigitallySignedStruct;
@@ -16,19 +17,23 @@ use rustls::client::danger::ServerCertVerified;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::ServerName;
 use rustls_pki_types::TrustAnchor;
 use rustls_pki_types::UnixTime;
+use rustls_pki_types::pem::PemObject;
 use trust::Clock;
 use trust::Timestamp;
 
 use crate::error::ErrorKind;
 
-/// The configuration of every TLS connection. Without roots no certificate is accepted.
+/// The configuration of TLS connections. Without roots no certificate is accepted; `identity` is
+/// shown to servers that ask for one.
 pub(crate) fn client_config(
     provider: &Arc<CryptoProvider>,
     roots: &[Vec<u8>],
     clock: Clock,
+    identity: Option<&ClientIdentity>,
 ) -> Result<ClientConfig, ErrorKind> {
     let roots = roots
         .iter()
@@ -38,12 +43,25 @@ pub(crate) fn client_config(
         })
         .collect::<Result<Vec<_>, _>>()?;
     let verifier = PolicyVerifier { roots, clock, provider: Arc::clone(provider) };
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+    let config = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| ErrorKind::Setup(format!("TLS: {error}")))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match identity {
+        None => config.with_no_client_auth(),
+        Some(identity) => {
+            let chain = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes())
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| ErrorKind::ClientIdentity(error.to_string()))?;
+            // What is wrong with a key is not repeated: it may hold parts of it.
+            let key = PrivateKeyDer::from_pem_slice(identity.key_pem.expose().as_bytes())
+                .map_err(|_| ErrorKind::ClientIdentity("the key is not one in PEM".to_owned()))?;
+            config
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| ErrorKind::ClientIdentity(error.to_string()))?
+        }
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -41,6 +41,23 @@ impl Cidr {
         self.prefix_len
     }
 
+    /// The network that the address is in: the same with host bits zero.
+    #[must_use]
+    pub fn network(&self) -> Self {
+        let host_bits = u32::from(bits(self.address) - self.prefix_len);
+        let address = match self.address {
+            IpAddr::V4(v4) => {
+                let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
+                IpAddr::V4((v4.to_bits() & mask).into())
+            }
+            IpAddr::V6(v6) => {
+                let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+                IpAddr::V6((v6.to_bits() & mask).into())
+            }
+        };
+        Self { address, prefix_len: self.prefix_len }
+    }
+
     /// Whether an address lies in the same network. Never true across address families.
     #[must_use]
     pub fn contains(&self, other: IpAddr) -> bool {
@@ -152,6 +169,20 @@ mod tests {
             "10.0.2.15/999",
         ] {
             assert_eq!(text.parse::<Cidr>(), Err(CidrError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_network_has_no_host_bits() {
+        for (address, network) in [
+            ("10.0.2.15/24", "10.0.2.0/24"),
+            ("10.0.2.15/0", "0.0.0.0/0"),
+            ("10.0.2.15/32", "10.0.2.15/32"),
+            ("2001:db8::7/32", "2001:db8::/32"),
+            ("2001:db8::7/0", "::/0"),
+        ] {
+            let address: Cidr = address.parse().unwrap();
+            assert_eq!(address.network().to_string(), network);
         }
     }
 

@@ -20,7 +20,7 @@ pub enum HostConfigError {
         /// What must be there.
         expected: &'static str,
     },
-    /// `ospkg_pointer` holds no URL that can be fetched.
+    /// Neither `ospkg_pointer` nor `mirrors` hold a URL that can be fetched.
     #[error("host configuration: ospkg_pointer: none of its entries is an http:// or https:// URL")]
     NoUrl,
 }

@@ -14,27 +14,46 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod bond;
 mod config;
+mod document;
 mod error;
 mod fields;
+mod host;
 mod mac;
+mod mirror;
 mod network;
 mod pointer;
 mod provisioning_url;
+mod proxy;
+mod read;
+mod remote_log;
 mod secret;
 
 pub use address::Cidr;
 pub use address::CidrError;
+pub use bond::BondMode;
+pub use bond::BondOptions;
+pub use bond::Bonding;
+pub use bond::LacpRate;
+pub use bond::XmitHashPolicy;
 pub use config::HostConfig;
 pub use config::MAX_LEN;
 pub use error::HostConfigError;
 pub use mac::Mac;
 pub use mac::MacError;
+pub use mirror::ClientIdentity;
+pub use mirror::Mirror;
 pub use network::Addressing;
-pub use network::BondMode;
-pub use network::Bonding;
 pub use network::InterfaceSelector;
+pub use network::Route;
+pub use network::StaticAddressing;
 pub use provisioning_url::Credentials;
 pub use provisioning_url::ProvisioningUrl;
 pub use provisioning_url::UrlError;
+pub use proxy::NoProxy;
+pub use proxy::Proxy;
+pub use remote_log::LogLevel;
+pub use remote_log::RemoteLog;
+pub use remote_log::RemoteLogTarget;
 pub use secret::Secret;

@@ -31,6 +31,7 @@ pub(crate) enum Entry {
 /// no such place they are ignored.
 pub(crate) fn read(
     object: &mut Object,
+    has_mirrors: bool,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Entry>, HostConfigError> {
     let identity = optional_secret_string(object, "identity")?;
@@ -40,6 +41,7 @@ pub(crate) fn read(
         Some(Value::String(text)) => {
             return Err(invalid("ospkg_pointer", Some(&Value::String(text)), EXPECTED_POINTER));
         }
+        None | Some(Value::Null) if has_mirrors => return Ok(Vec::new()),
         Some(value) => return Err(invalid_secret("ospkg_pointer", Some(&value), EXPECTED_POINTER)),
         None if object.take_set("provisioning_urls").is_some() => {
             return Err(HostConfigError::Invalid {
@@ -91,7 +93,7 @@ pub(crate) fn read(
             }
         }
     }
-    if !entries.iter().any(|entry| matches!(entry, Entry::Url(_))) {
+    if !has_mirrors && !entries.iter().any(|entry| matches!(entry, Entry::Url(_))) {
         warnings.push(
             "ospkg_pointer: none of its entries is an http:// or https:// URL: nothing can be fetched"
                 .to_owned(),

@@ -107,8 +107,8 @@ fn messages_name_field_value_and_what_is_expected() {
             vec!["network_interfaces[1].mac_address", "\"x\"", "52:54"],
         ),
         (
-            json!({"network_interfaces": [{"interface_name": "eth0"}]}),
-            vec!["network_interfaces[1].mac_address", "missing"],
+            json!({"network_interfaces": [{"interface_name": ""}]}),
+            vec!["network_interfaces[1].mac_address", "missing", "pci_path"],
         ),
         (json!({"bonding_mode": "foo"}), vec!["bonding_mode", "\"foo\"", "802.3ad"]),
         (json!({"bonding_mode": "802.3ad"}), vec!["bond_name", "missing"]),
@@ -171,7 +171,7 @@ fn what_cannot_work_is_warned_of() {
             "no Ethernet interface",
         ),
         (json!({"bond_name": "bond0"}), "bond_name: ignored"),
-        (json!({"vlan": 7}), "\"vlan\": unknown key"),
+        (json!({"vlann": 7}), "\"vlann\": unknown key"),
         (json!({"provisioning_urls": []}), "provisioning_urls: ignored"),
         (json!({"ospkg_pointer": "https://a/x.json,ftp://b/x"}), "entry 2 (\"ftp://b/x\")"),
         (json!({"ospkg_pointer": "my-ospkg.zip"}), "nothing can be fetched"),
@@ -192,7 +192,7 @@ fn a_configuration_without_url_is_read_but_does_not_boot() {
 fn an_entry_that_is_no_url_does_not_end_the_list() {
     let pointer = "ftp://a/x.json, https://b/x.json,, https://c/x.json";
     let config = parse(&with(json!({ "ospkg_pointer": pointer }))).unwrap();
-    let urls: Vec<String> = config.urls.iter().map(ToString::to_string).collect();
+    let urls: Vec<String> = config.urls().map(ToString::to_string).collect();
     assert_eq!(urls, ["https://b/x.json", "https://c/x.json"]);
 }
 
@@ -203,7 +203,7 @@ fn identity_and_authentication_take_their_places() {
         "identity": "some-host", "authentication": "canary",
     })))
     .unwrap();
-    let url = &config.urls[0];
+    let url = &config.mirrors[0].url;
     assert_eq!(url.url_without_userinfo().as_str(), "https://example.org/some-host/canary.json");
     assert_eq!(url.credentials().unwrap().user, "some-host");
     assert_eq!(url.credentials().unwrap().password.expose(), "canary");

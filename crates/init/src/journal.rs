@@ -76,7 +76,7 @@ impl Events for Journal {
                 watchdog::pet();
                 console::line(&stage_line(timing));
             }
-            Event::Progress { bytes, total } => {
+            Event::Progress { bytes, total, .. } => {
                 channel::event(&Told::Progress { bytes: *bytes, total: *total });
             }
             Event::ProgressLine(line) => console::line(line),

@@ -113,6 +113,6 @@ fn summary(inputs: &Inputs) -> String {
         inputs.policy.policy.document().threshold(),
         inputs.policy.policy.signing_roots().len(),
         inputs.host.report.source,
-        inputs.host.config.urls.len(),
+        inputs.host.config.mirrors.len(),
     )
 }

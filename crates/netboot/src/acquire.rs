@@ -3,14 +3,12 @@
 
 use core::cell::RefCell;
 use core::pin::pin;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fetch::Client;
-use fetch::ClientOptions;
-use fetch::FetchError;
-use fetch::Limits;
-use hostcfg::ProvisioningUrl;
-use netup::Connected;
+use fetch::Patience;
+use hostcfg::Mirror;
 use netup::Link;
 use netup::Plan;
 use netup::ProbeError;
@@ -28,30 +26,32 @@ use crate::events::Event;
 use crate::events::Events;
 use crate::events::Running;
 use crate::inputs::Inputs;
+use crate::ledger::Choice;
 use crate::ledger::Ledger;
-use crate::memory;
-use crate::mirror;
+use crate::ledger::Trouble;
+use crate::mirror::Job;
 use crate::mirror::Try;
 use crate::mirror::Verified;
+use crate::pieces::Shelf;
+use crate::world::Machine;
+use crate::world::Online;
+use crate::world::World;
 
-/// Rounds over all mirrors on one link before all links are looked at again.
-const ROUNDS_PER_LINK: u32 = 4;
-
-/// Pause after a round in which no mirror served: doubling from the first to the second, ± half.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// Tries per mirror in a row that bring nothing, before all links are looked at again.
+const TRIES_PER_LINK: usize = 4;
 
 /// How often a machine that waits says so.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
 /// What the probe of a link found out.
 #[derive(Debug)]
-pub struct Answer {
-    client: Client,
+struct Answer<T> {
+    client: Client<T>,
     /// The mirror that answered, and its descriptor if it gave one.
     descriptor: Option<(usize, Vec<u8>)>,
 }
 
-/// Connects, fetches and verifies until a package is authorised.
+/// Connects, fetches and verifies until a package is authorised, on the machine that this runs on.
 ///
 /// # Errors
 /// The gravest failure, once nothing can heal any more or the deadline has passed.
@@ -59,26 +59,47 @@ pub async fn package(
     inputs: &Inputs,
     events: &dyn Events,
     patience: Duration,
-) -> Result<(Connected<Answer>, Verified), Failure> {
+) -> Result<(Online, Verified), Failure> {
+    package_in(&Machine, inputs, events, patience).await
+}
+
+/// As [`package`], in any [`World`].
+///
+/// A failure that may heal is waited out with a pause that grows ([`crate::World::Transport`]'s
+/// chance spreads it), one that cannot drops the mirror. It ends soon after `patience`, however the
+/// world behaves: at once while mirrors are asked, and after 30 seconds more if the world's
+/// [`World::connect`] does not keep the deadline that it was given.
+///
+/// # Errors
+/// As for [`package`].
+pub async fn package_in<W: World>(
+    world: &W,
+    inputs: &Inputs,
+    events: &dyn Events,
+    patience: Duration,
+) -> Result<(Online<W::Hold>, Verified<W::File>), Failure> {
     let deadline = Instant::now() + patience;
     let plan = Plan::from(&inputs.host.config);
-    let ledger = RefCell::new(Ledger::default());
+    let mirrors = &inputs.host.config.mirrors;
+    let ledger = RefCell::new(Ledger::new(mirrors.len()));
+    let search = Search { world, inputs, events, mirrors, ledger, deadline };
+    let mut shelf = Shelf::new();
     loop {
-        let mut connected = connect(inputs, events, &plan, &ledger, deadline).await?;
-        let interface = connected.link.interface.clone();
-        let tried = over_link(inputs, events, &mut connected, &ledger);
+        let (online, answer) = search.connect(&plan).await?;
+        let interface = online.link.interface.as_str();
+        let tried = search.over_link(interface, answer, &mut shelf);
         match tokio::time::timeout_at(deadline, tried).await {
-            Ok(Ok(package)) => return Ok((connected, package)),
+            Ok(Ok(package)) => return Ok((online, package)),
             // A rogue or stale network must not keep the machine from those beside it.
-            Ok(Err(failure)) if failure.class != Class::Transient && connected.nics.len() < 2 => {
+            Ok(Err(failure)) if failure.class != Class::Transient && online.nics.len() < 2 => {
                 return Err(failure);
             }
             Ok(Err(failure)) => {
                 warn!("looking at all interfaces again: {}", failure.headline());
             }
             Err(_) => {
-                let ledger = ledger.borrow();
-                return Err(ledger.last_transient(&interface).cloned().unwrap_or_else(|| {
+                let ledger = search.ledger.borrow();
+                return Err(ledger.last_transient(interface).cloned().unwrap_or_else(|| {
                     let detail = format!("{} s have passed", patience.as_secs());
                     Failure::new(Code::DeadlineReached, detail)
                 }));
@@ -87,201 +108,210 @@ pub async fn package(
     }
 }
 
-async fn connect(
-    inputs: &Inputs,
-    events: &dyn Events,
-    plan: &Plan,
-    ledger: &RefCell<Ledger>,
+struct Search<'a, W> {
+    world: &'a W,
+    inputs: &'a Inputs,
+    events: &'a dyn Events,
+    mirrors: &'a [Mirror],
+    ledger: RefCell<Ledger>,
     deadline: Instant,
-) -> Result<Connected<Answer>, Failure> {
-    let connecting = Running::begin(events, Stage::Connect);
-    let mut connect =
-        pin!(netup::connect(plan, deadline, |link| { probe(inputs, events, ledger, link) }));
-    let result = loop {
-        match tokio::time::timeout(SIGN_OF_LIFE, &mut connect).await {
-            Ok(Ok(connected)) => {
-                events.on(Event::Nics(connected.nics.clone()));
-                break Ok(connected);
-            }
-            Ok(Err(error)) => {
-                events.on(Event::Nics(error.nics));
-                break Err(error.failure);
-            }
-            Err(_) if Instant::now() > deadline + SIGN_OF_LIFE => {
-                let detail = "setting up the network did not come to its end";
-                break Err(Failure::new(Code::DeadlineReached, detail));
-            }
-            Err(_) => still_trying(ledger, deadline),
-        }
-    };
-    connecting.close(result, |connected| describe(&connected.link))
 }
 
-/// Tells somebody who watches that the machine is not hung, and what it waits for.
-fn still_trying(ledger: &RefCell<Ledger>, deadline: Instant) {
-    let left = deadline.saturating_duration_since(Instant::now()).as_secs();
-    match ledger.borrow().latest() {
-        Some(failure) => {
-            info!("still trying, for {left} s more; last: {}", failure.headline());
+impl<W: World> Search<'_, W> {
+    async fn connect(
+        &self,
+        plan: &Plan,
+    ) -> Result<(Online<W::Hold>, Answer<W::Transport>), Failure> {
+        let connecting = Running::begin(self.events, Stage::Connect);
+        let deadline = self.deadline;
+        // By interface: the last probe over the one that is used is the one that succeeded.
+        let answers = RefCell::new(BTreeMap::new());
+        let probe = async |link: Link| {
+            let interface = link.interface.clone();
+            let answer = self.probe(link).await?;
+            answers.borrow_mut().insert(interface, answer);
+            Ok(())
+        };
+        let mut connect = pin!(self.world.connect(plan, deadline, probe));
+        let result = loop {
+            match tokio::time::timeout(SIGN_OF_LIFE, &mut connect).await {
+                Ok(Ok(online)) => {
+                    self.events.on(Event::Nics(online.nics.clone()));
+                    break Ok(online);
+                }
+                Ok(Err(error)) => {
+                    self.events.on(Event::Nics(error.nics));
+                    break Err(error.failure);
+                }
+                Err(_) if Instant::now() > deadline + SIGN_OF_LIFE => {
+                    let detail = "setting up the network did not come to its end";
+                    break Err(Failure::new(Code::DeadlineReached, detail));
+                }
+                Err(_) => self.still_trying(),
+            }
+        };
+        let online = connecting.close(result, |online| describe(&online.link))?;
+        let answer = answers.borrow_mut().remove(&online.link.interface);
+        let answer = answer.ok_or_else(|| Failure::new(Code::Internal, "no probe succeeded"))?;
+        Ok((online, answer))
+    }
+
+    /// Tells somebody who watches that the machine is not hung, and what it waits for.
+    fn still_trying(&self) {
+        let left = self.deadline.saturating_duration_since(Instant::now()).as_secs();
+        match self.ledger.borrow().latest() {
+            Some(failure) => {
+                info!("still trying, for {left} s more; last: {}", failure.headline());
+            }
+            None => info!("still trying, for {left} s more; no interface leads to a server yet"),
         }
-        None => info!("still trying, for {left} s more; no interface leads to a server yet"),
+    }
+
+    /// Whether a link leads to a provisioning server: one that answers with verified TLS, or over
+    /// plain http with something that is a descriptor. Asks each mirror at most once.
+    async fn probe(&self, link: Link) -> Result<Answer<W::Transport>, ProbeError> {
+        let interface = link.interface.as_str();
+        let client = self.world.client(self.inputs, &link).map_err(ProbeError::Final)?;
+        let mut answered = false;
+        let mut transient = None;
+        let mut asked = Vec::new();
+        while let Some(index) = self.next(interface, &asked).await {
+            let Some(mirror) = self.mirrors.get(index) else { break };
+            asked.push(index);
+            let https = mirror.url.is_https();
+            let attempt = Try::new(self.events);
+            let trouble = match client.descriptor(mirror).await {
+                Ok(bytes) if https => {
+                    return Ok(Answer { client, descriptor: Some((index, bytes)) });
+                }
+                Ok(bytes) => match Descriptor::parse(&bytes) {
+                    Ok(_) => return Ok(Answer { client, descriptor: Some((index, bytes)) }),
+                    Err(error) => Failure::from_error(&error).into(),
+                },
+                Err(error) => {
+                    answered |= error.answered() && https;
+                    Trouble::from(error)
+                }
+            };
+            let Trouble { failure, .. } = &trouble;
+            if self.ledger.borrow().is_news(interface, index, failure) {
+                warn!("{} over {interface}: {failure}", mirror.url);
+            } else {
+                debug!("{} over {interface}: {failure}", mirror.url);
+            }
+            if failure.class == Class::Transient {
+                transient = Some(failure.clone());
+            }
+            self.charge(interface, index, &attempt, &trouble, client.random());
+        }
+        if answered {
+            return Ok(Answer { client, descriptor: None });
+        }
+        Err(match transient {
+            Some(failure) => ProbeError::Transient(failure),
+            None => ProbeError::Final(self.gravest(interface)),
+        })
+    }
+
+    /// The next mirror to ask in one probe: without waiting, unless none has been asked in it yet.
+    async fn next(&self, interface: &str, asked: &[usize]) -> Option<usize> {
+        loop {
+            let choice = self.ledger.borrow().choose(interface, asked);
+            match choice {
+                Choice::Ask(index) => {
+                    self.ledger.borrow_mut().ask(interface, index);
+                    return Some(index);
+                }
+                Choice::Wait(ready) if asked.is_empty() => tokio::time::sleep_until(ready).await,
+                Choice::Wait(_) | Choice::Nobody => return None,
+            }
+        }
+    }
+
+    /// Tries the mirrors over one link, each again after its pause.
+    ///
+    /// Fails with a transient failure when it is time to look at the other links again.
+    async fn over_link(
+        &self,
+        interface: &str,
+        answer: Answer<W::Transport>,
+        shelf: &mut Shelf<W::File>,
+    ) -> Result<Verified<W::File>, Failure> {
+        let Answer { client, descriptor: mut known } = answer;
+        let mut fruitless = 0;
+        loop {
+            // The probe has the answer of one mirror already.
+            let (index, descriptor) = match known.take() {
+                Some((index, bytes)) => (index, Some(bytes)),
+                None => match self.next(interface, &[]).await {
+                    Some(index) => (index, None),
+                    None => return Err(self.gravest(interface)),
+                },
+            };
+            let Some(mirror) = self.mirrors.get(index) else {
+                return Err(self.gravest(interface));
+            };
+            let others = self.ledger.borrow().has_other(interface, index);
+            let mut attempt = Try::new(self.events);
+            let mut job = Job {
+                world: self.world,
+                inputs: self.inputs,
+                events: self.events,
+                client: &client,
+                interface,
+                mirror,
+                patience: if others { Patience::Others } else { Patience::Alone },
+                running: None,
+                shelf,
+            };
+            let trouble = match job.serve(descriptor, &mut attempt).await {
+                Ok(package) => {
+                    self.events.on(Event::Mirror(attempt.report(interface, &mirror.url, None)));
+                    return Ok(package);
+                }
+                Err(trouble) => trouble,
+            };
+            // The line of the stage has its title.
+            let (url, Failure { code, detail, class, .. }) = (&mirror.url, &trouble.failure);
+            match class {
+                Class::Security => warn!("{url} is dropped for this boot: {code} {detail}"),
+                Class::Permanent => warn!("{url} cannot serve: {code} {detail}"),
+                Class::Transient => warn!("{url}: {code} {detail}"),
+            }
+            self.charge(interface, index, &attempt, &trouble, client.random());
+            fruitless = if attempt.advanced() { 0 } else { fruitless + 1 };
+            let hope = self.ledger.borrow().hope(interface);
+            if hope > 0 && fruitless >= TRIES_PER_LINK * hope {
+                return Err(self.last_transient(interface));
+            }
+        }
+    }
+
+    fn charge(&self, interface: &str, index: usize, attempt: &Try, trouble: &Trouble, random: u64) {
+        let Some(mirror) = self.mirrors.get(index) else { return };
+        let advanced = attempt.advanced();
+        let pause = self.ledger.borrow_mut().charge(interface, index, trouble, advanced, random);
+        if let Some(pause) = pause {
+            let seconds = pause.as_secs_f32();
+            debug!("{} over {interface} is left alone for {seconds:.1} s", mirror.url);
+        }
+        let report = attempt.report(interface, &mirror.url, Some(&trouble.failure));
+        self.events.on(Event::Mirror(report));
+    }
+
+    fn gravest(&self, interface: &str) -> Failure {
+        let none = || Failure::new(Code::HostConfigNoUrl, "there is no mirror to ask");
+        self.ledger.borrow().gravest(interface).cloned().unwrap_or_else(none)
+    }
+
+    fn last_transient(&self, interface: &str) -> Failure {
+        let none = || Failure::new(Code::ConnectFailed, "no mirror served");
+        self.ledger.borrow().last_transient(interface).cloned().unwrap_or_else(none)
     }
 }
 
 fn describe(link: &Link) -> String {
     let addresses: Vec<String> = link.addresses.iter().map(ToString::to_string).collect();
-    let gateway = link.gateway.map_or_else(String::new, |gateway| format!(", gateway {gateway}"));
+    let gateway = link.gateway().map_or_else(String::new, |gateway| format!(", gateway {gateway}"));
     format!("{} {} by {}{gateway}", link.interface, addresses.join(" "), link.method)
-}
-
-/// Whether a link leads to a provisioning server: one that answers with verified TLS, or over
-/// plain http with something that is a descriptor.
-async fn probe(
-    inputs: &Inputs,
-    events: &dyn Events,
-    ledger: &RefCell<Ledger>,
-    link: Link,
-) -> Result<Answer, ProbeError> {
-    let client = client(inputs, &link).map_err(|error| ProbeError::Final(error.failure()))?;
-    let mut answered = false;
-    let mut transient = None;
-    for (index, url) in inputs.host.config.urls.iter().enumerate() {
-        if ledger.borrow().is_dropped(&link.interface, index) {
-            continue;
-        }
-        let failure = match client.descriptor(url).await {
-            Ok(bytes) if is_https(url) => {
-                return Ok(Answer { client, descriptor: Some((index, bytes)) });
-            }
-            Ok(bytes) => match Descriptor::parse(&bytes) {
-                Ok(_) => return Ok(Answer { client, descriptor: Some((index, bytes)) }),
-                Err(error) => Failure::from_error(&error),
-            },
-            Err(error) => {
-                answered |= error.answered() && is_https(url);
-                error.failure()
-            }
-        };
-        if ledger.borrow().is_news(&link.interface, index, &failure) {
-            warn!("{url} over {}: {failure}", link.interface);
-        } else {
-            debug!("{url} over {}: {failure}", link.interface);
-        }
-        note_mirror(events, ledger, &link.interface, index, url, Try::new(events), &failure);
-        if failure.class == Class::Transient {
-            transient = Some(failure);
-        }
-    }
-    if answered {
-        return Ok(Answer { client, descriptor: None });
-    }
-    Err(match transient {
-        Some(failure) => ProbeError::Transient(failure),
-        None => ProbeError::Final(gravest(ledger, &link.interface)),
-    })
-}
-
-fn client(inputs: &Inputs, link: &Link) -> Result<Client, FetchError> {
-    Client::new(ClientOptions {
-        interface: Some(link.interface.clone()),
-        dns: link.dns.clone(),
-        tls_roots: inputs.policy.policy.tls_roots().to_vec(),
-        clock: inputs.clock,
-        limits: Limits { max_archive_len: memory::max_archive_len(), ..Limits::default() },
-    })
-}
-
-/// Tries the mirrors over one link, round after round.
-///
-/// Fails with a transient failure when it is time to look at the other links again.
-async fn over_link(
-    inputs: &Inputs,
-    events: &dyn Events,
-    connected: &mut Connected<Answer>,
-    ledger: &RefCell<Ledger>,
-) -> Result<Verified, Failure> {
-    let interface = connected.link.interface.clone();
-    let mut known = connected.answer.descriptor.take();
-    for round in 0..ROUNDS_PER_LINK {
-        for (index, url) in inputs.host.config.urls.iter().enumerate() {
-            if ledger.borrow().is_dropped(&interface, index) {
-                continue;
-            }
-            // The probe has the answer of one mirror already; those before it did not answer.
-            let descriptor = match known.take_if(|(mirror, _)| *mirror == index) {
-                Some((_, bytes)) => Some(bytes),
-                None if known.as_ref().is_some_and(|(mirror, _)| *mirror > index) => continue,
-                None => None,
-            };
-            let mut attempt = Try::new(events);
-            let tried = mirror::serve(
-                inputs,
-                events,
-                &connected.answer.client,
-                url,
-                descriptor,
-                None,
-                &mut attempt,
-            );
-            match tried.await {
-                Ok(package) => {
-                    events.on(Event::Mirror(attempt.report(&interface, url, None)));
-                    return Ok(package);
-                }
-                Err(failure) => {
-                    // The line of the stage has its title.
-                    let Failure { code, detail, .. } = &failure;
-                    match failure.class {
-                        Class::Security => {
-                            warn!("{url} is dropped for this boot: {code} {detail}");
-                        }
-                        Class::Permanent => warn!("{url} cannot serve: {code} {detail}"),
-                        Class::Transient => warn!("{url}: {code} {detail}"),
-                    }
-                    note_mirror(events, ledger, &interface, index, url, attempt, &failure);
-                }
-            }
-        }
-        let hope = (0..inputs.host.config.urls.len())
-            .any(|index| !ledger.borrow().is_dropped(&interface, index));
-        if !hope {
-            return Err(gravest(ledger, &interface));
-        }
-        let pause = (PAUSE.0 * 2_u32.pow(round)).min(PAUSE.1);
-        // Many machines that lost the same server must not come back as one.
-        let spread = f32::from(connected.answer.client.jitter()) / f32::from(u16::MAX);
-        let pause = pause / 2 + pause.mul_f32(spread);
-        debug!("no mirror served; trying again in {:.1} s", pause.as_secs_f32());
-        tokio::time::sleep(pause).await;
-    }
-    let ledger = ledger.borrow();
-    Err(ledger
-        .last_transient(&interface)
-        .cloned()
-        .unwrap_or_else(|| Failure::new(Code::ConnectFailed, "no mirror served")))
-}
-
-fn note_mirror(
-    events: &dyn Events,
-    ledger: &RefCell<Ledger>,
-    interface: &str,
-    index: usize,
-    url: &ProvisioningUrl,
-    attempt: Try,
-    failure: &Failure,
-) {
-    ledger.borrow_mut().note(interface, index, failure);
-    events.on(Event::Mirror(attempt.report(interface, url, Some(failure))));
-}
-
-fn gravest(ledger: &RefCell<Ledger>, interface: &str) -> Failure {
-    ledger
-        .borrow()
-        .gravest(interface)
-        .cloned()
-        .unwrap_or_else(|| Failure::new(Code::HostConfigNoUrl, "there is no mirror to ask"))
-}
-
-fn is_https(url: &ProvisioningUrl) -> bool {
-    url.url_without_userinfo().scheme() == "https"
 }

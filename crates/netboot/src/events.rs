@@ -18,6 +18,9 @@ use report::micros;
 /// Most tries at mirrors that a report keeps.
 const MOST_MIRRORS: usize = 48;
 
+/// Most ends of stages that a report keeps: two for each try.
+const MOST_STAGES: usize = 2 * MOST_MIRRORS;
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -36,6 +39,10 @@ pub enum Event {
         bytes: u64,
         /// Bytes in all, if the server said so.
         total: Option<u64>,
+        /// Bytes per second in the last few seconds.
+        rate: u64,
+        /// How long the rest takes at that rate, if something comes and the end is known.
+        left: Option<Duration>,
     },
     /// The same in a line for people; every few seconds.
     ProgressLine(String),
@@ -61,15 +68,9 @@ impl Event {
     /// Writes into a report what belongs there.
     pub fn note_in(self, report: &mut BootReport) {
         match self {
-            Self::StageEnded(timing) => report.stages.push(timing),
+            Self::StageEnded(timing) => push_bounded(&mut report.stages, timing, MOST_STAGES),
             Self::Nics(nics) => report.nics = nics,
-            Self::Mirror(mirror) => {
-                // Of a boot that tries for hours, the first and the last tries are kept.
-                if report.mirrors.len() >= MOST_MIRRORS {
-                    report.mirrors.remove(MOST_MIRRORS / 2);
-                }
-                report.mirrors.push(mirror);
-            }
+            Self::Mirror(mirror) => push_bounded(&mut report.mirrors, mirror, MOST_MIRRORS),
             Self::Memory(memory) => report.memory = Some(memory),
             Self::Package(package) => report.package = Some(package),
             Self::StageBegins { .. }
@@ -78,6 +79,14 @@ impl Event {
             | Self::Loading { .. } => {}
         }
     }
+}
+
+/// Of a boot that tries for hours, the first and the last entries are kept.
+fn push_bounded<T>(list: &mut Vec<T>, entry: T, most: usize) {
+    if list.len() >= most {
+        list.remove(most / 2);
+    }
+    list.push(entry);
 }
 
 /// Who hears of it, and keeps the boot report.

@@ -1,98 +1,321 @@
-//! Which mirror failed over which interface, and for how long that counts.
+//! Which mirror failed over which interface, how, and when it is asked again.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use report::Class;
 use report::Failure;
+use tokio::time::Instant;
 
-/// A mirror, by its position in the host configuration, over an interface.
-type Key = (String, usize);
+/// Between two tries at one mirror over one interface there is never less than this.
+pub(crate) const PAUSE_MIN: Duration = Duration::from_millis(500);
+
+/// What is added by chance: up to twice this after the first failure, doubling with each further.
+const PAUSE_UNIT: Duration = Duration::from_secs(1);
+
+/// Where the doubling ends.
+pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// What is held against one mirror over one interface.
+#[derive(Debug)]
+struct Account {
+    last: Failure,
+    /// Failures since it last brought a download further.
+    in_a_row: u32,
+    /// When it may be asked again.
+    ready: Instant,
+}
+
+/// Whom to ask next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Choice {
+    /// This mirror, by its position in the host configuration.
+    Ask(usize),
+    /// Nobody before this moment.
+    Wait(Instant),
+    /// Nobody in this boot.
+    Nobody,
+}
 
 /// What is held against mirrors in this boot.
-#[derive(Debug, Default)]
+///
+/// Each failure is charged to one mirror over one interface, so that nothing that a network does
+/// counts on another one. What cannot heal, or is an attack, drops the mirror for this boot. What
+/// may heal puts it behind the others, for a time that grows:
+///
+/// **Rate.** After its `n`th failure in a row a mirror is left alone for [`PAUSE_MIN`] plus a time
+/// that is equally likely to be anything from 0 to min(2ⁿ s, [`PAUSE_MAX`]) (full jitter), and for
+/// `Retry-After` beside that. Over one interface a machine therefore begins at most two tries per
+/// second at a mirror, and from the sixth failure on one in 30.5 s on average: a thousand machines
+/// that lost the same server bring it 33 tries per second, in no rhythm. A try is one request for
+/// the descriptor and, if that came, one for the archive, redirects aside.
+#[derive(Debug)]
 pub(crate) struct Ledger {
-    last: HashMap<Key, Failure>,
+    mirrors: usize,
+    accounts: BTreeMap<(String, usize), Account>,
+    /// When each was asked last.
+    asked: BTreeMap<(String, usize), Instant>,
     latest: Option<Failure>,
 }
 
 impl Ledger {
-    /// Notes a failure.
-    pub(crate) fn note(&mut self, interface: &str, mirror: usize, failure: &Failure) {
-        self.last.insert((interface.to_owned(), mirror), failure.clone());
+    /// A clean one for so many mirrors.
+    pub(crate) const fn new(mirrors: usize) -> Self {
+        Self { mirrors, accounts: BTreeMap::new(), asked: BTreeMap::new(), latest: None }
+    }
+
+    /// Charges a failure to a mirror. `advanced` says that the try brought a download further,
+    /// `random` is any number.
+    ///
+    /// Returns how long the mirror is left alone; `None` if it is dropped.
+    pub(crate) fn charge(
+        &mut self,
+        interface: &str,
+        mirror: usize,
+        trouble: &Trouble,
+        advanced: bool,
+        random: u64,
+    ) -> Option<Duration> {
+        let failure = &trouble.failure;
         self.latest = Some(failure.clone());
+        let key = (interface.to_owned(), mirror);
+        let before = self.accounts.get(&key).filter(|_| !advanced);
+        let in_a_row = before.map_or(0, |account| account.in_a_row).saturating_add(1);
+        let pause = pause(in_a_row, trouble.retry_after.unwrap_or_default(), random);
+        let ready = Instant::now() + pause;
+        self.accounts.insert(key, Account { last: failure.clone(), in_a_row, ready });
+        (failure.class == Class::Transient).then_some(pause)
+    }
+
+    /// A mirror is being asked. Nobody else asks it over this interface right behind.
+    pub(crate) fn ask(&mut self, interface: &str, mirror: usize) {
+        self.asked.insert((interface.to_owned(), mirror), Instant::now());
+    }
+
+    /// Whom to ask next over this interface: of those that may be asked now, the one with the fewest
+    /// failures in a row; the first of the host configuration among equals.
+    pub(crate) fn choose(&self, interface: &str, not: &[usize]) -> Choice {
+        let now = Instant::now();
+        let open = || self.alive(interface).filter(|(mirror, _)| !not.contains(mirror));
+        let ready_at = |mirror: usize| self.ready_at(interface, mirror);
+        let ready = open().filter(|(mirror, _)| ready_at(*mirror).is_none_or(|at| at <= now));
+        let best = ready.min_by_key(|(mirror, account)| (account.map(|it| it.in_a_row), *mirror));
+        let first = open().filter_map(|(mirror, _)| ready_at(mirror)).min();
+        match (best, first) {
+            (Some((mirror, _)), _) => Choice::Ask(mirror),
+            (None, Some(ready)) => Choice::Wait(ready),
+            (None, None) => Choice::Nobody,
+        }
+    }
+
+    /// Whether somebody else than `mirror` could be asked at this moment.
+    pub(crate) fn has_other(&self, interface: &str, mirror: usize) -> bool {
+        matches!(self.choose(interface, &[mirror]), Choice::Ask(_))
+    }
+
+    /// How many mirrors may be asked, now or later.
+    pub(crate) fn hope(&self, interface: &str) -> usize {
+        self.alive(interface).count()
+    }
+
+    fn alive<'a>(
+        &'a self,
+        interface: &'a str,
+    ) -> impl Iterator<Item = (usize, Option<&'a Account>)> + 'a {
+        (0..self.mirrors)
+            .map(move |mirror| (mirror, self.account(interface, mirror)))
+            .filter(|(_, account)| account.is_none_or(|it| it.last.class == Class::Transient))
+    }
+
+    /// When this mirror may be asked; `None` if it never was.
+    fn ready_at(&self, interface: &str, mirror: usize) -> Option<Instant> {
+        let asked = self.asked.get(&(interface.to_owned(), mirror));
+        let spaced = asked.map(|asked| *asked + PAUSE_MIN);
+        spaced.max(self.account(interface, mirror).map(|account| account.ready))
+    }
+
+    fn account(&self, interface: &str, mirror: usize) -> Option<&Account> {
+        self.accounts.get(&(interface.to_owned(), mirror))
     }
 
     /// Whether this mirror did not fail in this way last time.
     pub(crate) fn is_news(&self, interface: &str, mirror: usize, failure: &Failure) -> bool {
-        let before = self.last.get(&(interface.to_owned(), mirror));
-        before.is_none_or(|before| before.code != failure.code)
+        self.account(interface, mirror).is_none_or(|account| account.last.code != failure.code)
     }
 
-    /// The failure that was noted last.
+    /// The failure that was charged last.
     pub(crate) const fn latest(&self) -> Option<&Failure> {
         self.latest.as_ref()
-    }
-
-    /// Whether this mirror is not asked again over this interface: its failure cannot heal, or it
-    /// served what must not run.
-    pub(crate) fn is_dropped(&self, interface: &str, mirror: usize) -> bool {
-        self.last
-            .get(&(interface.to_owned(), mirror))
-            .is_some_and(|failure| failure.class != Class::Transient)
     }
 
     /// The failure that says most about why nothing could be booted over this interface: attacks
     /// before what cannot heal before what may heal; the first mirror's among equals.
     pub(crate) fn gravest(&self, interface: &str) -> Option<&Failure> {
-        let mut failures: Vec<(&Key, &Failure)> =
-            self.last.iter().filter(|((name, _), _)| name == interface).collect();
-        failures.sort_by_key(|((_, mirror), failure)| (core::cmp::Reverse(failure.class), *mirror));
-        failures.first().map(|(_, failure)| *failure)
+        self.over(interface)
+            .min_by_key(|(mirror, failure)| (core::cmp::Reverse(failure.class), *mirror))
+            .map(|(_, failure)| failure)
     }
 
-    /// The gravest failure that may still heal.
+    /// The first mirror's failure that may still heal.
     pub(crate) fn last_transient(&self, interface: &str) -> Option<&Failure> {
-        self.last
-            .iter()
-            .filter(|((name, _), failure)| name == interface && failure.class == Class::Transient)
-            .min_by_key(|((_, mirror), _)| *mirror)
+        self.over(interface)
+            .filter(|(_, failure)| failure.class == Class::Transient)
+            .min_by_key(|(mirror, _)| *mirror)
             .map(|(_, failure)| failure)
+    }
+
+    fn over(&self, interface: &str) -> impl Iterator<Item = (usize, &Failure)> {
+        self.accounts
+            .iter()
+            .filter(move |((name, _), _)| name == interface)
+            .map(|((_, mirror), account)| (*mirror, &account.last))
+    }
+}
+
+/// How long a mirror is left alone after its `in_a_row`th failure.
+fn pause(in_a_row: u32, asked: Duration, random: u64) -> Duration {
+    let doubled = PAUSE_UNIT.saturating_mul(2_u32.saturating_pow(in_a_row));
+    // Those who were sent away together must not come back together.
+    let spread = doubled.min(PAUSE_MAX).max(asked / 2);
+    let millis = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+    PAUSE_MIN + asked + Duration::from_millis(random % millis.saturating_add(1))
+}
+
+/// A failure of a mirror, and what the mirror asked for with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble {
+    /// What went wrong.
+    pub(crate) failure: Failure,
+    /// How long the server asked to be left alone.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self { failure, retry_after: None }
+    }
+}
+
+impl From<fetch::FetchError> for Trouble {
+    fn from(error: fetch::FetchError) -> Self {
+        Self { failure: error.failure(), retry_after: error.retry_after() }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use report::Code;
     use report::Failure;
+    use tokio::time::advance;
 
+    use super::Choice;
     use super::Ledger;
+    use super::PAUSE_MAX;
+    use super::PAUSE_MIN;
+    use super::Trouble;
+    use super::pause;
 
-    fn failure(code: Code) -> Failure {
-        Failure::new(code, "test")
+    fn trouble(code: Code) -> Trouble {
+        Failure::new(code, "test").into()
     }
 
-    #[test]
-    fn a_mirror_is_dropped_for_what_cannot_heal_on_that_interface_only() {
-        let mut ledger = Ledger::default();
-        ledger.note("eth0", 0, &failure(Code::ConnectFailed));
-        assert!(!ledger.is_dropped("eth0", 0));
-        assert!(!ledger.is_news("eth0", 0, &failure(Code::ConnectFailed)));
-        assert!(ledger.is_news("eth0", 0, &failure(Code::ServerError)));
-        ledger.note("eth0", 0, &failure(Code::SignatureWrong));
+    fn charge(ledger: &mut Ledger, interface: &str, mirror: usize, code: Code) {
+        ledger.charge(interface, mirror, &trouble(code), false, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mirror_is_dropped_for_what_cannot_heal_on_that_interface_only() {
+        let mut ledger = Ledger::new(1);
+        charge(&mut ledger, "eth0", 0, Code::ConnectFailed);
+        assert_eq!(ledger.hope("eth0"), 1);
+        assert!(!ledger.is_news("eth0", 0, &trouble(Code::ConnectFailed).failure));
+        assert!(ledger.is_news("eth0", 0, &trouble(Code::ServerError).failure));
+        charge(&mut ledger, "eth0", 0, Code::SignatureWrong);
         assert_eq!(ledger.latest().unwrap().code, Code::SignatureWrong);
-        assert!(ledger.is_dropped("eth0", 0));
-        assert!(!ledger.is_dropped("eth1", 0));
-        assert!(!ledger.is_dropped("eth0", 1));
+        assert_eq!(ledger.choose("eth0", &[]), Choice::Nobody);
+        assert_eq!(ledger.choose("eth1", &[]), Choice::Ask(0));
     }
 
-    #[test]
-    fn attacks_are_told_before_everything_else() {
-        let mut ledger = Ledger::default();
-        ledger.note("eth0", 0, &failure(Code::ConnectFailed));
-        ledger.note("eth0", 1, &failure(Code::NotFound));
-        ledger.note("eth0", 2, &failure(Code::SignatureWrong));
-        ledger.note("eth1", 0, &failure(Code::TlsUntrusted));
+    #[tokio::test(start_paused = true)]
+    async fn attacks_are_told_before_everything_else() {
+        let mut ledger = Ledger::new(3);
+        charge(&mut ledger, "eth0", 0, Code::ConnectFailed);
+        charge(&mut ledger, "eth0", 1, Code::NotFound);
+        charge(&mut ledger, "eth0", 2, Code::SignatureWrong);
+        charge(&mut ledger, "eth1", 0, Code::TlsUntrusted);
         assert_eq!(ledger.gravest("eth0").unwrap().code, Code::SignatureWrong);
         assert_eq!(ledger.last_transient("eth0").unwrap().code, Code::ConnectFailed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_fails_is_put_behind_the_others() {
+        let mut ledger = Ledger::new(3);
+        assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(0));
+        charge(&mut ledger, "eth0", 0, Code::ServerError);
+        assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(1));
+        assert!(ledger.has_other("eth0", 1), "mirror 2 was never asked");
+        charge(&mut ledger, "eth0", 1, Code::ServerError);
+        charge(&mut ledger, "eth0", 2, Code::ServerError);
+        assert!(matches!(ledger.choose("eth0", &[]), Choice::Wait(_)));
+        assert!(!ledger.has_other("eth0", 0));
+        advance(PAUSE_MIN).await;
+        assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(0), "in the configured order again");
+        charge(&mut ledger, "eth0", 0, Code::ServerError);
+        advance(Duration::from_secs(60)).await;
+        assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(1), "who failed least");
+        // A mirror that brings a download further begins anew.
+        for mirror in [1, 2] {
+            charge(&mut ledger, "eth0", mirror, Code::ServerError);
+            charge(&mut ledger, "eth0", mirror, Code::ServerError);
+        }
+        ledger.charge("eth0", 2, &trouble(Code::BodyTruncated), true, 0);
+        advance(Duration::from_secs(60)).await;
+        assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_probes_do_not_ask_at_once() {
+        let mut ledger = Ledger::new(1);
+        ledger.ask("eth0", 0);
+        assert_eq!(ledger.choose("eth1", &[]), Choice::Ask(0));
+        assert!(matches!(ledger.choose("eth0", &[]), Choice::Wait(_)));
+        advance(PAUSE_MIN).await;
+        assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_asks_to_be_left_alone_is() {
+        let mut ledger = Ledger::new(1);
+        let retry_after = Some(Duration::from_secs(90));
+        let busy = Trouble { retry_after, ..trouble(Code::ServerError) };
+        ledger.charge("eth0", 0, &busy, false, 0);
+        advance(Duration::from_secs(90)).await;
+        assert!(matches!(ledger.choose("eth0", &[]), Choice::Wait(_)));
+        advance(PAUSE_MIN).await;
+        assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(0));
+    }
+
+    /// The bound that is promised on [`Ledger`].
+    #[test]
+    fn pauses_double_are_spread_and_stay_within_bounds() {
+        for in_a_row in 1..40_u32 {
+            let longest = Duration::from_secs(2_u64.saturating_pow(in_a_row)).min(PAUSE_MAX);
+            // Any odd step visits all of a range.
+            let pauses: Vec<Duration> =
+                (0..10_000_u64).map(|n| pause(in_a_row, Duration::ZERO, n * 7919)).collect();
+            let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+            assert!(*least >= PAUSE_MIN && *least <= PAUSE_MIN + longest / 50, "{least:?}");
+            assert!(*most <= PAUSE_MIN + longest && *most >= longest * 9 / 10, "{most:?}");
+            let mean = pauses.iter().sum::<Duration>() / 10_000;
+            let expected = PAUSE_MIN + longest / 2;
+            assert!(mean.abs_diff(expected) < expected / 20, "{in_a_row}: {mean:?}");
+        }
+        let asked = Duration::from_secs(120);
+        for random in [0, 1, u64::MAX] {
+            assert!(pause(1, asked, random) > asked);
+            assert!(pause(u32::MAX, asked, random) <= asked + PAUSE_MIN + PAUSE_MAX);
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! kernel together with what the next OS is told. `/init` of the boot image goes this way with what
 //! the image holds; an OS that fetches its successor ([`upgrade`]) goes it with what it was handed.
 //!
+//! All that lies outside is a [`World`]: [`package_in`] runs in a simulated one as well.
+//!
 //! Nothing here prints or keeps a report: what happens is told to [`Events`]. Nothing here decides
 //! what is trusted either: that is the [`trust`] crate's, by the policy that the caller read.
 
@@ -18,12 +20,14 @@ mod load;
 mod memory;
 mod meter;
 mod mirror;
+mod pieces;
 pub mod upgrade;
+mod world;
 
 pub use kexec_rs::Loaded;
 
-pub use acquire::Answer;
 pub use acquire::package;
+pub use acquire::package_in;
 pub use events::Event;
 pub use events::Events;
 pub use events::Running;
@@ -34,3 +38,9 @@ pub use inputs::read_file;
 pub use load::kexec_failure;
 pub use load::load;
 pub use mirror::Verified;
+pub use world::Machine;
+pub use world::Memory;
+pub use world::Online;
+pub use world::Scratch;
+pub use world::World;
+pub use world::limits;

@@ -14,6 +14,7 @@ use tracing::debug;
 
 use crate::events::Event;
 use crate::events::Events;
+use crate::world::Memory;
 
 /// What kexec's own bookkeeping, page tables and the rest of the system may take beside.
 const SLACK: u64 = 8 << 20;
@@ -28,19 +29,19 @@ const LEAST_INIT_SIZE: u64 = 16 << 20;
 const MIB: u64 = 1 << 20;
 
 /// The longest archive that this machine could boot at all.
-pub(crate) fn max_archive_len() -> u64 {
-    let (_, available) = memory();
-    available.saturating_sub(SLACK + LEAST_INIT_SIZE) / 3
+pub(crate) fn max_archive_len(memory: Memory) -> u64 {
+    memory.available.saturating_sub(SLACK + LEAST_INIT_SIZE) / 3
 }
 
 /// Checks an archive's announced length before anything of it is downloaded.
 ///
 /// # Errors
 /// E0601 with the memory that is missing.
-pub(crate) fn admit(events: &dyn Events, archive_len: u64) -> Result<(), Failure> {
+pub(crate) fn admit(events: &dyn Events, memory: Memory, archive_len: u64) -> Result<(), Failure> {
     // Three times: the file, the kernel's copy of it, its segments.
     check(
         events,
+        memory,
         archive_len.saturating_mul(3).saturating_add(LEAST_INIT_SIZE + SLACK),
         &format!("an archive of {} MiB", archive_len.div_ceil(MIB)),
     )
@@ -53,6 +54,7 @@ pub(crate) fn admit(events: &dyn Events, archive_len: u64) -> Result<(), Failure
 /// E0601 with the memory that is missing.
 pub(crate) fn admit_extraction(
     events: &dyn Events,
+    memory: Memory,
     archive_len: u64,
     kernel_len: u64,
     initramfs_len: u64,
@@ -63,7 +65,7 @@ pub(crate) fn admit_extraction(
         .saturating_add(initramfs_len)
         .saturating_add(LEAST_INIT_SIZE + SLACK)
         .saturating_sub(archive_len);
-    check(events, need, &describe(kernel_len, initramfs_len))
+    check(events, memory, need, &describe(kernel_len, initramfs_len))
 }
 
 /// Checks right before the kernel is asked to load both, when both files exist already.
@@ -83,6 +85,7 @@ pub(crate) fn admit_kexec(
     let segments = init_size.saturating_add(initramfs_len);
     check(
         events,
+        read(),
         copies.saturating_add(segments).saturating_add(SLACK),
         &describe(kernel_len, initramfs_len),
     )
@@ -96,14 +99,14 @@ fn describe(kernel_len: u64, initramfs_len: u64) -> String {
     )
 }
 
-fn check(events: &dyn Events, needed: u64, what: &str) -> Result<(), Failure> {
-    let (total, available) = memory();
+fn check(events: &dyn Events, memory: Memory, needed: u64, what: &str) -> Result<(), Failure> {
+    let Memory { installed, total, available } = memory;
     events.on(Event::Memory(MemoryReport {
         total_kib: total / 1024,
         available_kib: available / 1024,
         needed_kib: needed / 1024,
     }));
-    judge(installed_memory().unwrap_or(total).max(total), available, needed, what)
+    judge(installed, available, needed, what)
 }
 
 fn judge(installed: u64, available: u64, needed: u64, what: &str) -> Result<(), Failure> {
@@ -123,8 +126,8 @@ fn judge(installed: u64, available: u64, needed: u64, what: &str) -> Result<(), 
     Err(Failure::new(Code::MemoryTooSmall, detail))
 }
 
-/// `MemTotal` and `MemAvailable` in bytes.
-fn memory() -> (u64, u64) {
+/// The memory of this machine as it is now.
+pub(crate) fn read() -> Memory {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let field = |name: &str| {
         text.lines()
@@ -132,7 +135,8 @@ fn memory() -> (u64, u64) {
             .and_then(|value| value.trim().parse::<u64>().ok())
             .map_or(0, |kib| kib * 1024)
     };
-    (field("MemTotal:"), field("MemAvailable:"))
+    let (total, available) = (field("MemTotal:"), field("MemAvailable:"));
+    Memory { installed: installed_memory().unwrap_or(total).max(total), total, available }
 }
 
 /// Memory that the machine has, in bytes; what the kernel took for itself before it began to count

@@ -1,11 +1,10 @@
 //! One try at one mirror: fetch what it has, verify it, open it.
 
-use std::io;
 use std::io::Seek;
-use std::io::Write;
 
 use fetch::Client;
-use fetch::Sink;
+use fetch::Patience;
+use hostcfg::Mirror;
 use hostcfg::ProvisioningUrl;
 use kexec_rs::MemFile;
 use ospkg::Descriptor;
@@ -24,19 +23,28 @@ use crate::events::Event;
 use crate::events::Events;
 use crate::events::Running;
 use crate::inputs::Inputs;
-use crate::load::kexec_failure;
+use crate::ledger::Trouble;
 use crate::memory;
 use crate::meter::Meter;
 use crate::meter::megabytes;
+use crate::pieces::Pieces;
+use crate::pieces::Shelf;
 use crate::upgrade::Current;
+use crate::world::Scratch;
+use crate::world::World;
 
 /// What may be started, in memory files of its own.
-pub type Verified = VerifiedPackage<MemFile, MemFile>;
+pub type Verified<F = MemFile> = VerifiedPackage<F, F>;
+
+/// A download that brought so many bytes has come further, slowly or not.
+const ADVANCE: u64 = 4096;
 
 /// One try at one mirror, for the report.
 #[derive(Debug)]
 pub(crate) struct Try {
     start_us: u64,
+    /// Bytes of the archive that were there before.
+    before: u64,
     bytes: u64,
     resumed: u32,
 }
@@ -44,7 +52,12 @@ pub(crate) struct Try {
 impl Try {
     /// Begins a try.
     pub(crate) fn new(events: &dyn Events) -> Self {
-        Self { start_us: micros(events.elapsed()), bytes: 0, resumed: 0 }
+        Self { start_us: micros(events.elapsed()), before: 0, bytes: 0, resumed: 0 }
+    }
+
+    /// Whether it brought the download further.
+    pub(crate) const fn advanced(&self) -> bool {
+        self.bytes >= self.before.saturating_add(ADVANCE)
     }
 
     /// The entry for the boot report.
@@ -65,150 +78,179 @@ impl Try {
     }
 }
 
-/// Fetches and verifies what one mirror has. Where an OS looks for its successor, it must be newer
-/// than what is `running`.
-pub(crate) async fn serve(
-    inputs: &Inputs,
-    events: &dyn Events,
-    client: &Client,
-    url: &ProvisioningUrl,
-    descriptor: Option<Vec<u8>>,
-    running: Option<&Current>,
-    attempt: &mut Try,
-) -> Result<Verified, Failure> {
-    let fetching = Running::begin(events, Stage::Fetch);
-    let fetched = fetch(events, client, url, descriptor, attempt).await;
-    let fetched = fetching.close(fetched, Fetched::summary)?;
+/// One mirror over one link, and what it is to be asked for.
+pub(crate) struct Job<'a, W: World> {
+    pub(crate) world: &'a W,
+    pub(crate) inputs: &'a Inputs,
+    pub(crate) events: &'a dyn Events,
+    pub(crate) client: &'a Client<W::Transport>,
+    pub(crate) interface: &'a str,
+    pub(crate) mirror: &'a Mirror,
+    /// Whether another mirror could be asked instead at this moment.
+    pub(crate) patience: Patience,
+    /// Where an OS looks for its successor: what must be newer.
+    pub(crate) running: Option<&'a Current>,
+    /// What came of an archive before.
+    pub(crate) shelf: &'a mut Shelf<W::File>,
+}
 
-    let verifying = Running::begin(events, Stage::Verify);
-    let verified = verify(inputs, events, url, fetched, running);
-    verifying.close(verified, |(_, summary)| summary.clone()).map(|(package, _)| package)
+impl<W: World> Job<'_, W> {
+    /// Fetches and verifies what the mirror has. `descriptor` is its answer if it was asked already.
+    pub(crate) async fn serve(
+        &mut self,
+        descriptor: Option<Vec<u8>>,
+        attempt: &mut Try,
+    ) -> Result<Verified<W::File>, Trouble> {
+        let fetching = Running::begin(self.events, Stage::Fetch);
+        let (fetched, retry_after) = match self.fetch(descriptor, attempt).await {
+            Ok(fetched) => (Ok(fetched), None),
+            Err(Trouble { failure, retry_after }) => (Err(failure), retry_after),
+        };
+        let fetched = fetching
+            .close(fetched, Fetched::summary)
+            .map_err(|failure| Trouble { failure, retry_after })?;
+
+        let verifying = Running::begin(self.events, Stage::Verify);
+        let verified = self.verify(fetched);
+        Ok(verifying.close(verified, |(_, summary)| summary.clone()).map(|(package, _)| package)?)
+    }
+
+    async fn fetch(
+        &mut self,
+        descriptor: Option<Vec<u8>>,
+        attempt: &mut Try,
+    ) -> Result<Fetched<W::File>, Trouble> {
+        let Self { world, events, client, mirror, .. } = *self;
+        let bytes = match descriptor {
+            Some(bytes) => bytes,
+            None => client.descriptor(mirror).await?,
+        };
+        let descriptor = Descriptor::parse(&bytes).map_err(|error| Failure::from_error(&error))?;
+        let archive_url = client.archive_url(mirror, descriptor.os_pkg_url())?;
+        let mut pieces = match self.shelf.take(self.interface, &descriptor, &archive_url) {
+            Some(pieces) => pieces,
+            None => Pieces::new(self.interface, &descriptor, world.file("archive")?),
+        };
+        attempt.before = pieces.partial.received();
+        attempt.bytes = attempt.before;
+        let mut meter = Meter::new(events, attempt.before);
+        let download = client
+            .archive(
+                mirror,
+                &archive_url,
+                &mut pieces.partial,
+                self.patience,
+                |length| {
+                    let admit = |length| memory::admit(events, world.memory(), length);
+                    length.map_or(Ok(()), admit)
+                },
+                |progress| {
+                    // A server that began again has brought all of it.
+                    attempt.before = attempt.before.min(progress.bytes);
+                    attempt.bytes = progress.bytes;
+                    attempt.resumed = progress.resumed;
+                    meter.show(progress);
+                },
+            )
+            .await;
+        let download = match download {
+            Ok(download) => download,
+            Err(error) => {
+                let trouble = Trouble::from(error);
+                self.shelf.put(pieces, &trouble.failure);
+                return Err(trouble);
+            }
+        };
+        attempt.bytes = download.len;
+        attempt.resumed = download.resumed;
+        let archive = pieces.partial.into_sink().0;
+        Ok(Fetched { descriptor, archive_url, archive, download })
+    }
+
+    /// Judges what was fetched; the archive is opened only once its digest is authorised.
+    fn verify(
+        &mut self,
+        fetched: Fetched<W::File>,
+    ) -> Result<(Verified<W::File>, String), Failure> {
+        let Self { world, inputs, events, .. } = *self;
+        let Fetched { descriptor, archive_url, mut archive, download } = fetched;
+        let authorized = trust::authorize(
+            &inputs.policy.policy,
+            descriptor.endorsements(),
+            download.sha256,
+            &inputs.clock,
+        )
+        .map_err(|refusal| {
+            let failure = Failure::from_error(&refusal);
+            if download.sources > 1 { self.shelf.blame_nobody(&failure) } else { failure }
+        })?;
+        let mut package_report = PackageReport {
+            sha256: download.sha256.to_string(),
+            size: download.len,
+            descriptor_url: self.mirror.url.to_string(),
+            archive_url: archive_url.to_string(),
+            signers: authorized.signer_reports(),
+            skipped: authorized.skipped_reports(),
+            ..PackageReport::default()
+        };
+        for skipped in &package_report.skipped {
+            warn!("signature {} was skipped: {} {}", skipped.entry, skipped.code, skipped.reason);
+        }
+
+        archive.rewind().map_err(|error| Failure::new(Code::MemoryFile, error.to_string()))?;
+        let package = Package::open(authorized, download.sha256, archive)
+            .map_err(|error| Failure::from_error(&error))?;
+        if let Some(running) = self.running {
+            running.check_newer(package.manifest().release)?;
+        }
+        let (kernel_len, initramfs_len) = (package.kernel_len(), package.initramfs_len());
+        memory::admit_extraction(events, world.memory(), download.len, kernel_len, initramfs_len)?;
+        package_report.label.clone_from(&package.manifest().label);
+        package_report.release = package.manifest().release;
+        package_report.kernel_size = kernel_len;
+        package_report.initramfs_size = initramfs_len;
+        let kernel = world.file("kernel")?;
+        let initramfs = world.file("initramfs")?;
+        let package = package
+            .extract(kernel, initramfs, |archive: &mut W::File, offset| {
+                if let Err(error) = archive.release_before(offset) {
+                    debug!("memory of the archive is not given back: {error}");
+                }
+            })
+            .map_err(|error| Failure::from_error(&error))?;
+
+        let signers: Vec<&str> =
+            package_report.signers.iter().map(|signer| signer.subject.as_str()).collect();
+        let summary = format!(
+            "{} signed by {} of {} needed: {}",
+            package_report.label.as_deref().unwrap_or("package"),
+            signers.len(),
+            inputs.policy.policy.document().threshold(),
+            signers.join(", "),
+        );
+        events.on(Event::Package(package_report));
+        Ok((package, summary))
+    }
 }
 
 /// A descriptor and an archive, neither of them trusted.
-struct Fetched {
+struct Fetched<F> {
     descriptor: Descriptor,
     archive_url: ProvisioningUrl,
-    archive: MemFile,
+    archive: F,
     download: fetch::Download,
 }
 
-impl Fetched {
+impl<F> Fetched<F> {
     fn summary(&self) -> String {
         let resumed = match self.download.resumed {
             0 => String::new(),
             times => format!(", resumed {times} time(s)"),
         };
-        format!("{} from {}{resumed}", megabytes(self.download.len), self.archive_url)
-    }
-}
-
-async fn fetch(
-    events: &dyn Events,
-    client: &Client,
-    url: &ProvisioningUrl,
-    descriptor: Option<Vec<u8>>,
-    attempt: &mut Try,
-) -> Result<Fetched, Failure> {
-    let bytes = match descriptor {
-        Some(bytes) => bytes,
-        None => client.descriptor(url).await.map_err(|error| error.failure())?,
-    };
-    let descriptor = Descriptor::parse(&bytes).map_err(|error| Failure::from_error(&error))?;
-    let archive_url =
-        client.archive_url(url, descriptor.os_pkg_url()).map_err(|error| error.failure())?;
-    let mut archive = ArchiveFile(MemFile::create("archive").map_err(kexec_failure)?);
-    let mut meter = Meter::new(events);
-    let download = client
-        .archive(
-            &archive_url,
-            &mut archive,
-            |length| length.map_or(Ok(()), |length| memory::admit(events, length)),
-            |progress| {
-                attempt.bytes = progress.bytes;
-                attempt.resumed = progress.resumed;
-                meter.show(progress);
-            },
-        )
-        .await
-        .map_err(|error| error.failure())?;
-    attempt.bytes = download.len;
-    attempt.resumed = download.resumed;
-    Ok(Fetched { descriptor, archive_url, archive: archive.0, download })
-}
-
-/// Judges what was fetched; the archive is opened only once its digest is authorised.
-fn verify(
-    inputs: &Inputs,
-    events: &dyn Events,
-    url: &ProvisioningUrl,
-    fetched: Fetched,
-    running: Option<&Current>,
-) -> Result<(Verified, String), Failure> {
-    let Fetched { descriptor, archive_url, mut archive, download } = fetched;
-    let authorized = trust::authorize(
-        &inputs.policy.policy,
-        descriptor.endorsements(),
-        download.sha256,
-        &inputs.clock,
-    )
-    .map_err(|refusal| Failure::from_error(&refusal))?;
-    let mut package_report = PackageReport {
-        sha256: download.sha256.to_string(),
-        size: download.len,
-        descriptor_url: url.to_string(),
-        archive_url: archive_url.to_string(),
-        signers: authorized.signer_reports(),
-        skipped: authorized.skipped_reports(),
-        ..PackageReport::default()
-    };
-    for skipped in &package_report.skipped {
-        warn!("signature {} was skipped: {} {}", skipped.entry, skipped.code, skipped.reason);
-    }
-
-    archive.rewind().map_err(|error| Failure::new(Code::MemoryFile, error.to_string()))?;
-    let package = Package::open(authorized, download.sha256, archive)
-        .map_err(|error| Failure::from_error(&error))?;
-    if let Some(running) = running {
-        running.check_newer(package.manifest().release)?;
-    }
-    memory::admit_extraction(events, download.len, package.kernel_len(), package.initramfs_len())?;
-    package_report.label.clone_from(&package.manifest().label);
-    package_report.release = package.manifest().release;
-    package_report.kernel_size = package.kernel_len();
-    package_report.initramfs_size = package.initramfs_len();
-    let kernel = MemFile::create("kernel").map_err(kexec_failure)?;
-    let initramfs = MemFile::create("initramfs").map_err(kexec_failure)?;
-    let package = package
-        .extract(kernel, initramfs, |archive: &mut MemFile, offset| {
-            if let Err(error) = archive.release_before(offset) {
-                debug!("memory of the archive is not given back: {error}");
-            }
-        })
-        .map_err(|error| Failure::from_error(&error))?;
-
-    let signers: Vec<&str> =
-        package_report.signers.iter().map(|signer| signer.subject.as_str()).collect();
-    let summary = format!(
-        "{} signed by {} of {} needed: {}",
-        package_report.label.as_deref().unwrap_or("package"),
-        signers.len(),
-        inputs.policy.policy.document().threshold(),
-        signers.join(", "),
-    );
-    events.on(Event::Package(package_report));
-    Ok((package, summary))
-}
-
-/// Where the archive is collected.
-struct ArchiveFile(MemFile);
-
-impl Sink for ArchiveFile {
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
-    }
-
-    fn restart(&mut self) -> io::Result<()> {
-        self.0.clear().map_err(io::Error::other)
+        let mixed = match self.download.sources {
+            0 | 1 => String::new(),
+            sources => format!(", in pieces from {sources} mirrors"),
+        };
+        format!("{} from {}{resumed}{mixed}", megabytes(self.download.len), self.archive_url)
     }
 }

@@ -2,75 +2,122 @@
 
 use core::net::IpAddr;
 
-use hostcfg::Addressing;
 use hostcfg::Cidr;
+use hostcfg::Route;
+use hostcfg::StaticAddressing;
 
-/// A route as a lease or a host configuration states it.
+/// A route as a lease, a router or a host configuration states it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct StaticRoute {
-    pub(crate) destination: IpAddr,
-    pub(crate) prefix_len: u8,
+pub struct StaticRoute {
+    /// Where to, without host bits.
+    pub destination: IpAddr,
+    /// Length of the network part of the destination in bits.
+    pub prefix_len: u8,
     /// `None`: the destination is on the link itself.
-    pub(crate) gateway: Option<IpAddr>,
+    pub gateway: Option<IpAddr>,
 }
 
 impl StaticRoute {
     /// The route to everything.
-    pub(crate) const fn default_by(gateway: IpAddr) -> Self {
+    #[must_use]
+    pub const fn default_by(gateway: IpAddr) -> Self {
         Self { destination: unspecified(gateway), prefix_len: 0, gateway: Some(gateway) }
     }
 
-    const fn on_link(destination: IpAddr, prefix_len: u8) -> Self {
+    /// The route to a network that is on the link itself.
+    #[must_use]
+    pub const fn on_link(destination: IpAddr, prefix_len: u8) -> Self {
         Self { destination, prefix_len, gateway: None }
     }
 }
 
-/// Address and routes of one interface.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Configuration {
-    pub(crate) address: IpAddr,
-    /// At most 32, or 128 for IPv6.
-    pub(crate) prefix_len: u8,
-    pub(crate) routes: Vec<StaticRoute>,
-    /// Longest packet that the network takes.
-    pub(crate) mtu: Option<u16>,
+/// Addresses and routes of one interface, of both families.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Configuration {
+    /// The addresses, those first that are to be used as source where there is a choice.
+    pub addresses: Vec<Cidr>,
+    /// Routes as they were stated: see [`Configuration::kernel_routes`].
+    pub routes: Vec<StaticRoute>,
+    /// Longest packet that the network takes, in bytes.
+    pub mtu: Option<u32>,
 }
 
 impl Configuration {
-    /// What a host configuration says, unless it says DHCP.
-    pub(crate) fn from_static(addressing: &Addressing) -> Option<Self> {
-        let Addressing::Static { address, gateway } = addressing else { return None };
-        Some(Self {
-            address: address.address(),
-            prefix_len: address.prefix_len(),
-            routes: vec![StaticRoute::default_by(*gateway)],
+    /// What a host configuration says.
+    pub(crate) fn from_static(own: &StaticAddressing, routes: &[Route]) -> Self {
+        let defaults = own.gateways.iter().map(|gateway| StaticRoute::default_by(*gateway));
+        let others = routes.iter().map(|route| StaticRoute {
+            destination: network(route.to.address(), route.to.prefix_len()),
+            prefix_len: route.to.prefix_len(),
+            gateway: route.via,
+        });
+        Self {
+            addresses: own.addresses.clone(),
+            routes: defaults.chain(others).collect(),
             mtu: None,
-        })
+        }
     }
 
-    /// The address with its prefix length.
-    pub(crate) fn cidr(&self) -> Option<Cidr> {
-        Cidr::new(self.address, self.prefix_len).ok()
+    /// The routers for everything that no other route is for, at most one of each family.
+    #[must_use]
+    pub fn default_gateways(&self) -> Vec<IpAddr> {
+        let of = |v4: bool| {
+            let mut routes = self.routes.iter();
+            routes.find(|route| route.prefix_len == 0 && route.destination.is_ipv4() == v4)?.gateway
+        };
+        of(true).into_iter().chain(of(false)).collect()
     }
 
-    /// The router for everything that no other route is for.
-    pub(crate) fn default_gateway(&self) -> Option<IpAddr> {
-        self.routes.iter().find(|route| route.prefix_len == 0)?.gateway
+    /// Leaves out routes of a family of which there is no address.
+    pub(crate) fn prune(&mut self) {
+        let has = |v4: bool| self.addresses.iter().any(|own| own.address().is_ipv4() == v4);
+        let (has_v4, has_v6) = (has(true), has(false));
+        self.routes.retain(|route| if route.destination.is_ipv4() { has_v4 } else { has_v6 });
     }
 
-    /// All routes in an order in which the kernel takes them: the subnet, then, for every gateway
+    /// What of it is about one family.
+    pub(crate) fn family(&self, v4: bool) -> Self {
+        let mut addresses = self.addresses.clone();
+        addresses.retain(|own| own.address().is_ipv4() == v4);
+        let mut routes = self.routes.clone();
+        routes.retain(|route| route.destination.is_ipv4() == v4);
+        Self { addresses, routes, mtu: self.mtu }
+    }
+
+    /// What is wrong with it whatever the kernel says: a route that no address can be used for.
+    pub(crate) fn contradiction(&self) -> Option<String> {
+        let route = self.routes.iter().find(|route| {
+            let other = |gateway: &IpAddr| gateway.is_ipv4() != route.destination.is_ipv4();
+            self.source_for(route).is_none() || route.gateway.as_ref().is_some_and(other)
+        })?;
+        let (to, prefix_len) = (route.destination, route.prefix_len);
+        let by = route.gateway.map(|gateway| format!(" by {gateway}")).unwrap_or_default();
+        Some(format!("route to {to}/{prefix_len}{by}: address and gateway are of two families"))
+    }
+
+    /// Which address packets by this route are to come from; `None` if there is no address of the
+    /// route's family.
+    #[must_use]
+    pub fn source_for(&self, route: &StaticRoute) -> Option<IpAddr> {
+        let towards = route.gateway.unwrap_or(route.destination);
+        let family = |address: &&Cidr| address.address().is_ipv4() == route.destination.is_ipv4();
+        let near = self.addresses.iter().filter(family).find(|address| address.contains(towards));
+        let found = near.or_else(|| self.addresses.iter().find(family));
+        found.map(Cidr::address)
+    }
+
+    /// All routes in an order in which the kernel takes them: the subnets, then, for every gateway
     /// that is not in a network on the link, the gateway itself, then those by gateways.
     ///
     /// A lease without mask (/32) and a gateway in a foreign subnet need nothing else to work. A
     /// gateway that is our own address says that everything is on the link.
-    pub(crate) fn kernel_routes(&self) -> Vec<StaticRoute> {
-        let mut on_link = Vec::new();
-        if let Some(subnet) = subnet(self.address, self.prefix_len) {
-            on_link.push(subnet);
-        }
+    #[must_use]
+    pub fn kernel_routes(&self) -> Vec<StaticRoute> {
+        let mut on_link: Vec<StaticRoute> = self.addresses.iter().filter_map(subnet).collect();
         let mut by_gateway = Vec::new();
+        let is_own = |gateway: &IpAddr| self.addresses.iter().any(|own| own.address() == *gateway);
         for route in &self.routes {
-            match route.gateway.filter(|gateway| *gateway != self.address) {
+            match route.gateway.filter(|gateway| !is_own(gateway)) {
                 Some(_) => by_gateway.push(*route),
                 None => on_link.push(StaticRoute::on_link(route.destination, route.prefix_len)),
             }
@@ -111,22 +158,26 @@ fn is_link_local_v6(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
-/// The network around an address; an address alone has none.
-fn subnet(address: IpAddr, prefix_len: u8) -> Option<StaticRoute> {
-    if prefix_len >= host_prefix(address) {
-        return None;
-    }
-    let network = match address {
+/// An address without its host bits.
+pub(crate) fn network(address: IpAddr, prefix_len: u8) -> IpAddr {
+    match address {
         IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix_len)).unwrap_or(0);
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix_len.into())).unwrap_or(0);
             IpAddr::V4((v4.to_bits() & mask).into())
         }
         IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix_len)).unwrap_or(0);
+            let shift = 128_u32.saturating_sub(prefix_len.into());
+            let mask = u128::MAX.checked_shl(shift).unwrap_or(0);
             IpAddr::V6((v6.to_bits() & mask).into())
         }
-    };
-    Some(StaticRoute::on_link(network, prefix_len))
+    }
+}
+
+/// The network around an address; an address alone has none.
+fn subnet(address: &Cidr) -> Option<StaticRoute> {
+    let (address, prefix_len) = (address.address(), address.prefix_len());
+    (prefix_len < host_prefix(address))
+        .then(|| StaticRoute::on_link(network(address, prefix_len), prefix_len))
 }
 
 fn contains(network: &StaticRoute, address: IpAddr) -> bool {
@@ -146,13 +197,7 @@ mod tests {
     }
 
     fn configuration(address: &str, routes: Vec<StaticRoute>) -> Configuration {
-        let (address, prefix_len) = address.split_once('/').unwrap();
-        Configuration {
-            address: ip(address),
-            prefix_len: prefix_len.parse().unwrap(),
-            routes,
-            mtu: None,
-        }
+        Configuration { addresses: vec![address.parse().unwrap()], routes, mtu: None }
     }
 
     fn route(destination: &str, gateway: &str) -> StaticRoute {
@@ -172,7 +217,7 @@ mod tests {
             configuration.kernel_routes(),
             [route("10.0.2.0/24", ""), route("0.0.0.0/0", "10.0.2.2")]
         );
-        assert_eq!(configuration.default_gateway(), Some(ip("10.0.2.2")));
+        assert_eq!(configuration.default_gateways(), [ip("10.0.2.2")]);
     }
 
     #[test]
@@ -233,7 +278,7 @@ mod tests {
     #[test]
     fn the_longest_and_the_shortest_prefix_do_not_overflow() {
         for address in ["10.0.0.1/0", "10.0.0.1/32", "::1/0", "2001:db8::1/128"] {
-            configuration(address, vec![]).kernel_routes();
+            let _ = configuration(address, vec![]).kernel_routes();
         }
     }
 }

@@ -5,6 +5,7 @@ use core::future::Future;
 use core::time::Duration;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -14,28 +15,27 @@ use report::Failure;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::backoff::Random;
 use crate::bond::Bond;
-use crate::dhcp::Session;
-use crate::link::Netlink;
-use crate::link::Nic;
+use crate::kernel::Kernel;
+use crate::network::Network;
+use crate::network::Nic;
 use crate::nic::Context;
 use crate::nic::Life;
 use crate::nic::Won;
 use crate::plan::ConnectError;
 use crate::plan::Connected;
 use crate::plan::Link;
-use crate::plan::Method;
 use crate::plan::Plan;
 use crate::plan::ProbeError;
 use crate::select::MAX_NICS;
 use crate::select::describe_entry;
 use crate::select::describe_nics;
 use crate::select::select;
+use crate::session::Session;
 use crate::state::CARRIER_PATIENCE;
 use crate::state::NicState;
-use crate::sysctl;
-use crate::task::Task;
-use crate::watch;
+use crate::vlan::Vlans;
 
 /// A MAC address that no NIC has by then is given up, and the entry's name is used.
 const NAME_INSTEAD_AFTER: Duration = Duration::from_secs(10);
@@ -44,11 +44,11 @@ const SAY_MISSING_AFTER: Duration = Duration::from_secs(5);
 /// How often everything is looked at even if nothing is heard.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What keeps a lease alive.
+/// What keeps the addresses alive.
 #[derive(Debug)]
 pub(crate) struct Holder {
-    _session: Option<Session>,
-    _connection: Task,
+    _session: Session,
+    _network: Arc<dyn Network>,
 }
 
 /// Brings up every NIC of the plan and probes over each that has an address; the first that
@@ -75,13 +75,39 @@ where
     P: Fn(Link) -> F,
     F: Future<Output = Result<T, ProbeError>>,
 {
-    let (netlink, connection) = Netlink::open().map_err(|error| unusable(&error))?;
-    let (links, _following) = watch::follow(netlink.clone()).map_err(|error| unusable(&error))?;
-    let context = Context { plan, netlink, links, finished: Notify::new() };
-    sysctl::prepare_machine();
+    let kernel = Kernel::open().map_err(|error| unusable(&error))?;
+    connect_over(Arc::new(kernel), plan, deadline, probe).await
+}
+
+/// As [`connect()`], over any network.
+///
+/// # Errors
+///
+/// Those of [`connect()`].
+pub async fn connect_over<T, P, F>(
+    network: Arc<dyn Network>,
+    plan: &Plan,
+    deadline: Instant,
+    probe: P,
+) -> Result<Connected<T>, ConnectError>
+where
+    P: Fn(Link) -> F,
+    F: Future<Output = Result<T, ProbeError>>,
+{
+    let links = network.links();
+    let random = RefCell::new(Random::seeded(network.seed()));
+    let context = Context {
+        plan: Arc::new(plan.clone()),
+        network,
+        links,
+        random,
+        started: Instant::now(),
+        finished: Notify::new(),
+    };
+    let network = &*context.network;
     let mut search = Search::new(plan);
     if let Some(bonding) = &plan.bonding {
-        match Bond::create(&context.netlink, bonding).await {
+        match Bond::create(network, bonding, plan.mtu).await {
             Ok(bond) => search.bond = Some(bond),
             Err(error) => {
                 let failure = Failure::new(Code::AddressSetup, error.to_string());
@@ -91,15 +117,15 @@ where
     }
     match search.run(&context, deadline, &probe).await {
         Ok((won, Won { link, answer, session })) => {
-            search.switch_off_others(&context.netlink, won).await;
+            search.switch_off_others(network, won).await;
             let nics = search.reports(Some(won), None);
-            let holder = Holder { _session: session, _connection: connection };
+            let holder = Holder { _session: session, _network: Arc::clone(&context.network) };
             Ok(Connected { link, answer, nics, _holder: holder })
         }
         Err(failure) => {
             for state in &search.nics {
                 let index = state.borrow().index();
-                context.netlink.flush(index).await;
+                network.flush(index).await;
             }
             Err(ConnectError { failure, nics: search.reports(None, Some(Instant::now())) })
         }
@@ -114,9 +140,9 @@ fn unusable(error: &io::Error) -> ConnectError {
 /// All NICs that are at work.
 struct Search<'a> {
     plan: &'a Plan,
-    method: Method,
     started: Instant,
     bond: Option<Bond>,
+    vlans: Option<Vlans>,
     nics: Vec<Rc<RefCell<NicState>>>,
     /// Whether the configuration lists NICs that are not there.
     missing: bool,
@@ -125,15 +151,11 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(plan: &'a Plan) -> Self {
-        let method = match plan.addressing {
-            Addressing::Dhcp => Method::Dhcp,
-            Addressing::Static { .. } => Method::Static,
-        };
         Self {
             plan,
-            method,
             started: Instant::now(),
             bond: None,
+            vlans: plan.vlan.map(Vlans::new),
             nics: Vec::new(),
             missing: false,
             said_missing: false,
@@ -143,7 +165,7 @@ impl<'a> Search<'a> {
     /// Returns the index of the NIC that won, with what it won.
     async fn run<T, P, F>(
         &mut self,
-        context: &Context<'_>,
+        context: &Context,
         deadline: Instant,
         probe: &P,
     ) -> Result<(u32, Won<T>), Failure>
@@ -155,10 +177,11 @@ impl<'a> Search<'a> {
         let mut links = context.links.clone();
         loop {
             let known = links.borrow_and_update().clone();
+            let aggregation = self.bond.as_ref().and_then(Bond::aggregation);
             for state in self.enrol(context, &known).await {
                 lives.push(async move {
                     let index = state.borrow().index();
-                    let life = Life { context, state: &state, index, probe };
+                    let life = Life { context, state: &state, index, aggregation, probe };
                     (index, life.run().await)
                 });
             }
@@ -180,9 +203,9 @@ impl<'a> Search<'a> {
     }
 
     /// Takes NICs in that are new; returns those that are to be worked on.
-    async fn enrol(&mut self, context: &Context<'_>, links: &[Nic]) -> Vec<Rc<RefCell<NicState>>> {
+    async fn enrol(&mut self, context: &Context, links: &[Nic]) -> Vec<Rc<RefCell<NicState>>> {
         for loopback in links.iter().filter(|nic| nic.loopback && !nic.up) {
-            if let Err(error) = context.netlink.up(loopback.index).await {
+            if let Err(error) = context.network.up(loopback.index).await {
                 tracing::warn!("{}: {error}", loopback.name);
             }
         }
@@ -200,11 +223,16 @@ impl<'a> Search<'a> {
                 missing.join(", ")
             );
         }
+        let network = &*context.network;
         let mut wanted = selection.nics;
         if let Some(bond) = &mut self.bond {
-            bond.join(&context.netlink, &wanted).await;
+            bond.join(network, &wanted).await;
             wanted =
                 links.iter().filter(|nic| nic.index == bond.index && bond.has_members()).collect();
+        }
+        if let Some(vlans) = &mut self.vlans {
+            let above = vlans.above(network, &context.plan, links, &wanted).await;
+            wanted = links.iter().filter(|nic| above.contains(&nic.index)).collect();
         }
         let mut new = Vec::new();
         for nic in wanted {
@@ -213,8 +241,8 @@ impl<'a> Search<'a> {
                 continue;
             }
             tracing::debug!("{} ({}): waiting for carrier", nic.name, nic.mac_text());
-            sysctl::prepare_nic(&nic.name);
-            let state = NicState::new(nic.clone(), self.method, Instant::now());
+            network.prepare(nic, self.plan.addressing != Addressing::Dhcp);
+            let state = NicState::new(nic.clone(), self.plan.mode(), Instant::now());
             let state = Rc::new(RefCell::new(state));
             self.nics.push(Rc::clone(&state));
             new.push(state);
@@ -258,7 +286,8 @@ impl<'a> Search<'a> {
 
     fn nothing_to_try(&self, links: &[Nic]) -> Failure {
         let there = describe_nics(links);
-        if let Some(trouble) = self.bond.as_ref().and_then(Bond::trouble) {
+        let bond = self.bond.as_ref().and_then(Bond::trouble);
+        if let Some(trouble) = bond.or_else(|| self.vlans.as_ref().and_then(Vlans::trouble)) {
             return Failure::new(Code::AddressSetup, trouble);
         }
         if self.plan.interfaces.is_empty() {
@@ -269,7 +298,7 @@ impl<'a> Search<'a> {
         Failure::new(Code::InterfaceNotFound, detail)
     }
 
-    async fn switch_off_others(&self, netlink: &Netlink, won: u32) {
+    async fn switch_off_others(&mut self, network: &dyn Network, won: u32) {
         for state in &self.nics {
             let (index, name) = {
                 let state = state.borrow();
@@ -278,8 +307,12 @@ impl<'a> Search<'a> {
             if index == won {
                 continue;
             }
-            netlink.flush(index).await;
-            match netlink.down(index).await {
+            network.flush(index).await;
+            let below = match &mut self.vlans {
+                Some(vlans) => vlans.remove(network, index).await,
+                None => None,
+            };
+            match network.down(below.unwrap_or(index)).await {
                 Ok(()) => tracing::info!("{name}: not used, switched off"),
                 Err(error) => tracing::warn!("{name}: {error}"),
             }

@@ -18,22 +18,30 @@
 
 #![forbid(unsafe_code)]
 
+mod acd;
 mod backoff;
 mod bond;
 mod configuration;
 mod connect;
 mod dhcp;
-mod link;
+mod kernel;
+#[allow(dead_code)] // names of IPv6 options: not driven yet
+mod names;
+pub mod network;
 mod nic;
 mod plan;
+mod probes;
 mod quiesce;
 mod select;
+mod session;
+mod slaac;
 mod state;
-mod sysctl;
 mod task;
-mod watch;
+mod v6;
+mod vlan;
 
 pub use connect::connect;
+pub use connect::connect_over;
 pub use plan::ConnectError;
 pub use plan::Connected;
 pub use plan::Link;

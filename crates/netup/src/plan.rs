@@ -9,6 +9,8 @@ use hostcfg::Bonding;
 use hostcfg::Cidr;
 use hostcfg::HostConfig;
 use hostcfg::InterfaceSelector;
+use hostcfg::Mac;
+use hostcfg::Route;
 use report::Failure;
 use report::NicReport;
 
@@ -17,42 +19,91 @@ use crate::connect::Holder;
 /// How the machine is to get on the network.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
-    /// Where address and default route come from.
+    /// Where addresses and default routes come from.
     pub addressing: Addressing,
-    /// DNS servers that replace those of a lease. Empty: those of the lease.
+    /// Routes beside those by the gateways, with static addressing.
+    pub routes: Vec<Route>,
+    /// Longest packet in bytes; `None`: what the network says, or else the interface.
+    pub mtu: Option<u16>,
+    /// Tag of all packets, on each NIC that is tried or on the bond.
+    pub vlan: Option<u16>,
+    /// DNS servers that replace those of the network. Empty: those of the network.
     pub dns: Vec<IpAddr>,
+    /// Domains that replace those of the network. Empty: those of the network.
+    pub search: Vec<String>,
     /// NICs to use, all of them. Empty: every Ethernet NIC.
     pub interfaces: Vec<InterfaceSelector>,
     /// Join the selected NICs into one bond, and use that.
     pub bonding: Option<Bonding>,
+    /// The NIC that the firmware booted from: it may answer first, the others follow soon.
+    pub preferred: Option<Mac>,
+}
+
+impl Plan {
+    /// All NICs of the machine, and nothing but an addressing.
+    #[must_use]
+    pub const fn new(addressing: Addressing) -> Self {
+        Self {
+            addressing,
+            routes: Vec::new(),
+            mtu: None,
+            vlan: None,
+            dns: Vec::new(),
+            search: Vec::new(),
+            interfaces: Vec::new(),
+            bonding: None,
+            preferred: None,
+        }
+    }
+
+    /// `dhcp`, `static` or `auto`, as the host configuration has it.
+    #[must_use]
+    pub const fn mode(&self) -> &'static str {
+        match self.addressing {
+            Addressing::Dhcp => "dhcp",
+            Addressing::Static(_) => "static",
+            Addressing::Auto => "auto",
+        }
+    }
 }
 
 impl From<&HostConfig> for Plan {
     fn from(config: &HostConfig) -> Self {
         Self {
-            addressing: config.network,
+            addressing: config.network.clone(),
+            routes: config.routes.clone(),
+            mtu: config.mtu,
+            vlan: config.vlan,
             dns: config.dns.clone(),
+            search: config.dns_search.clone(),
             interfaces: config.interfaces.clone(),
             bonding: config.bonding.clone(),
+            preferred: None,
         }
     }
 }
 
-/// How an interface got its address.
+/// How an interface got its first address.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Method {
     /// From a DHCP server.
     Dhcp,
+    /// From a DHCPv6 server.
+    Dhcp6,
+    /// Made from what a router advertises (RFC 4862).
+    Slaac,
     /// From the host configuration.
     Static,
 }
 
 impl Method {
-    /// `dhcp` or `static`.
+    /// `dhcp`, `dhcp6`, `slaac` or `static`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dhcp => "dhcp",
+            Self::Dhcp6 => "dhcp6",
+            Self::Slaac => "slaac",
             Self::Static => "static",
         }
     }
@@ -64,7 +115,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// An interface that has a carrier, an address and its routes.
+/// An interface that has a carrier, addresses and their routes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Link {
     /// Kernel name. Bind sockets to it: another NIC may have a route to the same place.
@@ -73,18 +124,49 @@ pub struct Link {
     pub index: u32,
     /// MAC address, such as `52:54:00:12:34:56`.
     pub mac: String,
-    /// How it got its address.
+    /// How it got the first of its addresses.
     pub method: Method,
-    /// Its addresses with prefix length.
+    /// All its addresses that can be used, with prefix length; IPv4 first. Never empty.
     pub addresses: Vec<Cidr>,
-    /// Default gateway, if there is one.
-    pub gateway: Option<IpAddr>,
-    /// DNS servers, at most eight.
+    /// Default gateways, at most one of each family of `addresses`, IPv4 first.
+    pub gateways: Vec<IpAddr>,
+    /// DNS servers, at most eight. Those that IPv4 and IPv6 brought take turns, so that the first two
+    /// are of both if there are both.
     pub dns: Vec<IpAddr>,
-    /// The server that gave the lease.
+    /// Domains that names without dots are looked up in, at most eight.
+    pub search: Vec<String>,
+    /// Time servers that the network names, at most eight.
+    pub ntp: Vec<IpAddr>,
+    /// The server that gave the IPv4 lease.
     pub dhcp_server: Option<Ipv4Addr>,
-    /// How long the lease is valid; `u32::MAX` is for ever.
+    /// How long the lease is valid, the IPv4 one if there are two; `u32::MAX` is for ever.
     pub lease_seconds: Option<u32>,
+}
+
+impl Link {
+    /// The first of the default gateways.
+    #[must_use]
+    pub fn gateway(&self) -> Option<IpAddr> {
+        self.gateways.first().copied()
+    }
+
+    /// Whether all that `older` had is still there, so that what is under way over it may go on.
+    pub(crate) fn extends(&self, older: &Self) -> bool {
+        fn all_in<T: PartialEq>(few: &[T], many: &[T]) -> bool {
+            few.iter().all(|one| many.contains(one))
+        }
+        all_in(&older.addresses, &self.addresses)
+            && all_in(&older.gateways, &self.gateways)
+            && all_in(&older.dns, &self.dns)
+    }
+
+    /// Whether nothing is different that a probe could notice.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.addresses == other.addresses
+            && self.gateways == other.gateways
+            && self.dns == other.dns
+            && self.search == other.search
+    }
 }
 
 /// Why a probe over a link came to nothing.
@@ -108,8 +190,8 @@ impl ProbeError {
 
 /// A link over which the probe succeeded.
 ///
-/// As long as this lives, a DHCP lease is renewed in the background of the runtime. Dropping it
-/// leaves the interface as it is.
+/// As long as this lives, leases are renewed and router advertisements heeded in the background of
+/// the runtime. Dropping it leaves the interface as it is.
 #[derive(Debug)]
 pub struct Connected<T> {
     /// The link that is used.
@@ -118,7 +200,7 @@ pub struct Connected<T> {
     pub answer: T,
     /// What came of every NIC, in the order of their kernel index.
     pub nics: Vec<NicReport>,
-    /// What keeps the lease alive.
+    /// What keeps the leases alive.
     pub(crate) _holder: Holder,
 }
 

@@ -4,9 +4,9 @@ use core::time::Duration;
 use std::sync::mpsc;
 use std::thread;
 
-use crate::link::Kind;
-use crate::link::Netlink;
-use crate::link::Nic;
+use crate::kernel::Netlink;
+use crate::network::Kind;
+use crate::network::Nic;
 
 /// What came of [`quiesce()`].
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -70,28 +70,25 @@ fn order(links: Vec<Nic>) -> Vec<Nic> {
 #[cfg(test)]
 mod tests {
     use super::order;
-    use crate::link::Kind;
-    use crate::link::Nic;
+    use crate::network::Kind;
+    use crate::network::Nic;
 
     #[test]
     fn bonds_go_first_and_what_is_down_stays_so() {
         let nic = |index: u32, kind: Kind, up: bool, loopback: bool| Nic {
             index,
             name: format!("if{index}"),
-            mac: None,
-            permanent_mac: None,
             loopback,
             kind,
-            controller: None,
             up,
-            carrier: false,
+            ..Nic::default()
         };
         let links = vec![
             nic(1, Kind::Device, true, true),
             nic(3, Kind::Device, true, false),
             nic(2, Kind::Device, true, false),
             nic(4, Kind::Device, false, false),
-            nic(9, Kind::Bond, true, false),
+            nic(9, Kind::Bond { partner: None }, true, false),
         ];
         let names: Vec<String> = order(links).into_iter().map(|nic| nic.name).collect();
         assert_eq!(names, ["if9", "if2", "if3"]);

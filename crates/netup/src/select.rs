@@ -2,7 +2,7 @@
 
 use hostcfg::InterfaceSelector;
 
-use crate::link::Nic;
+use crate::network::Nic;
 
 /// Most NICs that are tried.
 pub(crate) const MAX_NICS: usize = 64;
@@ -81,21 +81,11 @@ mod tests {
     use hostcfg::InterfaceSelector;
 
     use super::select;
-    use crate::link::Kind;
-    use crate::link::Nic;
+    use crate::network::Kind;
+    use crate::network::Nic;
 
     fn nic(index: u32, name: &str) -> Nic {
-        Nic {
-            index,
-            name: name.to_owned(),
-            mac: Some([2, 0, 0, 0, 0, u8::try_from(index).unwrap()]),
-            permanent_mac: None,
-            loopback: false,
-            kind: Kind::Device,
-            controller: None,
-            up: false,
-            carrier: false,
-        }
+        Nic::ethernet(index, name, [2, 0, 0, 0, 0, u8::try_from(index).unwrap()])
     }
 
     fn machine() -> Vec<Nic> {
@@ -103,7 +93,7 @@ mod tests {
             Nic { loopback: true, mac: None, ..nic(1, "lo") },
             nic(2, "eth0"),
             nic(3, "eth1"),
-            Nic { kind: Kind::Bond, ..nic(4, "bond0") },
+            Nic { kind: Kind::Bond { partner: None }, ..nic(4, "bond0") },
             Nic { kind: Kind::OtherVirtual, ..nic(5, "dummy0") },
             Nic { controller: Some(4), ..nic(6, "eth2") },
             Nic { mac: None, ..nic(7, "ib0") },
@@ -114,6 +104,7 @@ mod tests {
         InterfaceSelector {
             name: name.map(str::to_owned),
             mac: mac.map(|mac| mac.parse().unwrap()),
+            ..InterfaceSelector::default()
         }
     }
 

@@ -8,9 +8,9 @@ use report::Failure;
 use report::NicReport;
 use tokio::time::Instant;
 
-use crate::link::Nic;
+use crate::network::Nic;
 use crate::plan::Link;
-use crate::plan::Method;
+use crate::session::Status;
 
 /// How long a NIC without carrier is waited for when all others have come to their end.
 pub(crate) const CARRIER_PATIENCE: Duration = Duration::from_secs(20);
@@ -19,11 +19,14 @@ pub(crate) const CARRIER_PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub(crate) struct NicState {
     nic: Nic,
-    method: Method,
+    /// `dhcp`, `static` or `auto`.
+    mode: &'static str,
     /// Since when there is no carrier; `None` while there is one.
     without_carrier: Option<Instant>,
-    /// As of the last lease or static address.
+    /// As of when there was an address last.
     link: Option<Link>,
+    /// Whether there is an address now.
+    has_link: bool,
     failure: Option<Failure>,
     /// Whether `failure` is a probe's.
     by_probe: bool,
@@ -35,12 +38,13 @@ pub(crate) struct NicState {
 }
 
 impl NicState {
-    pub(crate) const fn new(nic: Nic, method: Method, now: Instant) -> Self {
+    pub(crate) const fn new(nic: Nic, mode: &'static str, now: Instant) -> Self {
         Self {
             nic,
-            method,
+            mode,
             without_carrier: Some(now),
             link: None,
+            has_link: false,
             failure: None,
             by_probe: false,
             probes: 0,
@@ -70,29 +74,30 @@ impl NicState {
     pub(crate) fn carrier_lost(&mut self, now: Instant) {
         self.without_carrier = Some(now);
         self.link = None;
+        self.has_link = false;
         self.probes = 0;
         self.rounds = 0;
         self.finished = false;
     }
 
-    pub(crate) fn configured(&mut self, link: &Link) {
-        self.link = Some(link.clone());
+    /// How the search for addresses goes.
+    pub(crate) fn news(&mut self, status: &Status) {
+        self.rounds = status.rounds;
+        self.has_link = status.link.is_some();
+        if let Some(link) = &status.link {
+            self.link = Some(link.clone());
+        }
         if !self.by_probe {
-            self.failure = None;
+            let silent = !self.has_link && status.rounds > 1;
+            self.failure = status.failure.clone().or_else(|| silent.then(|| self.silence()));
         }
     }
 
-    /// How the search for a lease goes.
-    pub(crate) fn asking(&mut self, name: &str, rounds: u32, failure: Option<Failure>) {
-        self.rounds = rounds;
-        if self.by_probe {
-            return;
-        }
-        let silence = || {
-            let detail = format!("{name}: asked {rounds} times, no usable answer");
-            Failure::new(Code::NoLease, detail)
-        };
-        self.failure = failure.or_else(|| (rounds > 1).then(silence));
+    fn silence(&self) -> Failure {
+        let (name, rounds) = (&self.nic.name, self.rounds);
+        let who = if self.mode == "auto" { ", neither by DHCP nor of a router" } else { "" };
+        let detail = format!("{name}: asked {rounds} times, no usable answer{who}");
+        Failure::new(Code::NoLease, detail)
     }
 
     /// Something other than a probe failed.
@@ -107,13 +112,18 @@ impl NicState {
         self.probes = self.probes.saturating_add(1);
     }
 
-    pub(crate) const fn finish(&mut self) {
-        self.finished = true;
+    /// Returns whether that is new.
+    pub(crate) const fn finish(&mut self) -> bool {
+        !core::mem::replace(&mut self.finished, true)
     }
 
-    pub(crate) const fn resumed(&mut self) {
-        self.finished = false;
-        self.probes = 0;
+    /// Returns whether it had finished.
+    pub(crate) const fn resumed(&mut self) -> bool {
+        let had_finished = core::mem::replace(&mut self.finished, false);
+        if had_finished {
+            self.probes = 0;
+        }
+        had_finished
     }
 
     pub(crate) const fn is_finished(&self) -> bool {
@@ -135,13 +145,7 @@ impl NicState {
                 Failure::new(Code::NoCarrier, format!("{name}: no carrier for {seconds} s"))
             }
             (Some(failure), None) => failure.clone(),
-            (None, None) if self.link.is_none() && self.method == Method::Dhcp => {
-                let rounds = self.rounds;
-                Failure::new(
-                    Code::NoLease,
-                    format!("{name}: asked {rounds} times, no usable answer"),
-                )
-            }
+            (None, None) if !self.has_link && self.mode != "static" => self.silence(),
             (None, None) => Failure::new(
                 Code::DeadlineReached,
                 format!("{name}: no provisioning server had answered yet"),
@@ -163,11 +167,11 @@ impl NicState {
             interface: self.nic.name.clone(),
             mac: self.nic.mac_text(),
             carrier: self.without_carrier.is_none(),
-            method: self.method.name().to_owned(),
+            method: link.map_or(self.mode, |link| link.method.name()).to_owned(),
             addresses: link
                 .map(|link| link.addresses.iter().map(ToString::to_string).collect())
                 .unwrap_or_default(),
-            gateway: link.and_then(|link| link.gateway).map(|gateway| gateway.to_string()),
+            gateway: link.and_then(Link::gateway).map(|gateway| gateway.to_string()),
             dns: link
                 .map(|link| link.dns.iter().map(ToString::to_string).collect())
                 .unwrap_or_default(),
@@ -188,23 +192,12 @@ mod tests {
 
     use super::CARRIER_PATIENCE;
     use super::NicState;
-    use crate::link::Kind;
-    use crate::link::Nic;
-    use crate::plan::Method;
+    use crate::network::Nic;
+    use crate::session::Status;
 
     fn state(now: Instant) -> (NicState, Nic) {
-        let nic = Nic {
-            index: 2,
-            name: "eth0".to_owned(),
-            mac: Some([2; 6]),
-            permanent_mac: None,
-            loopback: false,
-            kind: Kind::Device,
-            controller: None,
-            up: true,
-            carrier: true,
-        };
-        (NicState::new(nic.clone(), Method::Dhcp, now), nic)
+        let nic = Nic { up: true, carrier: true, ..Nic::ethernet(2, "eth0", [2; 6]) };
+        (NicState::new(nic.clone(), "dhcp", now), nic)
     }
 
     fn failure(code: Code) -> Failure {
@@ -229,7 +222,8 @@ mod tests {
         let (mut state, nic) = state(now);
         state.carrier_found(&nic, now);
         state.probe_failed(failure(Code::TlsUntrusted));
-        state.asking("eth0", 9, Some(failure(Code::NoLease)));
+        let failed = Some(failure(Code::NoLease));
+        state.news(&Status { rounds: 9, failure: failed, ..Status::default() });
         assert_eq!(state.verdict(now).code, Code::TlsUntrusted);
         state.carrier_lost(now);
         assert_eq!(state.verdict(now).code, Code::TlsUntrusted);

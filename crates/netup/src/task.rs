@@ -1,8 +1,10 @@
 //! A background task that ends with its owner.
 
 use core::future::Future;
+use core::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Stops its task when it is dropped.
 #[derive(Debug)]
@@ -17,5 +19,13 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Sleeps until a time after `origin`; without one, for ever.
+pub(crate) async fn sleep_until(origin: Instant, at: Option<Duration>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(origin + at).await,
+        None => core::future::pending().await,
     }
 }

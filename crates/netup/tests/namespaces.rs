@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use hostcfg::Addressing;
 use hostcfg::BondMode;
+use hostcfg::BondOptions;
 use hostcfg::Bonding;
 use hostcfg::InterfaceSelector;
+use hostcfg::StaticAddressing;
 use netup::ConnectError;
 use netup::Link;
 use netup::Method;
@@ -35,17 +37,19 @@ const RANGE: &str = "--dhcp-range=10.77.0.100,10.77.0.150,255.255.255.0,1h";
 const TOOLS: &[&str] = &["ip", "unshare", "nsenter", "dnsmasq"];
 
 fn dhcp() -> Plan {
-    Plan { addressing: Addressing::Dhcp, dns: vec![], interfaces: vec![], bonding: None }
+    Plan::new(Addressing::Dhcp)
 }
 
 fn fixed(address: &str, gateway: &str) -> Plan {
-    let addressing =
-        Addressing::Static { address: address.parse().unwrap(), gateway: gateway.parse().unwrap() };
+    let addressing = Addressing::Static(StaticAddressing {
+        addresses: vec![address.parse().unwrap()],
+        gateways: vec![gateway.parse().unwrap()],
+    });
     Plan { addressing, ..dhcp() }
 }
 
 fn named(name: &str) -> InterfaceSelector {
-    InterfaceSelector { name: Some(name.to_owned()), mac: None }
+    InterfaceSelector { name: Some(name.to_owned()), ..InterfaceSelector::default() }
 }
 
 fn in_seconds(seconds: u64) -> Instant {
@@ -91,7 +95,7 @@ fn a_lease_becomes_address_and_routes() {
         println!("from nothing to an answer: {:?}", started.elapsed());
         let link = &connected.link;
         assert_eq!((link.interface.as_str(), link.method), ("v0", Method::Dhcp));
-        assert_eq!(link.gateway, Some("10.77.0.1".parse().unwrap()));
+        assert_eq!(link.gateway(), Some("10.77.0.1".parse().unwrap()));
         assert_eq!(link.dns, ["10.77.0.1", "10.77.0.3"].map(|ip| ip.parse::<IpAddr>().unwrap()));
         assert_eq!(link.dhcp_server, Some("10.77.0.1".parse().unwrap()));
         assert_eq!(link.lease_seconds, Some(3600));
@@ -118,6 +122,26 @@ fn a_lease_becomes_address_and_routes() {
 }
 
 #[test]
+fn an_address_that_another_machine_has_is_declined() {
+    in_namespace("an_address_that_another_machine_has_is_declined", TOOLS, async || {
+        let mut server = Machine::new();
+        server.cable("v0", "p0", Some("10.77.0.1/24"));
+        // Its kernel answers questions for this address, and its DHCP server gives it to us first.
+        server.sh("ip address add 10.77.0.100/32 dev lo");
+        sh("ip link set v0 address 52:54:00:00:00:77");
+        server.dnsmasq("p0", &[RANGE, "--dhcp-host=52:54:00:00:00:77,10.77.0.100"]);
+        let connected =
+            connect(&dhcp(), in_seconds(40), async |link| reach(&link, "10.77.0.1").await)
+                .await
+                .unwrap();
+        assert!(server.logged().contains("DHCPDECLINE(p0) 10.77.0.100"), "{}", server.logged());
+        let [address] = connected.link.addresses[..] else { panic!("{:?}", connected.link) };
+        assert_ne!(address.to_string(), "10.77.0.100/24");
+        assert!(!sh("ip -4 address show dev v0").contains("10.77.0.100/"));
+    });
+}
+
+#[test]
 fn classless_routes_replace_the_router() {
     in_namespace("classless_routes_replace_the_router", TOOLS, async || {
         let mut server = Machine::new();
@@ -126,7 +150,7 @@ fn classless_routes_replace_the_router() {
         server.dnsmasq("p0", &[RANGE, "--dhcp-option=3,10.77.0.9", routes]);
         let plan = Plan { dns: vec!["10.77.0.8".parse().unwrap()], ..dhcp() };
         let connected = connect(&plan, in_seconds(20), async |_| Ok(())).await.unwrap();
-        assert_eq!(connected.link.gateway, Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(connected.link.gateway(), Some("192.0.2.1".parse().unwrap()));
         assert_eq!(connected.link.dns, plan.dns);
         let routes = sh("ip -4 route");
         assert!(routes.contains("192.0.2.1 dev v0"), "{routes}");
@@ -251,7 +275,7 @@ fn another_dhcp_server_is_tried_when_one_leads_nowhere() {
         })
         .await
         .unwrap();
-        assert_eq!(connected.link.gateway, Some("10.77.0.1".parse().unwrap()));
+        assert_eq!(connected.link.gateway(), Some("10.77.0.1".parse().unwrap()));
         assert!(rogue.logged().contains("DHCPACK"), "the rogue server was never used");
         assert!(!sh("ip -4 address show dev v0").contains("10.99.0."));
     });
@@ -451,7 +475,11 @@ fn a_bond_is_used_as_one_nic() {
             server.sh(&format!("ip link set p{number} up"));
         }
         server.dnsmasq("br0", &[RANGE]);
-        let bonding = Bonding { mode: BondMode::ActiveBackup, name: "bond7".to_owned() };
+        let bonding = Bonding {
+            mode: BondMode::ActiveBackup,
+            name: "bond7".to_owned(),
+            options: BondOptions::default(),
+        };
         let interfaces = vec![named("v0"), named("v1")];
         let plan = Plan { bonding: Some(bonding), interfaces, ..dhcp() };
         let result =

@@ -69,7 +69,7 @@ impl HandOver {
 
     /// The TCP ports of all URLs that the next release may come from.
     pub(crate) fn fetch_ports(&self) -> BTreeSet<u16> {
-        let urls = self.host.iter().flat_map(|host| &host.urls);
+        let urls = self.host.iter().flat_map(HostConfig::urls);
         urls.filter_map(|url| url.url_without_userinfo().port_or_known_default()).collect()
     }
 

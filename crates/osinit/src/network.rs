@@ -25,7 +25,8 @@ pub(crate) async fn connect(handover: &HandOver) -> Connected<()> {
     if let Some(mac) = handover.used_mac().and_then(|mac| mac.parse().ok())
         && narrow.bonding.is_none()
     {
-        narrow.interfaces = vec![InterfaceSelector { name: None, mac: Some(mac) }];
+        narrow.interfaces =
+            vec![InterfaceSelector { mac: Some(mac), ..InterfaceSelector::default() }];
     }
     let mut said = String::new();
     loop {
@@ -53,12 +54,7 @@ async fn has_address(_: netup::Link) -> Result<(), ProbeError> {
 fn plan(handover: &HandOver) -> Plan {
     match &handover.host {
         Some(host) => Plan::from(host),
-        None => Plan {
-            addressing: Addressing::Dhcp,
-            dns: Vec::new(),
-            interfaces: Vec::new(),
-            bonding: None,
-        },
+        None => Plan::new(Addressing::Dhcp),
     }
 }
 

@@ -118,6 +118,8 @@ codes! {
         "check the DNS servers of the lease or of the host configuration, and the name in the URL";
     NetworkUnsupported = "E0207", Permanent, "the network configuration asks for what this version cannot do",
         "use a setting that docs/system-transparency.md lists as supported";
+    AddressConflict = "E0210", Transient, "another machine on the link has the address",
+        "give one of the two another address; the message has the other machine's MAC address";
     // 03xx: download
     ConnectFailed = "E0301", Transient, "a provisioning server could not be reached",
         "check address, port, firewall and that the server runs";
@@ -151,6 +153,14 @@ codes! {
         "it must be an http(s) URL or a relative path that ends in .zip";
     HttpInvalid = "E0316", Permanent, "the server's answer is not usable HTTP",
         "the URL must lead to a plain file server: no content encoding, no login page";
+    ProxyRefused = "E0320", Transient, "the proxy does not let the machine through",
+        "check the proxy of the host configuration, and that it lets this machine reach the server's port";
+    ProxyAuth = "E0321", Permanent, "the proxy wants other credentials",
+        "put the right user name and password into the proxy's URL: http://USER:PASSWORD@HOST:PORT";
+    PageForPeople = "E0322", Transient, "a web page came instead of a descriptor",
+        "the network has a login page (captive portal) for machines that it does not know: let this one through; or correct the URL";
+    PiecesDiffer = "E0323", Transient, "pieces of an archive from several mirrors do not fit together",
+        "one of the mirrors has a broken or outdated archive: compare them; the next try keeps to one mirror";
     // 04xx: verification
     DescriptorMalformed = "E0401", Security, "the descriptor cannot be read",
         "the URL must lead to an OS package descriptor of version 1; inspect it with `ramstrap ospkg inspect`";

@@ -16,6 +16,7 @@ pub struct Config {
     pub(crate) cut_connections: u64,
     pub(crate) identity: Option<Identity>,
     pub(crate) tls12_only: bool,
+    pub(crate) client_ca: Option<Vec<u8>>,
     pub(crate) files: BTreeMap<String, File>,
 }
 
@@ -29,6 +30,7 @@ impl Config {
             cut_connections: 0,
             identity: None,
             tls12_only: false,
+            client_ca: None,
             files: BTreeMap::new(),
         }
     }
@@ -43,6 +45,13 @@ impl Config {
     #[must_use]
     pub fn tls12_only(mut self) -> Self {
         self.tls12_only = true;
+        self
+    }
+
+    /// Wants a client certificate by this CA, given as DER.
+    #[must_use]
+    pub fn client_ca(mut self, der: Vec<u8>) -> Self {
+        self.client_ca = Some(der);
         self
     }
 

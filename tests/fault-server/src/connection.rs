@@ -50,7 +50,7 @@ where
 }
 
 /// The next request's head with its blank line; `None` at the end of the connection.
-async fn read_head<S: AsyncRead + Unpin>(
+pub(crate) async fn read_head<S: AsyncRead + Unpin>(
     stream: &mut S,
     buffer: &mut Vec<u8>,
 ) -> io::Result<Option<Vec<u8>>> {

@@ -3,7 +3,7 @@
 //! [`FaultServer::start`] serves files from memory over http or https, on a thread of its own, so
 //! that synchronous tests can use it. A [`File`] may go wrong for its first requests, for all of
 //! them, or for some in the middle ([`Fault`]); every request is logged for assertions. [`Pki`]
-//! makes the certificates, good and bad ones. Nothing here is meant to face a real network.
+//! makes the certificates, good and bad ones; [`FaultProxy`] stands between. Nothing here is meant to face a real network.
 //!
 //! ```
 //! use fault_server::{Config, Fault, FaultServer, File};
@@ -20,6 +20,7 @@
 mod config;
 mod connection;
 mod pki;
+mod proxy;
 mod request;
 mod server;
 
@@ -30,5 +31,7 @@ pub use config::Ranges;
 pub use pki::Identity;
 pub use pki::Pki;
 pub use pki::Validity;
+pub use proxy::FaultProxy;
+pub use proxy::ProxyConfig;
 pub use request::Request;
 pub use server::FaultServer;

@@ -83,6 +83,17 @@ impl Pki {
         self.server_with_validity(names, Validity::default())
     }
 
+    /// A client's key and certificate.
+    ///
+    /// # Errors
+    /// When a key or certificate cannot be made.
+    pub fn client(&self, common_name: &str) -> anyhow::Result<Identity> {
+        let mut params = params(&[], common_name, Validity::default())?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(&params)
+    }
+
     /// The same with a validity of its own.
     ///
     /// # Errors
@@ -95,9 +106,13 @@ impl Pki {
         let mut params = params(names, "fault-server", validity)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(&params)
+    }
+
+    fn issue(&self, params: &CertificateParams) -> anyhow::Result<Identity> {
         let key = KeyPair::generate()?;
         let certificate =
-            params.signed_by(&key, &self.issuer).context("making a server certificate")?;
+            params.clone().signed_by(&key, &self.issuer).context("making a certificate")?;
         Ok(Identity {
             chain: vec![certificate.der().clone()],
             chain_pem: certificate.pem(),

@@ -14,7 +14,10 @@ use std::thread;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
+use rustls::RootCertStore;
 use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
@@ -53,7 +56,11 @@ impl FaultServer {
     /// When the address is in use, or the certificate cannot be used.
     pub fn start(config: Config) -> anyhow::Result<Self> {
         let scheme = if config.identity.is_some() { "https" } else { "http" };
-        let tls = config.identity.as_ref().map(|it| acceptor(it, config.tls12_only)).transpose()?;
+        let tls = config
+            .identity
+            .as_ref()
+            .map(|it| acceptor(it, config.tls12_only, config.client_ca.as_deref()))
+            .transpose()?;
         let shared = Arc::new(Shared {
             files: Mutex::new(
                 config.files.iter().map(|(path, file)| (path.clone(), (file.clone(), 0))).collect(),
@@ -157,17 +164,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn acceptor(identity: &Identity, tls12_only: bool) -> anyhow::Result<TlsAcceptor> {
+/// With `client_ca`, clients need a certificate by it.
+pub(crate) fn acceptor(
+    identity: &Identity,
+    tls12_only: bool,
+    client_ca: Option<&[u8]>,
+) -> anyhow::Result<TlsAcceptor> {
     let versions = if tls12_only {
         &[&rustls::version::TLS12][..]
     } else {
         &[&rustls::version::TLS13, &rustls::version::TLS12]
     };
-    let config =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_protocol_versions(versions)?
-            .with_no_client_auth()
-            .with_single_cert(identity.chain(), identity.key())?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)?;
+    let config = match client_ca {
+        None => config.with_no_client_auth(),
+        Some(der) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from(der.to_vec()))?;
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+            config.with_client_cert_verifier(verifier)
+        }
+    };
+    let config = config.with_single_cert(identity.chain(), identity.key())?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

@@ -13,8 +13,10 @@ use anyhow::Context;
 use anyhow::Result;
 use fetch::Client;
 use fetch::ClientOptions;
-use fetch::Limits;
+use fetch::Partial;
+use fetch::Patience;
 use fetch::Sink;
+use hostcfg::Mirror;
 use hostcfg::ProvisioningUrl;
 use kexec_rs::MemFile;
 use rustls_pki_types::CertificateDer;
@@ -28,26 +30,23 @@ fn main() -> Result<()> {
     let (Some(url), Some(roots)) = (arguments.next(), arguments.next()) else {
         anyhow::bail!("usage: throughput URL CA.pem");
     };
-    let url = ProvisioningUrl::parse(&url)?;
+    let mirror = Mirror::plain(ProvisioningUrl::parse(&url)?);
     let tls_roots = CertificateDer::pem_file_iter(&roots)?
         .map(|certificate| certificate.map(|der| der.to_vec()))
         .collect::<Result<_, _>>()
         .with_context(|| format!("cannot read {roots}"))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let options = ClientOptions {
-        interface: None,
-        dns: Vec::new(),
-        tls_roots,
-        clock: Clock::exactly(Timestamp::from_unix(i64::try_from(now)?)),
-        limits: Limits::default(),
-    };
+    let clock = Clock::exactly(Timestamp::from_unix(i64::try_from(now)?));
+    let options = ClientOptions { tls_roots, ..ClientOptions::new(clock) };
     // As in /init: everything on one thread.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let started = Instant::now();
         let client = Client::new(options)?;
-        let mut sink = Memory(MemFile::create("archive")?);
-        let download = client.archive(&url, &mut sink, |_| Ok(()), |_| ()).await?;
+        let mut partial = Partial::new(Memory(MemFile::create("archive")?));
+        let download = client
+            .archive(&mirror, &mirror.url, &mut partial, Patience::Alone, |_| Ok(()), |_| ())
+            .await?;
         let seconds = started.elapsed().as_secs_f64();
         let sha256 = download.sha256.to_string();
         println!("{}", json!({ "bytes": download.len, "seconds": seconds, "sha256": sha256 }));

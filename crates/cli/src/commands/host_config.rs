@@ -94,15 +94,16 @@ fn meaning(config: &HostConfig) -> Vec<String> {
     });
     sentences.push(match &config.network {
         Addressing::Dhcp => "Gets its address by DHCP.".to_owned(),
-        Addressing::Static { address, gateway } => {
-            format!("Has the address {address} and the gateway {gateway}.")
+        Addressing::Auto => "Gets its address by DHCP or from routers.".to_owned(),
+        Addressing::Static(own) => {
+            format!("Has the addresses {:?} and the gateways {:?}.", own.addresses, own.gateways)
         }
     });
     if !config.dns.is_empty() {
         let servers: Vec<String> = config.dns.iter().map(ToString::to_string).collect();
         sentences.push(format!("Resolves names at {}.", servers.join(", ")));
     }
-    sentences.extend(config.urls.iter().enumerate().map(|(index, url)| {
+    sentences.extend(config.urls().enumerate().map(|(index, url)| {
         if index == 0 { format!("Fetches {url}.") } else { format!("Failing that, {url}.") }
     }));
     sentences

@@ -31,7 +31,6 @@ use super::StubResolver;
 use super::response_to;
 use crate::client::Client;
 use crate::client::ClientOptions;
-use crate::limits::Limits;
 
 const HOST: &str = "boot.example";
 
@@ -93,6 +92,7 @@ fn resolver(servers: &[&Server]) -> StubResolver {
 fn resolver_with(servers: &[&Server], timeout: Duration) -> StubResolver {
     StubResolver::new(DnsOptions {
         servers: servers.iter().map(|server| server.address).collect(),
+        search: Vec::new(),
         interface: Some("lo".to_owned()),
         timeout,
         tries: 3,
@@ -271,6 +271,91 @@ async fn an_interface_that_is_not_there_is_an_error() {
     assert_eq!(server.asked(), 0);
 }
 
+/// Answers with one address for A, and with nothing for AAAA.
+fn address(query: &Message, address: Ipv4Addr) -> Vec<Message> {
+    let mut reply = reply(query);
+    if query.queries[0].query_type == RecordType::A {
+        let name = query.queries[0].name.clone();
+        reply.add_answer(Record::from_rdata(name, 60, RData::A(A(address))));
+    }
+    vec![reply]
+}
+
+#[tokio::test]
+async fn addresses_that_no_server_can_have_are_not_taken() {
+    let good = Server::udp(only_v4).await;
+    let nowhere = Server::udp(|query| address(query, Ipv4Addr::UNSPECIFIED)).await;
+    assert_eq!(lookup(&[&nowhere, &good]).await.unwrap(), [v4(1)], "the next server is asked");
+    let error = lookup(&[&nowhere]).await.unwrap_err();
+    assert!(error.to_string().contains("it answered 0.0.0.0, which no server"), "{error}");
+
+    // Among good ones they are left out.
+    let mixed = Server::udp(|query| {
+        let mut replies = address(query, Ipv4Addr::BROADCAST);
+        for reply in &mut replies {
+            reply.answers.extend(well(query).remove(0).answers);
+        }
+        replies
+    })
+    .await;
+    assert_eq!(lookup(&[&mixed]).await.unwrap(), [v4(1), "2001:db8::1".parse().unwrap()]);
+}
+
+#[test]
+fn which_addresses_a_server_may_have() {
+    let may =
+        |text: &str, interface| super::names::may_be_server(&text.parse().unwrap(), interface);
+    for text in
+        ["192.0.2.1", "10.0.0.1", "223.255.255.1", "2001:db8::1", "fd00::1", "::ffff:192.0.2.1"]
+    {
+        assert!(may(text, Some("eth0")) && may(text, None), "{text}");
+    }
+    for text in [
+        "0.0.0.0",
+        "0.1.2.3",
+        "169.254.1.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "fe80::1",
+        "ff02::1",
+        "::ffff:0.0.0.0",
+    ] {
+        assert!(!may(text, Some("eth0")) && !may(text, None), "{text}");
+    }
+    for text in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+        assert!(!may(text, Some("eth0")), "{text}: nobody behind a NIC");
+        assert!(may(text, None) && may(text, Some("lo")), "{text}: this machine");
+    }
+}
+
+#[tokio::test]
+async fn names_are_looked_for_in_the_search_domains() {
+    let server = Server::udp(|query| {
+        let known = ["mirror.b.example.", "www.example.net.a.example."];
+        match known.contains(&query.queries[0].name.to_string().as_str()) {
+            true => only_v4(query),
+            false => vec![code(query, ResponseCode::NXDomain)],
+        }
+    })
+    .await;
+    let mut resolver = resolver(&[&server]);
+    Arc::get_mut(&mut resolver.options).unwrap().search =
+        vec!["a.example.".to_owned(), "b.example".to_owned(), "not a domain..".to_owned()];
+    assert_eq!(resolver.lookup("mirror").await.unwrap(), [v4(1)]);
+    assert_eq!(server.asked(), 4, "in a.example, then in b.example");
+    assert_eq!(resolver.lookup("www.example.net").await.unwrap(), [v4(1)]);
+    let error = resolver.lookup("nowhere").await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no nowhere.a.example");
+    let error = resolver.lookup("no.where").await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no no.where");
+    // A dot at its end: nowhere else.
+    let before = server.asked();
+    assert!(resolver.lookup("mirror.").await.is_err());
+    assert_eq!(server.asked(), before + 2);
+}
+
 #[tokio::test]
 async fn a_client_finds_its_server_by_name() {
     let server = Server::udp(|query| {
@@ -287,16 +372,15 @@ async fn a_client_finds_its_server_by_name() {
     let config =
         fault_server::Config::https(identity).file("/os.json", fault_server::File::new("{}"));
     let web = fault_server::FaultServer::start(config).unwrap();
+    let clock = trust::Clock::exactly(trust::Timestamp::from_unix(1_780_272_000));
     let options = ClientOptions {
         interface: Some("lo".to_owned()),
-        dns: Vec::new(),
         tls_roots: vec![pki.ca_der()],
-        clock: trust::Clock::exactly(trust::Timestamp::from_unix(1_780_272_000)),
-        limits: Limits::default(),
+        ..ClientOptions::new(clock)
     };
     let client = Client::build(options, vec![server.address]).unwrap();
-    let url = web.url_for(HOST, "/os.json").parse().unwrap();
-    assert_eq!(client.descriptor(&url).await.unwrap(), b"{}");
+    let mirror = hostcfg::Mirror::plain(web.url_for(HOST, "/os.json").parse().unwrap());
+    assert_eq!(client.descriptor(&mirror).await.unwrap(), b"{}");
     assert_eq!(web.requests()[0].header("host"), Some(&*format!("{HOST}:{}", web.addr().port())));
 }
 
@@ -347,4 +431,47 @@ proptest::proptest! {
             let _ = Answer::read(&response, &name(HOST));
         }
     }
+}
+
+/// A family that swallows connections, as behind a router that is not one, must not hold up the
+/// other: it has a short head start, and no more.
+#[tokio::test]
+async fn a_dead_family_does_not_hold_up_the_other() {
+    let server = Server::udp(|query| {
+        let mut reply = reply(query);
+        let data = match query.queries[0].query_type {
+            RecordType::A => RData::A(A(Ipv4Addr::LOCALHOST)),
+            _ => RData::AAAA(AAAA(core::net::Ipv6Addr::LOCALHOST)),
+        };
+        reply.add_answer(Record::from_rdata(query.queries[0].name.clone(), 60, data));
+        vec![reply]
+    })
+    .await;
+    let Ok(probe) = TcpListener::bind("[::1]:0").await else {
+        println!("SKIPPED: no IPv6 on this machine");
+        return;
+    };
+    let address = probe.local_addr().unwrap();
+    drop(probe);
+    let web = fault_server::Config::http()
+        .listen(address)
+        .file("/os.json", fault_server::File::new("{}"));
+    let web = fault_server::FaultServer::start(web).unwrap();
+    // A listener with no room for further connections does not answer to them.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, address.port()).into()).unwrap();
+    let full = socket.listen(0).unwrap();
+    let _first = tokio::net::TcpStream::connect(full.local_addr().unwrap()).await.unwrap();
+
+    let clock = trust::Clock::exactly(trust::Timestamp::from_unix(1_780_272_000));
+    let limits = crate::limits::Limits {
+        connect: Duration::from_secs(600),
+        header: Duration::from_secs(60),
+        descriptor_time: Duration::from_secs(60),
+        ..crate::limits::Limits::default()
+    };
+    let options = ClientOptions { limits, ..ClientOptions::new(clock) };
+    let client = Client::build(options, vec![server.address]).unwrap();
+    let mirror = hostcfg::Mirror::plain(web.url_for(HOST, "/os.json").parse().unwrap());
+    assert_eq!(client.descriptor(&mirror).await.unwrap(), b"{}");
 }

@@ -3,9 +3,14 @@ use std::io::Read;
 use std::io::Seek;
 
 use fault_server::Fault;
+use fault_server::FaultServer;
 use fault_server::File;
 use fault_server::Ranges;
+use fetch::Download;
+use fetch::FetchError;
 use fetch::Limits;
+use fetch::Partial;
+use fetch::Patience;
 use fetch::Progress;
 use report::Code;
 use report::Coded;
@@ -16,7 +21,10 @@ use crate::support::assert_complete;
 use crate::support::assert_fails;
 use crate::support::client;
 use crate::support::content;
+use crate::support::continued;
+use crate::support::download;
 use crate::support::limits;
+use crate::support::mirror;
 use crate::support::plain;
 use crate::support::secure;
 use crate::support::url;
@@ -37,17 +45,17 @@ async fn is_hashed_and_reported_as_it_comes() {
     let mut seen = Vec::new();
     let mut admitted = Vec::new();
     let mut sink = Vec::new();
-    let outcome = client
-        .archive(
-            &url(&server.url(PATH)),
-            &mut sink,
-            |len| {
-                admitted.push(len);
-                Ok(())
-            },
-            |progress| seen.push(progress),
-        )
-        .await;
+    let outcome = download(
+        &client,
+        &url(&server.url(PATH)),
+        &mut sink,
+        |len| {
+            admitted.push(len);
+            Ok(())
+        },
+        |progress| seen.push(progress),
+    )
+    .await;
     let total = u64::try_from(LEN).unwrap();
     assert_eq!(admitted, [Some(total)]);
     assert_eq!(seen.last(), Some(&Progress { bytes: total, total: Some(total), resumed: 0 }));
@@ -59,7 +67,7 @@ async fn is_hashed_and_reported_as_it_comes() {
 async fn connection_of_the_descriptor_is_used_again() {
     let (file, expected) = file();
     let (server, client) = secure(&[(PATH, file), ("/os.json", File::new("{}"))]);
-    client.descriptor(&url(&server.url("/os.json"))).await.unwrap();
+    client.descriptor(&mirror(&server.url("/os.json"))).await.unwrap();
     assert_complete(&archive(&client, &server).await, &expected);
     assert_eq!(server.connections(), 1);
 }
@@ -70,7 +78,7 @@ async fn goes_to_files_and_restarts_in_them() {
     let server = plain(PATH, file.ranges(Ranges::Ignore).first(1, Fault::CloseAfter(70_000)));
     let mut sink = tempfile::tempfile().unwrap();
     let url = url(&server.url(PATH));
-    let download = client(limits()).archive(&url, &mut sink, |_| Ok(()), |_| {}).await.unwrap();
+    let download = download(&client(limits()), &url, &mut sink, |_| Ok(()), |_| {}).await.unwrap();
     assert_eq!(download.resumed, 1);
     let mut came = Vec::new();
     sink.rewind().unwrap();
@@ -138,17 +146,17 @@ async fn a_server_that_cannot_continue_starts_again() {
         let server = plain(PATH, file.ranges(ranges).first(1, Fault::CloseAfter(180_000)));
         let mut admitted = 0;
         let mut sink = Vec::new();
-        let outcome = client(limits())
-            .archive(
-                &url(&server.url(PATH)),
-                &mut sink,
-                |_| {
-                    admitted += 1;
-                    Ok(())
-                },
-                |_| {},
-            )
-            .await;
+        let outcome = download(
+            &client(limits()),
+            &url(&server.url(PATH)),
+            &mut sink,
+            |_| {
+                admitted += 1;
+                Ok(())
+            },
+            |_| {},
+        )
+        .await;
         assert_complete(&(sink, outcome), &expected);
         assert_eq!(admitted, 2, "{ranges:?}");
     }
@@ -161,19 +169,19 @@ async fn a_file_that_changed_starts_again() {
     let expected = vec![7; 250_000];
     let mut sink = Vec::new();
     let mut changed = false;
-    let outcome = client(limits())
-        .archive(
-            &url(&server.url(PATH)),
-            &mut sink,
-            |_| Ok(()),
-            |progress| {
-                if progress.bytes == 180_000 && !changed {
-                    server.set_file(PATH, File::new(expected.clone()).etag("\"v2\""));
-                    changed = true;
-                }
-            },
-        )
-        .await;
+    let outcome = download(
+        &client(limits()),
+        &url(&server.url(PATH)),
+        &mut sink,
+        |_| Ok(()),
+        |progress| {
+            if progress.bytes == 180_000 && !changed {
+                server.set_file(PATH, File::new(expected.clone()).etag("\"v2\""));
+                changed = true;
+            }
+        },
+    )
+    .await;
     assert_complete(&(sink, outcome), &expected);
 }
 
@@ -184,18 +192,18 @@ async fn a_range_of_another_version_is_not_used() {
     let mut sink = Vec::new();
     // To `If-Range` it is the same version still, but its entity tag says otherwise.
     let replaced = File::new(expected.clone()).header("ETag", "\"v2\"").header("X-Tag", "\"v1\"");
-    let outcome = client(limits())
-        .archive(
-            &url(&server.url(PATH)),
-            &mut sink,
-            |_| Ok(()),
-            |progress| {
-                if progress.bytes == 180_000 {
-                    server.set_file(PATH, replaced.clone());
-                }
-            },
-        )
-        .await;
+    let outcome = download(
+        &client(limits()),
+        &url(&server.url(PATH)),
+        &mut sink,
+        |_| Ok(()),
+        |progress| {
+            if progress.bytes == 180_000 {
+                server.set_file(PATH, replaced.clone());
+            }
+        },
+    )
+    .await;
     assert_complete(&(sink, outcome), &expected);
     assert_eq!(server.requests()[1].range(), Some("bytes=180000-"));
     assert_eq!(server.requests()[2].range(), None);
@@ -279,6 +287,104 @@ async fn silence_and_dripping_are_stalls() {
     }
 }
 
+/// What came from one server is continued by another one.
+async fn continued_by(
+    first: File,
+    second: File,
+) -> (Vec<u8>, Result<Download, FetchError>, FaultServer) {
+    let (first, second) = (plain(PATH, first), plain(PATH, second));
+    let client = client(limits());
+    let mut partial = Partial::new(Vec::new());
+    continued(&client, &first, &mut partial, Patience::Others).await.unwrap_err();
+    assert!(partial.received() > 0);
+    let outcome = continued(&client, &second, &mut partial, Patience::Others).await;
+    let sources = outcome.as_ref().map_or(0, |download| download.sources);
+    assert_eq!(partial.is_mixed(), sources > 1);
+    (partial.into_sink(), outcome, second)
+}
+
+#[tokio::test]
+async fn another_mirror_goes_on_where_one_broke() {
+    let (file, expected) = file();
+    // Its entity tag is its own: the other server is not asked for it.
+    let first = file.clone().first(1, Fault::CloseAfter(180_000)).always(Fault::Hangup);
+    let (came, outcome, second) = continued_by(first, file.clone()).await;
+    let download = *outcome.as_ref().unwrap();
+    assert_complete(&(came, outcome), &expected);
+    assert_eq!((download.sources, download.resumed), (2, 1));
+    let requests = second.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].range(), Some("bytes=180000-"));
+    assert_eq!(requests[0].header("if-range"), None);
+
+    // It breaks, too, and goes on by its own tag.
+    let first = file.clone().first(1, Fault::CloseAfter(100_000)).always(Fault::Hangup);
+    let flaky = file.first(1, Fault::CloseAfter(50_000));
+    let (came, outcome, second) = continued_by(first, flaky).await;
+    assert_complete(&(came, outcome), &expected);
+    let requests = second.requests();
+    assert_eq!(requests[1].range(), Some("bytes=150000-"));
+    assert_eq!(requests[1].header("if-range"), Some("\"v1\""));
+}
+
+#[tokio::test]
+async fn another_mirror_that_cannot_go_on_begins_again() {
+    let (file, expected) = file();
+    let broken = || file.clone().first(1, Fault::CloseAfter(180_000)).always(Fault::Hangup);
+    // No ranges; 416; a file of another length.
+    let mut longer = expected.clone();
+    longer.push(0);
+    for (second, expected) in [
+        (file.clone().ranges(Ranges::Ignore), &expected),
+        (file.clone().ranges(Ranges::Refuse), &expected),
+        (file.clone().ranges(Ranges::WrongTotal), &expected),
+        (File::new(longer.clone()), &longer),
+    ] {
+        let (came, outcome, _) = continued_by(broken(), second).await;
+        assert_eq!(outcome.as_ref().unwrap().sources, 1);
+        assert_complete(&(came, outcome), expected);
+    }
+    // A range that is not the one that was asked for.
+    let (came, outcome, _) = continued_by(broken(), file.clone().ranges(Ranges::WrongStart)).await;
+    assert_fails(outcome, Code::HttpInvalid, true);
+    assert_eq!(came, expected[..180_000], "nothing was taken of it");
+}
+
+#[tokio::test]
+async fn a_server_is_borne_with_for_longer_while_there_is_no_other() {
+    let broken = || {
+        let (file, _) = file_with_first_break();
+        plain(PATH, file.always(Fault::Hangup))
+    };
+    for (patience, requests) in [(Patience::Alone, 7), (Patience::Others, 2)] {
+        let server = broken();
+        let mut partial = Partial::new(Vec::new());
+        continued(&client(limits()), &server, &mut partial, patience).await.unwrap_err();
+        assert_eq!(server.count(PATH), requests, "{patience:?}");
+    }
+    // 64 KiB in a window are asked for beside others, 4 KiB alone.
+    let window = Duration::from_millis(400);
+    let limits = Limits { stall_window: window, ..limits() };
+    let (file, expected) = file();
+    let drip = Fault::Drip { after: 0, every: Duration::from_micros(20) };
+    let server = plain(PATH, file.always(drip));
+    let mut partial = Partial::new(Vec::new());
+    let outcome = continued(&client(limits), &server, &mut partial, Patience::Others).await;
+    assert_fails(outcome, Code::Stalled, true);
+    assert!(partial.received() < expected.len() as u64);
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_long_pause_is_left_to_the_caller() {
+    let busy = Fault::StatusWith(503, vec![("Retry-After".to_owned(), "60".to_owned())]);
+    let (file, _) = file_with_first_break();
+    let server = plain(PATH, file.always(busy));
+    let error = archive(&client(limits()), &server).await.1.unwrap_err();
+    assert_eq!(error.code(), Code::ServerError);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    assert_eq!(server.count(PATH), 2);
+}
+
 #[tokio::test]
 async fn its_length_is_bounded() {
     let bounded = Limits { max_archive_len: 200_000, ..limits() };
@@ -325,14 +431,14 @@ async fn the_caller_may_refuse_it() {
     let (file, _) = file();
     let server = plain(PATH, file);
     let mut sink = Vec::new();
-    let outcome = client(limits())
-        .archive(
-            &url(&server.url(PATH)),
-            &mut sink,
-            |len| Err(Failure::new(Code::MemoryTooSmall, format!("{len:?} bytes"))),
-            |_| {},
-        )
-        .await;
+    let outcome = download(
+        &client(limits()),
+        &url(&server.url(PATH)),
+        &mut sink,
+        |len| Err(Failure::new(Code::MemoryTooSmall, format!("{len:?} bytes"))),
+        |_| {},
+    )
+    .await;
     let error = assert_fails(outcome, Code::MemoryTooSmall, true);
     assert!(error.failure().detail.ends_with("Some(300000) bytes"), "{error}");
     assert!(sink.is_empty());
@@ -356,6 +462,6 @@ async fn a_full_sink_ends_it() {
     let (file, _) = file();
     let server = plain(PATH, file);
     let url = url(&server.url(PATH));
-    let error = client(limits()).archive(&url, &mut Full, |_| Ok(()), |_| {}).await.unwrap_err();
+    let error = download(&client(limits()), &url, &mut Full, |_| Ok(()), |_| {}).await.unwrap_err();
     assert_eq!(error.code(), Code::MemoryFile);
 }

@@ -16,15 +16,15 @@ use crate::support::assert_fails;
 use crate::support::client;
 use crate::support::clock;
 use crate::support::limits;
+use crate::support::mirror;
 use crate::support::plain;
 use crate::support::secure;
-use crate::support::url;
 
 const PATH: &str = "/os.json";
 
 /// Asks for the descriptor once.
 async fn get(client: &Client, server: &FaultServer) -> Result<Vec<u8>, FetchError> {
-    client.descriptor(&url(&server.url(PATH))).await
+    client.descriptor(&mirror(&server.url(PATH))).await
 }
 
 /// Asks a server whose descriptor has this fault.
@@ -111,6 +111,50 @@ async fn what_is_not_a_plain_file_is_refused() {
 }
 
 #[tokio::test]
+async fn a_login_page_is_told_from_a_descriptor() {
+    let html = || File::new("<!DOCTYPE html>\n<title>Please log in</title>");
+    for file in [html(), html().header("Content-Type", "text/html"), html().chunked()] {
+        let error = assert_fails(
+            get(&client(limits()), &plain(PATH, file)).await,
+            Code::PageForPeople,
+            true,
+        );
+        assert!(error.to_string().contains("captive portal"), "{error}");
+        assert_eq!(error.class(), Class::Transient, "the network may let the machine in later");
+    }
+    // What a server of ours sends is a page because somebody put it there.
+    let (server, client) = secure(&[(PATH, html())]);
+    assert_fails(get(&client, &server).await, Code::HttpInvalid, true);
+}
+
+#[tokio::test]
+async fn heads_that_are_no_heads_are_refused() {
+    let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(1 << 20));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: a\r\n".repeat(10_000));
+    for head in [
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent Length: 2\r\n\r\n{}",
+        "HTTP/3.9 200 OK\r\n\r\n{}",
+        "HTTP/1.1 99 Low\r\n\r\n{}",
+        "\0\0\0\0\r\n\r\n",
+        &long,
+        &many,
+    ] {
+        let shown: String = head.chars().take(60).collect();
+        let error = with_fault(Fault::Raw(head.into())).await.unwrap_err();
+        assert_eq!(error.code(), Code::HttpInvalid, "{shown:?}: {error}");
+    }
+    // Chunks that lie about their length.
+    for body in ["5\r\n{}\r\n0\r\n\r\n", "zz\r\n{}\r\n", "ffffffffffffffffff\r\n{}"] {
+        let raw = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+        let error = with_fault(Fault::Raw(raw.into())).await.unwrap_err();
+        assert_eq!(error.code(), Code::BodyTruncated, "{body:?}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn its_length_is_bounded() {
     let client = client(limits());
     let largest = vec![b' '; 1 << 20];
@@ -154,11 +198,12 @@ async fn a_dripping_server_is_left() {
 #[tokio::test]
 async fn no_server_is_no_connection() {
     let server = plain(PATH, File::new("{}"));
-    let url = url(&server.url(PATH));
+    let mirror = mirror(&server.url(PATH));
     drop(server);
-    let error = assert_fails(client(limits()).descriptor(&url).await, Code::ConnectFailed, false);
+    let outcome = client(limits()).descriptor(&mirror).await;
+    let error = assert_fails(outcome, Code::ConnectFailed, false);
     assert!(error.to_string().contains("refused"), "{error}");
-    assert_eq!(error.url(), url.to_string());
+    assert_eq!(error.url(), mirror.url.to_string());
 }
 
 #[tokio::test]
@@ -185,7 +230,7 @@ async fn a_hangup_before_the_response_is_no_connection() {
 
 #[tokio::test]
 async fn without_dns_servers_names_do_not_resolve() {
-    let outcome = client(limits()).descriptor(&url("http://boot.example/os.json")).await;
+    let outcome = client(limits()).descriptor(&mirror("http://boot.example/os.json")).await;
     let error = assert_fails(outcome, Code::DnsFailed, false);
     assert!(error.to_string().contains("boot.example"), "{error}");
 }
@@ -196,10 +241,8 @@ async fn sockets_are_bound_to_the_interface() {
     let bound_to = |interface: &str| {
         Client::new(ClientOptions {
             interface: Some(interface.to_owned()),
-            dns: Vec::new(),
-            tls_roots: Vec::new(),
-            clock: clock(),
             limits: limits(),
+            ..ClientOptions::new(clock())
         })
         .unwrap()
     };

@@ -4,6 +4,8 @@
 
 mod archive;
 mod descriptor;
+mod identity;
+mod proxy;
 mod redirects;
 mod secrets;
 mod support;

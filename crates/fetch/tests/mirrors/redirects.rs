@@ -11,9 +11,9 @@ use crate::support::assert_fails;
 use crate::support::client;
 use crate::support::content;
 use crate::support::limits;
+use crate::support::mirror;
 use crate::support::plain;
 use crate::support::secure;
-use crate::support::url;
 
 fn to(location: &str) -> File {
     File::new("").always(Fault::redirect(302, location))
@@ -26,7 +26,7 @@ async fn every_kind_is_followed() {
             ("/a/os.json", File::new("").always(Fault::redirect(status, "../b/os.json"))),
             ("/b/os.json", File::new("{}")),
         ]);
-        let descriptor = client.descriptor(&url(&server.url("/a/os.json"))).await.unwrap();
+        let descriptor = client.descriptor(&mirror(&server.url("/a/os.json"))).await.unwrap();
         assert_eq!(descriptor, b"{}");
     }
 }
@@ -39,8 +39,8 @@ async fn five_are_followed_and_six_are_not() {
     }
     let server = FaultServer::start(config).unwrap();
     let client = client(limits());
-    assert_eq!(client.descriptor(&url(&server.url("/5"))).await.unwrap(), b"{}");
-    let outcome = client.descriptor(&url(&server.url("/6"))).await;
+    assert_eq!(client.descriptor(&mirror(&server.url("/5"))).await.unwrap(), b"{}");
+    let outcome = client.descriptor(&mirror(&server.url("/6"))).await;
     let error = assert_fails(outcome, Code::RedirectRefused, true);
     assert_eq!(error.class(), Class::Security);
 }
@@ -49,7 +49,7 @@ async fn five_are_followed_and_six_are_not() {
 async fn https_is_never_left() {
     let outside = plain("/os.json", File::new("{}"));
     let (server, client) = secure(&[("/os.json", to(&outside.url("/os.json")))]);
-    let outcome = client.descriptor(&url(&server.url("/os.json"))).await;
+    let outcome = client.descriptor(&mirror(&server.url("/os.json"))).await;
     assert_fails(outcome, Code::RedirectRefused, true);
     assert_eq!(outside.connections(), 0);
 }
@@ -58,18 +58,18 @@ async fn https_is_never_left() {
 async fn http_may_lead_to_https() {
     let (inside, client) = secure(&[("/os.json", File::new("{}"))]);
     let server = plain("/os.json", to(&inside.url("/os.json")));
-    assert_eq!(client.descriptor(&url(&server.url("/os.json"))).await.unwrap(), b"{}");
+    assert_eq!(client.descriptor(&mirror(&server.url("/os.json"))).await.unwrap(), b"{}");
 }
 
 #[tokio::test]
 async fn a_redirect_to_nowhere_is_refused() {
     for location in ["", "ftp://127.0.0.1/os.json", "https://[::1/", "file:///etc/shadow"] {
         let server = plain("/os.json", to(location));
-        let outcome = client(limits()).descriptor(&url(&server.url("/os.json"))).await;
+        let outcome = client(limits()).descriptor(&mirror(&server.url("/os.json"))).await;
         assert_fails(outcome, Code::RedirectRefused, true);
     }
     let server = plain("/os.json", File::new("").always(Fault::Status(302)));
-    let outcome = client(limits()).descriptor(&url(&server.url("/os.json"))).await;
+    let outcome = client(limits()).descriptor(&mirror(&server.url("/os.json"))).await;
     assert_fails(outcome, Code::RedirectRefused, true);
 }
 
@@ -78,7 +78,7 @@ async fn a_failure_behind_a_redirect_is_an_answer_still() {
     let gone = plain("/os.json", File::new("{}"));
     let server = plain("/os.json", to(&gone.url("/os.json")));
     drop(gone);
-    let outcome = client(limits()).descriptor(&url(&server.url("/os.json"))).await;
+    let outcome = client(limits()).descriptor(&mirror(&server.url("/os.json"))).await;
     assert_fails(outcome, Code::ConnectFailed, true);
 }
 

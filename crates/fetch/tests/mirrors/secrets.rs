@@ -5,11 +5,19 @@ use std::sync::Mutex;
 
 use fault_server::Config;
 use fault_server::Fault;
+use fault_server::FaultProxy;
 use fault_server::FaultServer;
 use fault_server::File;
 use fault_server::Pki;
+use fault_server::ProxyConfig;
+use fetch::Client;
+use fetch::ClientOptions;
 use fetch::FetchError;
+use hostcfg::Credentials;
+use hostcfg::Mirror;
 use hostcfg::ProvisioningUrl;
+use hostcfg::Proxy;
+use hostcfg::Secret;
 use report::Code;
 use report::Coded;
 use tracing::Event;
@@ -25,6 +33,7 @@ use crate::support::client;
 use crate::support::client_with;
 use crate::support::clock;
 use crate::support::content;
+use crate::support::download;
 use crate::support::limits;
 use crate::support::plain;
 use crate::support::url;
@@ -111,21 +120,49 @@ async fn nothing_that_is_printed_has_credentials() {
         ["/status", "/error", "/cut", "/garbage", "/hangup", "/loop", "/echo", "/down", "/x"]
     {
         let url = secret_url(&server, path);
-        assert_error_clean(&client.descriptor(&url).await.unwrap_err());
+        assert_error_clean(&client.descriptor(&Mirror::plain(url.clone())).await.unwrap_err());
         let mut sink = Vec::new();
-        let outcome = client.archive(&url, &mut sink, |_| Ok(()), |_| {}).await;
+        let outcome = download(&client, &url, &mut sink, |_| Ok(()), |_| {}).await;
         assert_error_clean(&outcome.unwrap_err());
     }
     let mut sink = Vec::new();
     let archive = secret_url(&server, "/os.zip");
-    client.archive(&archive, &mut sink, |_| Ok(()), |_| {}).await.unwrap();
+    download(&client, &archive, &mut sink, |_| Ok(()), |_| {}).await.unwrap();
 
     let stranger = client_with(vec![Pki::new("other").unwrap().ca_der()], clock(), limits());
-    assert_error_clean(&stranger.descriptor(&archive).await.unwrap_err());
+    assert_error_clean(&stranger.descriptor(&Mirror::plain(archive.clone())).await.unwrap_err());
     for os_pkg_url in ["x.tar", "//canaryuser:canarypass@host/x", "x.zip?canarykey\n"] {
-        assert_error_clean(&client.archive_url(&archive, os_pkg_url).unwrap_err());
+        assert_error_clean(
+            &client.archive_url(&Mirror::plain(archive.clone()), os_pkg_url).unwrap_err(),
+        );
     }
     assert_clean(&format!("{client:?}"));
+
+    // A proxy's credentials, a mirror's headers and keys.
+    let proxy = FaultProxy::start(ProxyConfig { refuse: Some(502), ..ProxyConfig::default() });
+    let proxy = proxy.unwrap();
+    let credentials =
+        Credentials { user: "canaryuser".to_owned(), password: Secret::new("canarypass") };
+    let options = ClientOptions {
+        proxy: Some(Proxy {
+            host: LOOPBACK.to_owned(),
+            port: proxy.addr().port(),
+            tls: false,
+            credentials: Some(credentials),
+        }),
+        tls_roots: vec![pki.ca_der()],
+        ..ClientOptions::new(clock())
+    };
+    assert_clean(&format!("{options:?}"));
+    let proxied = Client::new(options).unwrap();
+    assert_clean(&format!("{proxied:?}"));
+    for mirror in [archive, url("http://canaryuser:canarypass@mirror.example/?canarykey")] {
+        let headers = vec![("X-Token".to_owned(), Secret::new("canarykey"))];
+        let mirror = Mirror { headers, ..Mirror::plain(mirror) };
+        assert_clean(&format!("{mirror:?}"));
+        assert_error_clean(&proxied.descriptor(&mirror).await.unwrap_err());
+    }
+    assert_eq!(proxy.requests().len(), 2);
 
     let log = log.0.lock().unwrap();
     assert!(log.contains("taking it up again"), "the log was not captured: {log}");
@@ -144,7 +181,7 @@ async fn credentials_open_what_needs_them() {
     let client = client(limits());
     let mut sink = Vec::new();
     let url = secret_url(&server, "/os.zip");
-    let outcome = client.archive(&url, &mut sink, |_| Ok(()), |_| {}).await;
+    let outcome = download(&client, &url, &mut sink, |_| Ok(()), |_| {}).await;
     assert_complete(&(sink, outcome), &expected);
     assert!(server.requests().iter().all(|request| request.authorization() == Some(SENT)));
 }
@@ -159,7 +196,7 @@ async fn credentials_are_not_sent_after_a_redirect() {
     let server = FaultServer::start(config).unwrap();
     let client = client(limits());
     for path in ["/away", "/here"] {
-        client.descriptor(&secret_url(&server, path)).await.unwrap();
+        client.descriptor(&Mirror::plain(secret_url(&server, path))).await.unwrap();
     }
     for request in server.requests().iter().chain(&other.requests()) {
         let sent = request.authorization().is_some();
@@ -175,8 +212,8 @@ async fn credentials_go_to_an_archive_of_the_same_origin_only() {
     let client = client(limits());
     let descriptor = secret_url(&server, "/os.json");
     for os_pkg_url in ["os.zip", "/os.zip", &server.url("/os.zip"), &other.url("/os.zip")] {
-        let url = client.archive_url(&descriptor, os_pkg_url).unwrap();
-        client.archive(&url, &mut Vec::new(), |_| Ok(()), |_| {}).await.unwrap();
+        let url = client.archive_url(&Mirror::plain(descriptor.clone()), os_pkg_url).unwrap();
+        download(&client, &url, &mut Vec::new(), |_| Ok(()), |_| {}).await.unwrap();
     }
     assert_eq!(server.requests().len(), 3);
     assert!(server.requests().iter().all(|request| request.authorization() == Some(SENT)));
@@ -188,9 +225,12 @@ async fn credentials_go_to_an_archive_of_the_same_origin_only() {
 fn an_archive_url_that_cannot_be_used_has_its_code() {
     let client = client(limits());
     let descriptor = url("https://boot.example/os.json");
-    let error = client.archive_url(&descriptor, "ftp://boot.example/os.zip").unwrap_err();
+    let error = client
+        .archive_url(&Mirror::plain(descriptor.clone()), "ftp://boot.example/os.zip")
+        .unwrap_err();
     assert_eq!(error.code(), Code::ArchiveUrlInvalid);
     assert!(error.answered());
-    let plain = client.archive_url(&descriptor, "http://cdn.example/os.zip").unwrap();
+    let plain =
+        client.archive_url(&Mirror::plain(descriptor), "http://cdn.example/os.zip").unwrap();
     assert_eq!(plain.to_string(), "http://cdn.example/os.zip");
 }

@@ -11,9 +11,15 @@ use fetch::ClientOptions;
 use fetch::Download;
 use fetch::FetchError;
 use fetch::Limits;
+use fetch::Partial;
+use fetch::Patience;
+use fetch::Progress;
+use fetch::Sink;
+use hostcfg::Mirror;
 use hostcfg::ProvisioningUrl;
 use report::Code;
 use report::Coded;
+use report::Failure;
 use trust::Clock;
 use trust::Sha256Digest;
 use trust::Timestamp;
@@ -37,8 +43,7 @@ pub(crate) fn limits() -> Limits {
 }
 
 pub(crate) fn client_with(tls_roots: Vec<Vec<u8>>, clock: Clock, limits: Limits) -> Client {
-    Client::new(ClientOptions { interface: None, dns: Vec::new(), tls_roots, clock, limits })
-        .unwrap()
+    Client::new(ClientOptions { tls_roots, limits, ..ClientOptions::new(clock) }).unwrap()
 }
 
 /// A client for http.
@@ -65,6 +70,10 @@ pub(crate) fn url(text: &str) -> ProvisioningUrl {
     text.parse().unwrap()
 }
 
+pub(crate) fn mirror(text: &str) -> Mirror {
+    Mirror::plain(url(text))
+}
+
 /// Bytes that do not repeat within a read or a TLS record.
 pub(crate) fn content(len: usize) -> Vec<u8> {
     let mut state = 1_u32;
@@ -81,10 +90,46 @@ pub(crate) async fn archive(
     client: &Client,
     server: &FaultServer,
 ) -> (Vec<u8>, Result<Download, FetchError>) {
+    let mut partial = Partial::new(Vec::new());
+    let outcome = continued(client, server, &mut partial, Patience::Alone).await;
+    (partial.into_sink(), outcome)
+}
+
+/// Downloads an archive from a mirror that is asked for nothing else.
+pub(crate) async fn download<S: Sink>(
+    client: &Client,
+    url: &ProvisioningUrl,
+    sink: &mut S,
+    admit: impl FnMut(Option<u64>) -> Result<(), Failure>,
+    progress: impl FnMut(Progress),
+) -> Result<Download, FetchError> {
+    let mirror = Mirror::plain(url.clone());
+    let mut partial = Partial::new(sink);
+    client.archive(&mirror, url, &mut partial, Patience::Alone, admit, progress).await
+}
+
+/// Downloads what a mirror has at its URL.
+pub(crate) async fn whole(
+    client: &Client,
+    mirror: &Mirror,
+) -> (Vec<u8>, Result<Download, FetchError>) {
     let mut sink = Vec::new();
-    let url = url(&server.url("/os.zip"));
-    let outcome = client.archive(&url, &mut sink, |_| Ok(()), |_| {}).await;
+    let mut partial = Partial::new(&mut sink);
+    let patience = Patience::Alone;
+    let outcome =
+        client.archive(mirror, &mirror.url, &mut partial, patience, |_| Ok(()), |_| {}).await;
     (sink, outcome)
+}
+
+/// Downloads what is missing of `/os.zip`.
+pub(crate) async fn continued(
+    client: &Client,
+    server: &FaultServer,
+    partial: &mut Partial<Vec<u8>>,
+    patience: Patience,
+) -> Result<Download, FetchError> {
+    let mirror = mirror(&server.url("/os.zip"));
+    client.archive(&mirror, &mirror.url, partial, patience, |_| Ok(()), |_| {}).await
 }
 
 #[track_caller]

@@ -21,8 +21,8 @@ use crate::support::client;
 use crate::support::client_with;
 use crate::support::clock;
 use crate::support::limits;
+use crate::support::mirror;
 use crate::support::plain;
-use crate::support::url;
 
 const SKEW: u64 = 10 * 365 * 86_400;
 
@@ -34,7 +34,7 @@ fn server(identity: Identity) -> FaultServer {
 async fn ask(identity: Identity, root: &Pki, clock: Clock) -> Result<Vec<u8>, FetchError> {
     let server = server(identity);
     let client = client_with(vec![root.ca_der()], clock, limits());
-    client.descriptor(&url(&server.url("/os.json"))).await
+    client.descriptor(&mirror(&server.url("/os.json"))).await
 }
 
 /// The clock of a machine whose image was built `NOW`, and that shows something else.
@@ -51,7 +51,7 @@ async fn both_versions_are_spoken() {
     for config in [config.clone(), config.tls12_only()] {
         let server = FaultServer::start(config).unwrap();
         let client = client_with(vec![pki.ca_der()], clock(), limits());
-        assert_eq!(client.descriptor(&url(&server.url("/os.json"))).await.unwrap(), b"{}");
+        assert_eq!(client.descriptor(&mirror(&server.url("/os.json"))).await.unwrap(), b"{}");
     }
 }
 
@@ -60,7 +60,7 @@ async fn any_of_several_roots_will_do() {
     let (one, other) = (Pki::new("one").unwrap(), Pki::new("other").unwrap());
     let server = server(other.server(&[LOOPBACK]).unwrap());
     let client = client_with(vec![one.ca_der(), other.ca_der()], clock(), limits());
-    client.descriptor(&url(&server.url("/os.json"))).await.unwrap();
+    client.descriptor(&mirror(&server.url("/os.json"))).await.unwrap();
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn expired_roots_do_not_count() {
 async fn without_roots_https_is_refused_before_connecting() {
     let pki = Pki::new("root").unwrap();
     let server = server(pki.server(&[LOOPBACK]).unwrap());
-    let outcome = client(limits()).descriptor(&url(&server.url("/os.json"))).await;
+    let outcome = client(limits()).descriptor(&mirror(&server.url("/os.json"))).await;
     assert_fails(outcome, Code::TlsNoRoots, false);
     assert_eq!(server.connections(), 0);
 }
@@ -155,11 +155,9 @@ async fn without_roots_https_is_refused_before_connecting() {
 #[tokio::test]
 async fn roots_that_are_not_certificates_are_refused() {
     let outcome = Client::new(ClientOptions {
-        interface: None,
-        dns: Vec::new(),
         tls_roots: vec![Pki::new("root").unwrap().ca_der(), b"not a certificate".to_vec()],
-        clock: clock(),
         limits: limits(),
+        ..ClientOptions::new(clock())
     });
     let error = assert_fails(outcome, Code::TlsRootsInvalid, false);
     assert!(error.to_string().starts_with("TLS root 2: "), "{error}");
@@ -173,10 +171,10 @@ async fn a_cut_handshake_is_transient() {
         .cut_connections(1);
     let server = FaultServer::start(config).unwrap();
     let client = client_with(vec![pki.ca_der()], clock(), limits());
-    let url = url(&server.url("/os.json"));
-    let error = assert_fails(client.descriptor(&url).await, Code::ConnectFailed, false);
+    let mirror = mirror(&server.url("/os.json"));
+    let error = assert_fails(client.descriptor(&mirror).await, Code::ConnectFailed, false);
     assert_eq!(error.class(), Class::Transient);
-    assert_eq!(client.descriptor(&url).await.unwrap(), b"{}");
+    assert_eq!(client.descriptor(&mirror).await.unwrap(), b"{}");
 }
 
 #[tokio::test]
@@ -191,7 +189,7 @@ async fn a_server_without_tls_is_refused() {
         let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
     });
     let client = client_with(vec![Pki::new("root").unwrap().ca_der()], clock(), limits());
-    let outcome = client.descriptor(&url(&format!("https://{address}/os.json"))).await;
+    let outcome = client.descriptor(&mirror(&format!("https://{address}/os.json"))).await;
     assert_fails(outcome, Code::TlsFailed, false);
     thread.join().unwrap();
     drop(server);

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use fetch::Client;
 use fetch::ClientOptions;
-use fetch::Limits;
-use hostcfg::ProvisioningUrl;
+use fetch::Patience;
+use hostcfg::Mirror;
 use kexec_rs::Loaded;
+use kexec_rs::MemFile;
 use ospkg::Descriptor;
 use report::Code;
 use report::Failure;
@@ -18,18 +19,19 @@ use super::Network;
 use crate::events::Event;
 use crate::events::Events;
 use crate::inputs::Inputs;
+use crate::ledger::Choice;
 use crate::ledger::Ledger;
+use crate::ledger::Trouble;
 use crate::load;
-use crate::memory;
-use crate::mirror;
+use crate::mirror::Job;
 use crate::mirror::Try;
 use crate::mirror::Verified;
+use crate::pieces::Shelf;
+use crate::world::Machine;
+use crate::world::client_options;
 
 /// Rounds over all mirrors: somebody waits for the answer, and can ask again.
 const ROUNDS: u32 = 3;
-
-/// Pause between two rounds, half of it by chance.
-const PAUSE: Duration = Duration::from_secs(4);
 
 /// What the mirrors have.
 #[derive(Debug)]
@@ -115,6 +117,7 @@ struct Search<'a> {
     /// For reports.
     interface: String,
     ledger: Ledger,
+    shelf: Shelf<MemFile>,
 }
 
 impl<'a> Search<'a> {
@@ -127,60 +130,64 @@ impl<'a> Search<'a> {
         let client = Client::new(ClientOptions {
             interface: network.interface.clone(),
             dns: network.dns.clone(),
-            tls_roots: inputs.policy.policy.tls_roots().to_vec(),
-            clock: inputs.clock,
-            limits: Limits { max_archive_len: memory::max_archive_len(), ..Limits::default() },
+            ..client_options(inputs)
         })
         .map_err(|error| error.failure())?;
         let by_route = || handover.used_nic().map(|nic| nic.interface.clone()).unwrap_or_default();
         let interface = network.interface.clone().unwrap_or_else(by_route);
-        Ok(Self { inputs, current, events, client, interface, ledger: Ledger::default() })
+        let ledger = Ledger::new(inputs.host.config.mirrors.len());
+        Ok(Self { inputs, current, events, client, interface, ledger, shelf: Shelf::new() })
     }
 
     async fn run(&mut self) -> Result<Next, Failure> {
-        let urls = &self.inputs.host.config.urls;
+        let mirrors = &self.inputs.host.config.mirrors;
         let mut round = 1;
         loop {
             let mut already = false;
-            for (index, url) in urls.iter().enumerate() {
-                if self.ledger.is_dropped(&self.interface, index) {
-                    continue;
-                }
+            let mut asked = Vec::new();
+            // Whoever wants to be left alone is, for this round.
+            while let Choice::Ask(index) = self.ledger.choose(&self.interface, &asked) {
+                let Some(mirror) = mirrors.get(index) else { break };
+                asked.push(index);
+                self.ledger.ask(&self.interface, index);
                 let mut attempt = Try::new(self.events);
-                match self.ask(url, &mut attempt).await {
+                match self.ask(mirror, &mut attempt).await {
                     Ok(Some(package)) => {
-                        self.events.on(Event::Mirror(attempt.report(&self.interface, url, None)));
+                        let report = attempt.report(&self.interface, &mirror.url, None);
+                        self.events.on(Event::Mirror(report));
                         return Ok(Next::Newer(Box::new(Candidate { package })));
                     }
                     Ok(None) => already = true,
-                    Err(failure) => {
-                        let report = attempt.report(&self.interface, url, Some(&failure));
+                    Err(trouble) => {
+                        let failure = Some(&trouble.failure);
+                        let report = attempt.report(&self.interface, &mirror.url, failure);
                         self.events.on(Event::Mirror(report));
-                        self.ledger.note(&self.interface, index, &failure);
+                        let (advanced, random) = (attempt.advanced(), self.client.random());
+                        self.ledger.charge(&self.interface, index, &trouble, advanced, random);
                     }
                 }
             }
             if already {
                 return Ok(Next::Already);
             }
-            let hope = (0..urls.len()).any(|index| !self.ledger.is_dropped(&self.interface, index));
-            if !hope || round == ROUNDS {
-                return Err(self.gravest());
+            match self.ledger.choose(&self.interface, &[]) {
+                Choice::Nobody => return Err(self.gravest()),
+                _ if round == ROUNDS => return Err(self.gravest()),
+                Choice::Wait(ready) => tokio::time::sleep_until(ready).await,
+                Choice::Ask(_) => {}
             }
             round += 1;
-            let spread = f32::from(self.client.jitter()) / f32::from(u16::MAX);
-            tokio::time::sleep(PAUSE / 2 + (PAUSE / 2).mul_f32(spread)).await;
         }
     }
 
     /// What one mirror has; `None` if that is what runs.
     async fn ask(
-        &self,
-        url: &ProvisioningUrl,
+        &mut self,
+        mirror: &Mirror,
         attempt: &mut Try,
-    ) -> Result<Option<Verified>, Failure> {
-        let Self { inputs, current, events, client, .. } = self;
-        let bytes = client.descriptor(url).await.map_err(|error| error.failure())?;
+    ) -> Result<Option<Verified>, Trouble> {
+        let Self { inputs, current, client, .. } = self;
+        let bytes = client.descriptor(mirror).await?;
         let descriptor = Descriptor::parse(&bytes).map_err(|error| Failure::from_error(&error))?;
         // Signatures over what runs: the archive beside them can be nothing else.
         let policy = &inputs.policy.policy;
@@ -189,9 +196,18 @@ impl<'a> Search<'a> {
         if same.is_ok() {
             return Ok(None);
         }
-        mirror::serve(inputs, *events, client, url, Some(bytes), Some(current), attempt)
-            .await
-            .map(Some)
+        let mut job = Job {
+            world: &Machine,
+            inputs,
+            events: self.events,
+            client,
+            interface: &self.interface,
+            mirror,
+            patience: Patience::Alone,
+            running: Some(current),
+            shelf: &mut self.shelf,
+        };
+        job.serve(Some(bytes), attempt).await.map(Some)
     }
 
     fn gravest(&self) -> Failure {

@@ -8,11 +8,16 @@
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
+use super::conflict::Conflicts;
+use super::lease::INFINITE;
+use super::lease::Lease;
 use super::message::Query;
 use super::message::QueryKind;
 use super::message::Reply;
 use super::message::ReplyKind;
-use super::message::Route;
+use crate::acd;
+use crate::acd::Detector;
+use crate::acd::Stance;
 use crate::backoff::Random;
 use crate::backoff::pause;
 
@@ -22,58 +27,8 @@ const MAX_SELECTS: u32 = 3;
 const OTHERS_FIRST: Duration = Duration::from_secs(3);
 /// Shortest pause between two messages that extend a lease (RFC 2131, 4.4.5).
 const MIN_EXTEND: Duration = Duration::from_secs(60);
-/// Shortest lease that is taken at its word: less would mean a message every few seconds.
-const MIN_LEASE: u32 = 16;
-/// Lease time where the server says none.
-const DEFAULT_LEASE: u32 = 3600;
-/// A lease that never ends.
-pub(crate) const INFINITE: u32 = u32::MAX;
 /// Most servers that are remembered.
 const MAX_SERVERS: usize = 8;
-
-/// An address for some time, with what goes with it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Lease {
-    pub(crate) address: Ipv4Addr,
-    pub(crate) prefix_len: Option<u8>,
-    pub(crate) router: Option<Ipv4Addr>,
-    pub(crate) routes: Option<Vec<Route>>,
-    pub(crate) dns: Vec<Ipv4Addr>,
-    pub(crate) mtu: Option<u16>,
-    pub(crate) server: Ipv4Addr,
-    /// [`INFINITE`] is for ever.
-    pub(crate) seconds: u32,
-    renewal: Duration,
-    rebinding: Duration,
-}
-
-impl Lease {
-    fn new(reply: Reply, server: Ipv4Addr) -> Self {
-        let seconds = reply.lease_seconds.unwrap_or(DEFAULT_LEASE).max(MIN_LEASE);
-        let whole = u64::from(seconds);
-        let given = (
-            u64::from(reply.renewal_seconds.unwrap_or(0)),
-            u64::from(reply.rebinding_seconds.unwrap_or(0)),
-        );
-        let (renewal, rebinding) = match given {
-            (t1, t2) if 1 < t1 && t1 < t2 && t2 < whole => (t1, t2),
-            (t1, 0) if 1 < t1 && t1 < whole * 7 / 8 => (t1, whole * 7 / 8),
-            _ => (whole / 2, whole * 7 / 8),
-        };
-        Self {
-            address: reply.address,
-            prefix_len: reply.prefix_len,
-            router: reply.router,
-            routes: reply.routes,
-            dns: reply.dns,
-            mtu: reply.mtu,
-            server,
-            seconds,
-            renewal: Duration::from_secs(renewal),
-            rebinding: Duration::from_secs(rebinding),
-        }
-    }
-}
 
 /// What happens to a client.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +37,8 @@ pub(crate) enum Event<'a> {
     Timer,
     /// A datagram.
     Datagram(&'a [u8]),
+    /// An Ethernet frame with an ARP packet.
+    Arp(&'a [u8]),
 }
 
 /// What a client wants done.
@@ -89,6 +46,8 @@ pub(crate) enum Event<'a> {
 pub(crate) enum Action {
     /// Send to this server, or to all.
     Send { to: Option<Ipv4Addr>, message: Vec<u8> },
+    /// Send this Ethernet frame.
+    SendArp(Vec<u8>),
     /// From now on this lease holds, also if there was one before.
     Bound(Lease),
     /// The lease that there was must not be used any more.
@@ -106,6 +65,11 @@ enum State {
         offer: Reply,
         server: Ipv4Addr,
         sent: u32,
+    },
+    /// The server gave it; whether another machine has it is not known yet.
+    Checking {
+        lease: Lease,
+        since: Duration,
     },
     Bound {
         lease: Lease,
@@ -136,6 +100,12 @@ pub(crate) struct Client {
     avoid: Vec<Ipv4Addr>,
     servers: Vec<Ipv4Addr>,
     trouble: Option<String>,
+    /// Whether the user of this client holds a lease.
+    held: bool,
+    /// Who else claims the address of the lease.
+    detector: Option<Detector>,
+    conflicts: Conflicts,
+    checks: bool,
 }
 
 impl Client {
@@ -153,12 +123,24 @@ impl Client {
             avoid,
             servers: Vec::new(),
             trouble: None,
+            held: false,
+            detector: None,
+            conflicts: Conflicts::default(),
+            checks: true,
         }
     }
 
+    /// From now on, leases are taken without asking whether another machine has their address:
+    /// there is no way to send and receive ARP packets.
+    pub(crate) fn without_conflict_check(&mut self) {
+        self.checks = false;
+        self.detector = None;
+    }
+
     /// When it wants [`Event::Timer`]; `None` for never.
-    pub(crate) const fn wake_at(&self) -> Option<Duration> {
-        self.wake_at
+    pub(crate) fn wake_at(&self) -> Option<Duration> {
+        let detector = self.detector.as_ref().and_then(Detector::wake_at);
+        self.wake_at.into_iter().chain(detector).min()
     }
 
     /// How many times it has asked around since there was a lease.
@@ -176,12 +158,23 @@ impl Client {
         self.trouble.as_deref()
     }
 
+    /// Whether what went wrong last is that another machine has the address.
+    pub(crate) const fn in_conflict(&self) -> bool {
+        self.conflicts.in_a_row() > 0
+    }
+
     /// Takes an event in; what comes out is to be done in its order.
     pub(crate) fn handle(&mut self, now: Duration, event: Event<'_>) -> Vec<Action> {
         match event {
             // Early wake-ups do nothing: whoever calls too often must not make us send too often.
-            Event::Timer if self.wake_at.is_some_and(|at| at <= now) => self.timer(now),
-            Event::Timer => Vec::new(),
+            Event::Timer => {
+                let mut actions = self.detect(now, acd::Event::Timer);
+                if self.wake_at.is_some_and(|at| at <= now) {
+                    actions.extend(self.timer(now));
+                }
+                actions
+            }
+            Event::Arp(frame) => self.detect(now, acd::Event::Frame(frame)),
             Event::Datagram(bytes) => match Reply::parse(bytes, self.mac, self.xid) {
                 Ok(reply) => self.reply(now, reply),
                 Err(_) => Vec::new(),
@@ -202,6 +195,12 @@ impl Client {
                     Some(format!("{server} made an offer, but did not answer the request for it"));
                 self.avoid(server);
                 self.discover(now, true)
+            }
+            // Only the detector ends this.
+            State::Checking { lease, since } => {
+                self.state = State::Checking { lease, since };
+                self.wake_at = None;
+                Vec::new()
             }
             State::Bound { lease, since }
             | State::Renewing { lease, since }
@@ -225,19 +224,24 @@ impl Client {
                 }
                 Vec::new()
             }
-            (State::Requesting { server, .. }, ReplyKind::Ack, Some(from)) if *server == from => {
+            (State::Requesting { server, offer, .. }, ReplyKind::Ack, Some(from))
+                if *server == from && offer.address == reply.address =>
+            {
                 self.bind(now, reply, from)
             }
             (State::Requesting { server, .. }, ReplyKind::Nak, Some(from)) if *server == from => {
                 self.refused(now, from, reply)
             }
             (State::Renewing { lease, .. }, ReplyKind::Ack, from)
-                if from.is_none_or(|from| from == lease.server) =>
+                if from.is_none_or(|from| from == lease.server)
+                    && reply.address == lease.address =>
             {
                 let server = lease.server;
                 self.bind(now, reply, server)
             }
-            (State::Rebinding { lease, .. }, ReplyKind::Ack, from) => {
+            (State::Rebinding { lease, .. }, ReplyKind::Ack, from)
+                if reply.address == lease.address =>
+            {
                 let server = from.unwrap_or(lease.server);
                 self.bind(now, reply, server)
             }
@@ -283,11 +287,70 @@ impl Client {
 
     fn bind(&mut self, now: Duration, reply: Reply, server: Ipv4Addr) -> Vec<Action> {
         let lease = Lease::new(reply, server);
+        if !self.checks || self.held {
+            // What is extended is the lease of an address that is watched already.
+            return self.bound(lease, now);
+        }
+        let random = Random::seeded(self.random.next_u64());
+        let detector = Detector::new(self.mac, lease.address, Stance::Yield, random, now);
+        self.detector = Some(detector.exempting(self.conflicts.claims_everything()));
+        self.wake_at = None;
+        self.state = State::Checking { lease, since: now };
+        self.detect(now, acd::Event::Timer)
+    }
+
+    fn bound(&mut self, lease: Lease, since: Duration) -> Vec<Action> {
         self.rounds = 0;
         self.trouble = None;
-        self.wake_at = (lease.seconds != INFINITE).then(|| now + lease.renewal);
-        self.state = State::Bound { lease: lease.clone(), since: now };
+        self.held = true;
+        self.wake_at = (lease.seconds != INFINITE).then(|| since + lease.renewal);
+        self.state = State::Bound { lease: lease.clone(), since };
         vec![Action::Bound(lease)]
+    }
+
+    fn lost(&mut self, why: &'static str) -> Vec<Action> {
+        self.detector = None;
+        if core::mem::take(&mut self.held) { vec![Action::Lost(why)] } else { Vec::new() }
+    }
+
+    fn detect(&mut self, now: Duration, event: acd::Event<'_>) -> Vec<Action> {
+        let Some(detector) = &mut self.detector else { return Vec::new() };
+        let mut actions = Vec::new();
+        for action in detector.handle(now, event) {
+            match action {
+                acd::Action::Send(frame) => actions.push(Action::SendArp(frame)),
+                acd::Action::Free => {
+                    self.conflicts.none();
+                    if let State::Checking { lease, since } = self.state.clone() {
+                        actions.extend(self.bound(lease, since));
+                    }
+                }
+                acd::Action::Conflict(by) => return self.decline(now, by),
+            }
+        }
+        actions
+    }
+
+    /// RFC 2131, 3.1.5: the server is told, and asked again after ten seconds or more.
+    fn decline(&mut self, now: Duration, by: [u8; 6]) -> Vec<Action> {
+        let (State::Checking { lease, .. }
+        | State::Bound { lease, .. }
+        | State::Renewing { lease, .. }
+        | State::Rebinding { lease, .. }) = core::mem::replace(&mut self.state, State::Idle)
+        else {
+            return self.lost("another machine has the address");
+        };
+        let (address, server) = (lease.address, lease.server);
+        self.trouble = Some(self.conflicts.with(by, address, server));
+        self.xid = self.random.next_u32();
+        self.begun = now;
+        let declined = self.send(now, None, QueryKind::Decline { address, server });
+        // What comes late for the declined lease is not to be taken for an answer.
+        self.xid = self.random.next_u32();
+        self.wake_at = Some(now + self.conflicts.pause(&mut self.random));
+        let mut actions = self.lost("another machine has the address");
+        actions.push(declined);
+        actions
     }
 
     /// Half-way through the lease its server is asked for more, towards its end any server.
@@ -296,7 +359,7 @@ impl Client {
         let end = since + Duration::from_secs(lease.seconds.into());
         if now >= end {
             self.trouble = Some(format!("the lease of {} has run out", lease.address));
-            let mut actions = vec![Action::Lost("no server extended the lease before its end")];
+            let mut actions = self.lost("no server extended the lease before its end");
             actions.extend(self.discover(now, true));
             return actions;
         }
@@ -319,12 +382,11 @@ impl Client {
     fn refused(&mut self, now: Duration, server: Ipv4Addr, reply: Reply) -> Vec<Action> {
         let why = reply.text.as_deref().unwrap_or("it does not say why");
         self.trouble = Some(format!("{server} refused the request: {why}"));
-        let had_lease = matches!(self.state, State::Renewing { .. } | State::Rebinding { .. });
         self.state = State::Idle;
         self.wake_at = Some(now + pause(self.rounds, &mut self.random));
         // What comes late for the refused request is not to be taken for an answer.
         self.xid = self.random.next_u32();
-        if had_lease { vec![Action::Lost("the server took the lease back")] } else { Vec::new() }
+        self.lost("the server took the lease back")
     }
 
     fn send(&self, now: Duration, to: Option<Ipv4Addr>, kind: QueryKind) -> Action {
@@ -349,3 +411,7 @@ impl Client {
 #[cfg(test)]
 #[path = "fsm_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "conflict_tests.rs"]
+mod conflict_tests;

@@ -1,4 +1,4 @@
-//! DHCPv4 messages (RFC 2131, options of RFC 2132, 3396 and 3442): what is sent, and what of an
+//! DHCPv4 messages (RFC 2131, options of RFC 2132, 3396, 3397 and 3442): what is sent, and what of an
 //! answer is believed.
 //!
 //! The reader is our own so that every byte of an answer is bounded and checked in one place: it
@@ -8,12 +8,18 @@
 use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
 
+use crate::names::Form;
+use crate::names::search_list;
+use crate::names::search_text;
+
 /// Longest message that is read or sent, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 1500;
 /// Most routes that are taken from option 121.
 pub(crate) const MAX_ROUTES: usize = 16;
 /// Most DNS servers that are taken.
 pub(crate) const MAX_DNS: usize = 8;
+/// Most time servers that are taken.
+pub(crate) const MAX_NTP: usize = 8;
 
 const FIXED_LEN: usize = 240;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
@@ -43,6 +49,7 @@ mod option {
     pub(super) const REBINDING_TIME: u8 = 59;
     pub(super) const VENDOR_CLASS: u8 = 60;
     pub(super) const CLIENT_ID: u8 = 61;
+    pub(super) const SEARCH: u8 = 119;
     pub(super) const CLASSLESS_ROUTES: u8 = 121;
     pub(super) const END: u8 = 255;
 }
@@ -60,6 +67,7 @@ const WANTED: &[u8] = &[
     option::SERVER_ID,
     option::RENEWAL_TIME,
     option::REBINDING_TIME,
+    option::SEARCH,
 ];
 
 /// A message to a server.
@@ -81,6 +89,8 @@ pub(crate) enum QueryKind {
     Select { address: Ipv4Addr, server: Ipv4Addr },
     /// The address that we have, for longer: of its server (unicast) or of any (broadcast).
     Extend { address: Ipv4Addr },
+    /// Nothing: another machine has the address that this server gave (RFC 2131, 4.4.4).
+    Decline { address: Ipv4Addr, server: Ipv4Addr },
 }
 
 impl Query {
@@ -91,6 +101,7 @@ impl Query {
             QueryKind::Select { .. } => (3, Ipv4Addr::UNSPECIFIED, true),
             // We have the address, so the answer can come to it.
             QueryKind::Extend { address } => (3, address, false),
+            QueryKind::Decline { .. } => (4, Ipv4Addr::UNSPECIFIED, false),
         };
         let mut bytes = Vec::with_capacity(MIN_SENT);
         bytes.extend_from_slice(&[1, 1, 6, 0]);
@@ -104,14 +115,19 @@ impl Query {
         bytes.extend_from_slice(&COOKIE);
         put(&mut bytes, option::MESSAGE_TYPE, &[message_type]);
         put(&mut bytes, option::CLIENT_ID, &client_id(self.mac));
-        if let QueryKind::Select { address, server } = self.kind {
+        if let QueryKind::Select { address, server } | QueryKind::Decline { address, server } =
+            self.kind
+        {
             put(&mut bytes, option::REQUESTED_ADDRESS, &address.octets());
             put(&mut bytes, option::SERVER_ID, &server.octets());
         }
-        put(&mut bytes, option::VENDOR_CLASS, VENDOR_CLASS);
-        let max_size = u16::try_from(MAX_MESSAGE).unwrap_or(u16::MAX);
-        put(&mut bytes, option::MAX_SIZE, &max_size.to_be_bytes());
-        put(&mut bytes, option::PARAMETER_LIST, WANTED);
+        // RFC 2131, table 5: none of these may be in what has no answer.
+        if !matches!(self.kind, QueryKind::Decline { .. }) {
+            put(&mut bytes, option::VENDOR_CLASS, VENDOR_CLASS);
+            let max_size = u16::try_from(MAX_MESSAGE).unwrap_or(u16::MAX);
+            put(&mut bytes, option::MAX_SIZE, &max_size.to_be_bytes());
+            put(&mut bytes, option::PARAMETER_LIST, WANTED);
+        }
         bytes.push(option::END);
         if bytes.len() < MIN_SENT {
             bytes.resize(MIN_SENT, option::PAD);
@@ -162,6 +178,9 @@ pub(crate) struct Reply {
     /// `None`: there was no option 121. If there was, `router` is not to be used.
     pub(crate) routes: Option<Vec<Route>>,
     pub(crate) dns: Vec<Ipv4Addr>,
+    /// Domains in which short names are looked for.
+    pub(crate) search: Vec<String>,
+    pub(crate) ntp: Vec<Ipv4Addr>,
     pub(crate) mtu: Option<u16>,
     pub(crate) lease_seconds: Option<u32>,
     pub(crate) renewal_seconds: Option<u32>,
@@ -228,6 +247,11 @@ impl Reply {
                 .get(option::DNS)
                 .map(|data| hosts(data).take(MAX_DNS).collect())
                 .unwrap_or_default(),
+            search: options.search(),
+            ntp: options
+                .get(option::NTP)
+                .map(|data| hosts(data).take(MAX_NTP).collect())
+                .unwrap_or_default(),
             mtu: options
                 .get(option::MTU)
                 .and_then(|data| Some(u16::from_be_bytes(data.try_into().ok()?)))
@@ -280,6 +304,14 @@ impl Options {
 
     fn get(&self, code: u8) -> Option<&[u8]> {
         self.0.get(&code).map(Vec::as_slice)
+    }
+
+    /// The search list; where there is none, the domain that we are in.
+    fn search(&self) -> Vec<String> {
+        let list = self.get(option::SEARCH).map(|data| search_list(data, Form::Compressed));
+        list.filter(|list| !list.is_empty())
+            .or_else(|| self.get(option::DOMAIN_NAME).map(search_text))
+            .unwrap_or_default()
     }
 
     fn seconds(&self, code: u8) -> Option<u32> {

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use super::FIXED_LEN;
 use super::MAX_DNS;
 use super::MAX_MESSAGE;
+use super::MAX_NTP;
 use super::MAX_ROUTES;
 use super::Query;
 use super::QueryKind;
@@ -78,7 +79,7 @@ fn another_implementation_reads_a_discover() {
     else {
         panic!("no parameter request list");
     };
-    for code in [1, 3, 6, 15, 26, 42, 51, 54, 58, 59, 121] {
+    for code in [1, 3, 6, 15, 26, 42, 51, 54, 58, 59, 119, 121] {
         assert!(wanted.contains(&OptionCode::from(code)), "{code}");
     }
 }
@@ -108,6 +109,35 @@ fn another_implementation_reads_requests() {
 }
 
 #[test]
+fn another_implementation_reads_a_decline() {
+    let decline = query(QueryKind::Decline { address: ADDRESS, server: SERVER }).encode();
+    let message = v4::Message::from_bytes(&decline).unwrap();
+    assert_eq!(message.opts().msg_type(), Some(v4::MessageType::Decline));
+    assert_eq!(message.ciaddr(), Ipv4Addr::UNSPECIFIED);
+    // RFC 2131, table 5: what must be there, and what must not.
+    assert_eq!(
+        message.opts().get(OptionCode::RequestedIpAddress),
+        Some(&DhcpOption::RequestedIpAddress(ADDRESS))
+    );
+    assert_eq!(
+        message.opts().get(OptionCode::ServerIdentifier),
+        Some(&DhcpOption::ServerIdentifier(SERVER))
+    );
+    assert_eq!(message.opts().get(OptionCode::ParameterRequestList), None);
+    assert_eq!(message.opts().get(OptionCode::MaxMessageSize), None);
+}
+
+#[test]
+fn the_domain_stands_in_for_a_search_list() {
+    let reply =
+        parse(&raw(&[15, 12, b'E', b'x', b'a', b'm', b'p', b'l', b'e', b'.', b'n', b'e', b't', 0]));
+    assert_eq!(reply.unwrap().search, ["example.net"]);
+    // A list whose only pointer points at itself is no list.
+    let reply = parse(&raw(&[119, 2, 0xc0, 0, 15, 3, b'l', b'a', b'b'])).unwrap();
+    assert_eq!(reply.search, ["lab"]);
+}
+
+#[test]
 fn an_answer_of_another_implementation_is_read() {
     let gateway = Ipv4Addr::new(10, 0, 0, 254);
     let bytes = answer(
@@ -116,6 +146,12 @@ fn an_answer_of_another_implementation_is_read() {
             DhcpOption::SubnetMask(Ipv4Addr::new(255, 255, 255, 0)),
             DhcpOption::Router(vec![gateway]),
             DhcpOption::DomainNameServer(vec![SERVER, Ipv4Addr::BROADCAST, gateway]),
+            DhcpOption::NtpServers(vec![SERVER, Ipv4Addr::LOCALHOST]),
+            DhcpOption::DomainName("ignored.example".to_owned()),
+            DhcpOption::DomainSearch(vec![
+                "lab.example.net".parse().unwrap(),
+                "example.net".parse().unwrap(),
+            ]),
             DhcpOption::InterfaceMtu(1400),
             DhcpOption::AddressLeaseTime(3600),
             DhcpOption::Renewal(1800),
@@ -140,6 +176,8 @@ fn an_answer_of_another_implementation_is_read() {
                 Route { destination: Ipv4Addr::new(192, 168, 4, 0), prefix_len: 23, gateway: None },
             ]),
             dns: vec![SERVER, gateway],
+            search: vec!["lab.example.net".to_owned(), "example.net".to_owned()],
+            ntp: vec![SERVER],
             mtu: Some(1400),
             lease_seconds: Some(3600),
             renewal_seconds: Some(1800),
@@ -271,6 +309,8 @@ proptest! {
             prop_assert!(routes.len() <= MAX_ROUTES);
             prop_assert!(routes.iter().all(|route| route.prefix_len <= 32));
             prop_assert!(reply.prefix_len.is_none_or(|len| (1..=32).contains(&len)));
+            prop_assert!(reply.ntp.len() <= MAX_NTP && reply.ntp.iter().all(|ip| is_host(*ip)));
+            prop_assert!(reply.search.len() <= crate::names::MAX_SEARCH);
             prop_assert!(reply.mtu.is_none_or(|mtu| mtu >= 576));
         }
     }

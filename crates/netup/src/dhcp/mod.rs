@@ -1,14 +1,17 @@
-//! DHCP for one interface: the client's states driven by a clock and a socket, and its leases
-//! brought to the interface.
+//! DHCP for one interface: the client's states driven by a clock and a socket.
 
+mod conflict;
 mod fsm;
+mod lease;
 mod message;
 mod transport;
 
 use core::net::IpAddr;
 use core::net::Ipv4Addr;
 use core::time::Duration;
+use std::sync::Arc;
 
+use hostcfg::Cidr;
 use report::Code;
 use report::Failure;
 use tokio::sync::watch;
@@ -17,16 +20,19 @@ use tokio::time::Instant;
 use self::fsm::Action;
 use self::fsm::Client;
 use self::fsm::Event;
-pub(crate) use self::fsm::INFINITE;
-pub(crate) use self::fsm::Lease;
-use self::message::MAX_MESSAGE;
+pub(crate) use self::lease::INFINITE;
+pub(crate) use self::lease::Lease;
+use self::transport::Buffer;
+use self::transport::Received;
 use self::transport::Transport;
 use crate::backoff::Random;
 use crate::backoff::pause;
 use crate::configuration::Configuration;
 use crate::configuration::StaticRoute;
-use crate::link::Netlink;
+use crate::network::Network;
+use crate::network::Nic;
 use crate::task::Task;
+use crate::task::sleep_until;
 
 /// The interface that a lease is for.
 #[derive(Clone, Debug)]
@@ -36,10 +42,17 @@ pub(crate) struct Target {
     pub(crate) mac: [u8; 6],
 }
 
+impl Target {
+    /// The interface, as far as opening a port needs it.
+    pub(crate) fn nic(&self) -> Nic {
+        Nic::ethernet(self.index, &self.name, self.mac)
+    }
+}
+
 /// How far a client is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Status {
-    /// The lease that is on the interface.
+    /// The lease that holds.
     pub(crate) lease: Option<Lease>,
     /// How many times servers were asked since there was a lease.
     pub(crate) rounds: u32,
@@ -57,21 +70,26 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts a client that prefers other servers to those in `avoid`.
-    pub(crate) fn start(netlink: Netlink, target: Target, avoid: Vec<Ipv4Addr>) -> Self {
+    /// Starts a client that prefers other servers to those in `avoid`, and says nothing before
+    /// `delay` is over. It changes nothing about the interface: see [`configuration`].
+    pub(crate) fn start(
+        network: Arc<dyn Network>,
+        target: Target,
+        random: Random,
+        avoid: Vec<Ipv4Addr>,
+        delay: Duration,
+    ) -> Self {
         let (sender, status) = watch::channel(Status::default());
-        let random = Random::from_system();
-        let client = Client::new(target.mac, random.clone(), avoid.clone(), Duration::ZERO);
+        let client = Client::new(target.mac, random.clone(), avoid, delay);
         let origin = Instant::now();
-        let runner = Runner { netlink, target, avoid, random, client, origin, sender };
+        let runner = Runner { network, target, random, client, origin, sender };
         Self { status, _task: Task::spawn(runner.run()) }
     }
 }
 
 struct Runner {
-    netlink: Netlink,
+    network: Arc<dyn Network>,
     target: Target,
-    avoid: Vec<Ipv4Addr>,
     random: Random,
     client: Client,
     origin: Instant,
@@ -83,7 +101,7 @@ impl Runner {
         let mut tries = 0;
         loop {
             // Comes back only when the socket fails: the interface went down or away.
-            let error = match Transport::open(&self.target.name) {
+            let error = match Transport::open(&*self.network, &self.target) {
                 Ok(transport) => self.talk(&transport).await,
                 Err(error) => error,
             };
@@ -98,18 +116,23 @@ impl Runner {
     }
 
     async fn talk(&mut self, transport: &Transport) -> std::io::Error {
-        let mut buffer = [0; MAX_MESSAGE + 1];
+        if !transport.has_arp() {
+            self.client.without_conflict_check();
+        }
+        let mut buffer = Buffer::default();
         loop {
             let wake_at = self.client.wake_at();
-            let length = tokio::select! {
+            let received = tokio::select! {
+                biased;
                 received = transport.receive(&mut buffer) => match received {
-                    Ok(length) => Some(length),
+                    Ok(received) => Some(received),
                     Err(error) => return error,
                 },
                 () = sleep_until(self.origin, wake_at) => None,
             };
-            let event = match length.and_then(|length| buffer.get(..length)) {
-                Some(datagram) => Event::Datagram(datagram),
+            let event = match received {
+                Some(Received::Datagram(length)) => Event::Datagram(buffer.datagram(length)),
+                Some(Received::Arp(length)) => Event::Arp(buffer.frame(length)),
                 None => Event::Timer,
             };
             for action in self.client.handle(self.origin.elapsed(), event) {
@@ -117,13 +140,14 @@ impl Runner {
             }
             let (rounds, servers) = (self.client.rounds(), self.client.servers().to_vec());
             let trouble = self.client.trouble().map(str::to_owned);
+            let conflict = self.client.in_conflict();
+            let code = if conflict { Code::AddressConflict } else { Code::NoLease };
             let name = &self.target.name;
             self.publish(|status| {
                 status.rounds = rounds;
                 status.servers = servers;
                 if let Some(trouble) = trouble {
-                    status.failure =
-                        Some(Failure::new(Code::NoLease, format!("{name}: {trouble}")));
+                    status.failure = Some(Failure::new(code, format!("{name}: {trouble}")));
                 }
             });
         }
@@ -143,51 +167,30 @@ impl Runner {
                     tracing::debug!("{name}: sending a DHCP message: {error}");
                 }
             }
-            Action::Bound(lease) => self.bound(lease).await,
+            Action::SendArp(frame) => {
+                if let Err(error) = transport.send_arp(&frame).await {
+                    tracing::debug!("{name}: sending an ARP packet: {error}");
+                }
+            }
+            Action::Bound(lease) => self.bound(lease),
             Action::Lost(why) => {
                 tracing::warn!("{name}: lost the DHCP lease: {why}");
-                self.netlink.flush(self.target.index).await;
                 self.publish(|status| status.lease = None);
             }
         }
     }
 
-    async fn bound(&mut self, lease: Lease) {
+    fn bound(&self, lease: Lease) {
         let name = &self.target.name;
-        let configuration = configuration(&lease);
-        let before = self.sender.borrow().lease.clone();
-        if before.as_ref().map(self::configuration).as_ref() == Some(&configuration) {
+        let before = self.sender.borrow().lease.as_ref().map(configuration);
+        if before == Some(configuration(&lease)) {
             tracing::debug!("{name}: the lease of {} was extended", lease.address);
         } else {
-            if before.is_some() {
-                self.netlink.flush(self.target.index).await;
-            }
-            if let Err(error) = self.netlink.apply(self.target.index, &configuration).await {
-                self.netlink.flush(self.target.index).await;
-                self.unusable(&lease, &error.to_string());
-                return;
-            }
-            tracing::info!("{name}: {}", describe(&lease, &configuration));
+            tracing::info!("{name}: {}", describe(&lease));
         }
         self.publish(|status| {
             status.lease = Some(lease);
             status.failure = None;
-        });
-    }
-
-    /// The kernel does not take what this server gives: say so, and look for another server.
-    fn unusable(&mut self, lease: &Lease, error: &str) {
-        let detail = format!("{}: the lease of {}: {error}", self.target.name, lease.server);
-        tracing::warn!("{detail}");
-        if !self.avoid.contains(&lease.server) && self.avoid.len() < 8 {
-            self.avoid.push(lease.server);
-        }
-        let later = self.origin.elapsed() + pause(4, &mut self.random);
-        let random = Random::seeded(self.random.next_u64());
-        self.client = Client::new(self.target.mac, random, self.avoid.clone(), later);
-        self.publish(|status| {
-            status.lease = None;
-            status.failure = Some(Failure::new(Code::AddressSetup, detail));
         });
     }
 
@@ -197,13 +200,6 @@ impl Runner {
             change(status);
             *status != before
         });
-    }
-}
-
-async fn sleep_until(origin: Instant, at: Option<Duration>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(origin + at).await,
-        None => core::future::pending().await,
     }
 }
 
@@ -223,21 +219,24 @@ pub(crate) fn configuration(lease: &Lease) -> Configuration {
         }
     };
     Configuration {
-        address: IpAddr::V4(lease.address),
-        prefix_len: lease.prefix_len.unwrap_or(32),
+        addresses: Cidr::new(lease.address.into(), lease.prefix_len.unwrap_or(32))
+            .into_iter()
+            .collect(),
         routes,
-        mtu: lease.mtu,
+        mtu: lease.mtu.map(u32::from),
     }
 }
 
-fn describe(lease: &Lease, configuration: &Configuration) -> String {
+fn describe(lease: &Lease) -> String {
+    let configuration = configuration(lease);
     let gateway = configuration
-        .default_gateway()
+        .default_gateways()
+        .first()
         .map_or_else(|| "no gateway".to_owned(), |gateway| format!("gateway {gateway}"));
     let time = match lease.seconds {
         INFINITE => "for ever".to_owned(),
         seconds => format!("for {seconds} s"),
     };
-    let (address, prefix_len) = (lease.address, configuration.prefix_len);
+    let (address, prefix_len) = (lease.address, lease.prefix_len.unwrap_or(32));
     format!("DHCP lease {address}/{prefix_len}, {gateway}, from {}, {time}", lease.server)
 }

@@ -1,47 +1,98 @@
-//! The socket that DHCP messages go through.
+//! The ways that DHCP messages and ARP packets go.
 
+use core::net::IpAddr;
 use core::net::Ipv4Addr;
-use core::net::SocketAddr;
-use core::net::SocketAddrV4;
 use std::io;
 
-use socket2::Domain;
-use socket2::Protocol;
-use socket2::Socket;
-use socket2::Type;
-use tokio::net::UdpSocket;
-
+use super::Target;
 use super::message::MAX_MESSAGE;
+use crate::acd;
+use crate::network::Network;
+use crate::network::Port;
+use crate::network::Protocol;
 
-const CLIENT_PORT: u16 = 68;
-const SERVER_PORT: u16 = 67;
-
-/// An ordinary UDP socket, bound to one interface. With the broadcast flag in our messages,
-/// answers come to 255.255.255.255 and need no address to be received.
+/// One port for DHCP, and one for ARP.
 #[derive(Debug)]
-pub(crate) struct Transport(UdpSocket);
+pub(crate) struct Transport {
+    udp: Box<dyn Port>,
+    arp: Option<Box<dyn Port>>,
+}
+
+/// What has come, and how many bytes of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Received {
+    Datagram(usize),
+    Arp(usize),
+}
+
+/// Room for what comes.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    datagram: [u8; MAX_MESSAGE + 1],
+    frame: [u8; acd::MAX_FRAME],
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self { datagram: [0; MAX_MESSAGE + 1], frame: [0; acd::MAX_FRAME] }
+    }
+}
+
+impl Buffer {
+    pub(crate) fn datagram(&self, length: usize) -> &[u8] {
+        self.datagram.get(..length).unwrap_or_default()
+    }
+
+    pub(crate) fn frame(&self, length: usize) -> &[u8] {
+        self.frame.get(..length).unwrap_or_default()
+    }
+}
 
 impl Transport {
-    pub(crate) fn open(interface: &str) -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_broadcast(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind_device(Some(interface.as_bytes()))?;
-        let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
-        socket.bind(&SocketAddr::V4(any).into())?;
-        Ok(Self(UdpSocket::from_std(socket.into())?))
+    /// Works without ARP where there is no port for it to be had.
+    pub(crate) fn open(network: &dyn Network, target: &Target) -> io::Result<Self> {
+        let nic = target.nic();
+        let udp = network.port(&nic, Protocol::Dhcp4)?;
+        let arp = network
+            .port(&nic, Protocol::Arp)
+            .inspect_err(|error| {
+                tracing::warn!("{}: no check for address conflicts: {error}", target.name);
+            })
+            .ok();
+        Ok(Self { udp, arp })
+    }
+
+    /// Whether ARP packets can be sent and received.
+    pub(crate) const fn has_arp(&self) -> bool {
+        self.arp.is_some()
     }
 
     /// Sends to a server, or to all of them.
     pub(crate) async fn send(&self, to: Option<Ipv4Addr>, message: &[u8]) -> io::Result<()> {
-        let to = SocketAddrV4::new(to.unwrap_or(Ipv4Addr::BROADCAST), SERVER_PORT);
-        self.0.send_to(message, to).await?;
-        Ok(())
+        self.udp.send(to.map(IpAddr::V4), message).await
     }
 
-    /// Waits for a datagram; of a longer one, no more than `MAX_MESSAGE + 1` bytes are kept.
-    pub(crate) async fn receive(&self, buffer: &mut [u8; MAX_MESSAGE + 1]) -> io::Result<usize> {
-        Ok(self.0.recv_from(buffer).await?.0)
+    pub(crate) async fn send_arp(&self, frame: &[u8]) -> io::Result<()> {
+        match &self.arp {
+            Some(arp) => arp.send(None, frame).await,
+            None => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Waits for a datagram or an ARP packet. Of a longer datagram, no more than `MAX_MESSAGE + 1`
+    /// bytes are kept.
+    pub(crate) async fn receive(&self, buffer: &mut Buffer) -> io::Result<Received> {
+        let Buffer { datagram, frame } = buffer;
+        let arp = async {
+            match &self.arp {
+                Some(arp) => arp.receive(frame).await,
+                None => core::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            received = self.udp.receive(datagram) => Ok(Received::Datagram(received?.length)),
+            received = arp => Ok(Received::Arp(received?.length)),
+        }
     }
 }

@@ -135,6 +135,27 @@ impl Machine {
         until("dnsmasq", || fs::read_to_string(&log).unwrap_or_default().contains("started"));
     }
 
+    /// A router on one of its interfaces: what stands in the braces of its configuration.
+    pub(crate) fn radvd(&mut self, interface: &str, settings: &str) {
+        self.sh("sysctl -q -w net.ipv6.conf.all.forwarding=1");
+        let settings = format!(
+            "interface {interface} {{\n AdvSendAdvert on;\n MinRtrAdvInterval 3;\n \
+             MaxRtrAdvInterval 4;\n{settings}\n}};\n"
+        );
+        let file = self.folder.path().join(format!("radvd-{interface}"));
+        let pid = self.folder.path().join(format!("radvd-{interface}.pid"));
+        fs::write(&file, settings).unwrap();
+        let child = Command::new("nsenter")
+            .arg(format!("--net=/proc/{}/ns/net", self.holder.0.id()))
+            .args(["radvd", "--nodaemon", "--logmethod=stderr"])
+            .arg(format!("--config={}", file.display()))
+            .arg(format!("--pidfile={}", pid.display()))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.servers.push(Process(child));
+    }
+
     /// Lets TCP port 53 of all its addresses answer.
     pub(crate) fn listen(&self) -> Process {
         let child = Command::new("nsenter")

@@ -120,7 +120,10 @@ async fn lease(name: &str, patience: Duration) -> Result<Leased, String> {
     let plan = Plan {
         addressing: Addressing::Dhcp,
         dns: Vec::new(),
-        interfaces: vec![InterfaceSelector { name: Some(name.to_owned()), mac: None }],
+        interfaces: vec![InterfaceSelector {
+            name: Some(name.to_owned()),
+            ..InterfaceSelector::default()
+        }],
         bonding: None,
     };
     let started = Instant::now();

@@ -1,0 +1,215 @@
+//! Which mirror is asked for what, and who is blamed when it goes wrong.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use report::Code;
+use report::Failure;
+
+use crate::package::Package;
+use crate::package::inputs;
+use crate::world::Asked;
+use crate::world::Journal;
+use crate::world::Reply;
+use crate::world::SimWorld;
+use crate::world::Site;
+use crate::world::cut;
+use crate::world::file;
+use crate::world::ready;
+use crate::world::status;
+
+const MIB: usize = 1 << 20;
+
+/// Serves well, without delay.
+fn good(package: &Package) -> impl Fn(Asked, usize) -> Reply + 'static + use<> {
+    let package = package.clone();
+    move |asked, _| ready(file(&package, &asked, Duration::ZERO))
+}
+
+/// Serves each archive up to a byte, and then breaks the connection.
+fn broken(package: &Package, after: usize) -> impl Fn(Asked, usize) -> Reply + 'static + use<> {
+    let package = package.clone();
+    move |asked, _| {
+        let response = file(&package, &asked, Duration::ZERO);
+        if asked.path == "/os.json" {
+            return ready(response);
+        }
+        let from = usize::try_from(asked.from).unwrap();
+        ready(cut(response, after.saturating_sub(from)))
+    }
+}
+
+fn never(_: Asked, _: usize) -> Reply {
+    Box::pin(core::future::pending())
+}
+
+async fn boot(
+    site: &Site,
+    hosts: &[&str],
+    patience: Duration,
+) -> (Result<String, Failure>, Journal) {
+    let journal = Journal::new();
+    let world = SimWorld::new(site, 7);
+    let inputs = inputs(hosts);
+    let package = netboot::package_in(&world, &inputs, &journal, patience).await;
+    (package.map(|(_, package)| package.manifest().label.clone().unwrap()), journal)
+}
+
+const LONG: Duration = Duration::from_secs(3600);
+
+#[tokio::test(start_paused = true)]
+async fn another_mirror_goes_on_where_one_broke() {
+    let package = Package::new("one", 4 * MIB);
+    let site = Site::default()
+        .with("a.example", broken(&package, 3 * MIB))
+        .with("b.example", good(&package));
+    let (label, journal) = boot(&site, &["a.example", "b.example"], LONG).await;
+    assert_eq!(label.unwrap(), "one");
+    let asked = site.asked("b.example");
+    assert_eq!(asked, [("/os.json".to_owned(), 0), ("/os.zip".to_owned(), 3 * MIB as u64)]);
+    let tries = journal.tries();
+    assert_eq!(
+        tries,
+        [("a.example".to_owned(), Some("E0313")), ("b.example".to_owned(), None)],
+        "{tries:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mirror_with_another_package_begins_with_its_own() {
+    let (one, other) = (Package::new("one", 4 * MIB), Package::new("other", 4 * MIB));
+    let site =
+        Site::default().with("a.example", broken(&one, 3 * MIB)).with("b.example", good(&other));
+    let (label, _) = boot(&site, &["a.example", "b.example"], LONG).await;
+    assert_eq!(label.unwrap(), "other");
+    assert_eq!(site.asked("b.example")[1], ("/os.zip".to_owned(), 0));
+}
+
+/// A mirror that has the right descriptor and the wrong archive, and breaks: nobody can tell that
+/// it was not the one that finished.
+#[tokio::test(start_paused = true)]
+async fn pieces_that_do_not_fit_are_nobodys_fault() {
+    let package = Package::new("one", 4 * MIB);
+    let mut wrong = package.clone();
+    wrong.archive[MIB] ^= 1;
+    let site = Site::default()
+        .with("bad.example", broken(&wrong, 3 * MIB))
+        .with("good.example", good(&package));
+    let (label, journal) = boot(&site, &["bad.example", "good.example"], LONG).await;
+    assert_eq!(label.unwrap(), "one");
+    let codes: Vec<Option<&str>> = journal.tries().into_iter().map(|(_, code)| code).collect();
+    assert!(codes.contains(&Some(Code::PiecesDiffer.id())), "{codes:?}");
+    let asked = site.asked("good.example");
+    assert_eq!(asked.last(), Some(&("/os.zip".to_owned(), 0)), "alone, from its beginning");
+
+    // The wrong archive alone is the fault of the mirror that has it.
+    let site = Site::default().with("bad.example", good(&wrong));
+    let (label, _) = boot(&site, &["bad.example"], LONG).await;
+    assert_eq!(label.unwrap_err().code, Code::SignatureWrong);
+    assert_eq!(site.asked("bad.example").len(), 2, "it is asked once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mirror_alone_is_continued_for_as_long_as_it_takes() {
+    let package = Package::new("one", 4 * MIB);
+    let archive = package.clone();
+    // Each connection brings 64 KiB, and every third request is refused.
+    let site = Site::default().with("a.example", move |asked, number| {
+        if number % 3 == 1 {
+            return ready(status(503, None));
+        }
+        let response = file(&archive, &asked, Duration::ZERO);
+        ready(if asked.path == "/os.zip" { cut(response, 64 << 10) } else { response })
+    });
+    let (label, _) = boot(&site, &["a.example"], LONG).await;
+    assert_eq!(label.unwrap(), "one");
+    let from: Vec<u64> = site.asked("a.example").into_iter().map(|(_, from)| from).collect();
+    let begun = from.iter().filter(|from| **from == 0).count();
+    assert!(from.contains(&(4 * MIB as u64)), "{from:?}");
+    assert!(begun < 10, "never from its beginning: {from:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dripping_mirror_does_not_hold_a_boot() {
+    let package = Package::new("one", 4 * MIB);
+    let drip = package.clone();
+    let dripping = move |asked: Asked, _| {
+        let mut response = file(&drip, &asked, Duration::from_secs(1));
+        if asked.path == "/os.zip" {
+            // Just enough for a mirror that is alone.
+            response.body.piece = 512;
+        }
+        ready(response)
+    };
+    let site =
+        Site::default().with("slow.example", dripping.clone()).with("good.example", good(&package));
+    let start = tokio::time::Instant::now();
+    let (label, journal) = boot(&site, &["slow.example", "good.example"], LONG).await;
+    assert_eq!(label.unwrap(), "one");
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    assert_eq!(journal.tries()[0], ("slow.example".to_owned(), Some("E0312")));
+    assert!(site.asked("good.example")[1].1 > 0, "what came slowly was not for nothing");
+
+    // Alone it is borne with: at 512 bytes per second it takes its time.
+    let site = Site::default().with("slow.example", dripping);
+    let (label, _) = boot(&site, &["slow.example"], 4 * LONG).await;
+    assert_eq!(label.unwrap(), "one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_mirrors_cost_their_time_only() {
+    let package = Package::new("one", MIB);
+    let site = Site::default()
+        .with("silent.example", never)
+        .with("busy.example", |_, _| ready(status(503, Some(100))))
+        .with("gone.example", |_, _| ready(status(404, None)))
+        .with("good.example", good(&package));
+    let hosts =
+        ["silent.example", "nowhere.example", "busy.example", "gone.example", "good.example"];
+    let start = tokio::time::Instant::now();
+    let (label, _) = boot(&site, &hosts, LONG).await;
+    assert_eq!(label.unwrap(), "one");
+    assert!(start.elapsed() < Duration::from_secs(16), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_not_asked_again_and_what_may_heal_is_until_the_end() {
+    let site = Site::default()
+        .with("gone.example", |_, _| ready(status(404, None)))
+        .with("busy.example", |_, _| ready(status(503, Some(100))));
+    let start = tokio::time::Instant::now();
+    let (label, _) = boot(&site, &["gone.example", "busy.example"], LONG).await;
+    assert_eq!(label.unwrap_err().code, Code::ServerError);
+    assert_eq!(start.elapsed().as_secs(), LONG.as_secs());
+    assert_eq!(site.asked("gone.example").len(), 1);
+    let asked = site.asked("busy.example").len();
+    assert!((20..=36).contains(&asked), "100 s are asked for, up to 60 s more by chance: {asked}");
+
+    // With nothing that may heal there is nothing to wait for.
+    let site = Site::default().with("gone.example", |_, _| ready(status(404, None)));
+    let start = tokio::time::Instant::now();
+    let (label, _) = boot(&site, &["gone.example"], LONG).await;
+    assert_eq!(label.unwrap_err().code, Code::NotFound);
+    assert_eq!(start.elapsed().as_secs(), 0);
+}
+
+/// The same seed, the same story.
+#[tokio::test(start_paused = true)]
+async fn a_run_can_be_repeated() {
+    let package = Rc::new(Package::new("one", 2 * MIB));
+    let mut stories = Vec::new();
+    for _ in 0..2 {
+        let package = Rc::clone(&package);
+        let site = Site::default().with("a.example", move |asked, number| {
+            let response = file(&package, &asked, Duration::from_millis(3));
+            ready(if number % 3 == 0 { response } else { cut(response, 100_000) })
+        });
+        let start = tokio::time::Instant::now();
+        boot(&site, &["a.example"], LONG).await.0.unwrap();
+        let log = site.log.borrow();
+        let story: Vec<_> = log.iter().map(|(at, _, asked)| (*at - start, asked.clone())).collect();
+        stories.push(story);
+    }
+    assert_eq!(stories[0], stories[1]);
+    assert!(stories[0].len() >= 4, "{:?}", stories[0]);
+}

@@ -1,0 +1,446 @@
+//! The task that puts together what all sources say, and applies it.
+
+use core::future::pending;
+use core::net::IpAddr;
+use core::net::Ipv4Addr;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hostcfg::Addressing;
+use hostcfg::Cidr;
+use hostcfg::Mac;
+use report::Code;
+use report::Failure;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Avoided;
+use super::Status;
+use super::facts::Facts;
+use super::facts::Share;
+use crate::acd;
+use crate::backoff::Random;
+use crate::backoff::pause;
+use crate::configuration::Configuration;
+use crate::configuration::StaticRoute;
+use crate::dhcp;
+use crate::dhcp::Target;
+use crate::network::AddressState;
+use crate::network::Links;
+use crate::network::Network;
+use crate::network::NetworkError;
+use crate::network::Nic;
+use crate::plan::Method;
+use crate::plan::Plan;
+use crate::slaac;
+
+/// How often the kernel is asked to take a static configuration before that is taken for final.
+const STATIC_TRIES: u32 = 3;
+/// How long to wait before an address that somebody else has is tried again.
+const AFTER_DUPLICATE: Duration = Duration::from_secs(10);
+/// The same if that is another NIC of this machine.
+const AFTER_OWN: Duration = Duration::from_millis(100);
+/// Most DHCP servers that are avoided.
+const MAX_AVOIDED: usize = 8;
+
+/// Puts together what all sources say of one interface, and applies it.
+pub(super) struct Manager {
+    network: Arc<dyn Network>,
+    plan: Arc<Plan>,
+    /// As of when the carrier was found.
+    nic: Nic,
+    links: Links,
+    random: Random,
+    sender: watch::Sender<Status>,
+    avoided: watch::Receiver<Avoided>,
+    /// DHCP servers whose leases the kernel refused.
+    refused: Vec<Ipv4Addr>,
+    v4: Option<dhcp::Session>,
+    routers: Option<slaac::Session>,
+    /// The checks of static IPv4 addresses.
+    checks: Vec<(Cidr, acd::Session)>,
+    /// Static addresses that somebody else has, and when to try again.
+    duplicates: BTreeMap<Cidr, Instant>,
+    /// Addresses that their sources were told to be somebody else's.
+    reported: BTreeSet<Cidr>,
+    applied: Option<Configuration>,
+    /// What the kernel refused as a whole, so that it is not asked over and over again.
+    refusal: Option<(Configuration, Instant)>,
+    refusal_failure: Option<Failure>,
+    conflict: Option<Failure>,
+    /// How often in a row nothing was taken.
+    tries: u32,
+    stuck: bool,
+}
+
+impl Manager {
+    pub(super) fn new(
+        network: Arc<dyn Network>,
+        plan: Arc<Plan>,
+        nic: Nic,
+        random: Random,
+        sender: watch::Sender<Status>,
+        avoided: watch::Receiver<Avoided>,
+    ) -> Self {
+        let links = network.links();
+        Self {
+            network,
+            plan,
+            nic,
+            links,
+            random,
+            sender,
+            avoided,
+            refused: Vec::new(),
+            v4: None,
+            routers: None,
+            checks: Vec::new(),
+            duplicates: BTreeMap::new(),
+            reported: BTreeSet::new(),
+            applied: None,
+            refusal: None,
+            refusal_failure: None,
+            conflict: None,
+            tries: 0,
+            stuck: false,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        self.start_sources();
+        if self.stuck {
+            self.publish(&Facts::default());
+            pending::<()>().await;
+        }
+        loop {
+            self.look_for_duplicates();
+            let mut facts = self.facts();
+            self.apply(&mut facts).await;
+            self.publish(&facts);
+            self.changed().await;
+        }
+    }
+
+    fn start_sources(&mut self) {
+        match &self.plan.addressing {
+            Addressing::Dhcp => self.start_dhcp(Duration::ZERO),
+            Addressing::Auto => {
+                self.start_dhcp(Duration::ZERO);
+                self.start_routers();
+            }
+            Addressing::Static(own) => {
+                let configuration = Configuration::from_static(own, &self.plan.routes);
+                if let Some(detail) = configuration.contradiction() {
+                    let detail = format!("{}: {detail}", self.nic.name);
+                    tracing::warn!("{detail}");
+                    self.refusal_failure = Some(Failure::new(Code::AddressSetup, detail));
+                    self.stuck = true;
+                }
+                let own: Vec<Cidr> = own.addresses.clone();
+                let macs = self.own_macs();
+                for address in own {
+                    let IpAddr::V4(v4) = address.address() else { continue };
+                    let Some(target) = self.target() else { continue };
+                    let (network, random) = (Arc::clone(&self.network), self.random());
+                    let check = acd::Session::start(network, target, v4, macs.clone(), random);
+                    self.checks.push((address, check));
+                }
+            }
+        }
+    }
+
+    fn start_dhcp(&mut self, delay: Duration) {
+        let Some(target) = self.target() else { return };
+        let mut avoid = self.avoided.borrow_and_update().servers.clone();
+        avoid.extend(&self.refused);
+        avoid.truncate(MAX_AVOIDED);
+        let (network, random) = (Arc::clone(&self.network), self.random());
+        self.v4 = Some(dhcp::Session::start(network, target, random, avoid, delay));
+    }
+
+    fn start_routers(&mut self) {
+        let Some(target) = self.target() else { return };
+        let (network, random) = (Arc::clone(&self.network), self.random());
+        self.routers = Some(slaac::Session::start(network, target, random));
+    }
+
+    /// `None` if it is no Ethernet interface.
+    fn target(&self) -> Option<Target> {
+        let Nic { index, name, mac, .. } = &self.nic;
+        Some(Target { index: *index, name: name.clone(), mac: (*mac)? })
+    }
+
+    fn random(&mut self) -> Random {
+        Random::seeded(self.random.next_u64())
+    }
+
+    /// The hardware addresses of this machine's other NICs.
+    fn own_macs(&self) -> Vec<[u8; 6]> {
+        let links = self.links.borrow();
+        let others = links.iter().filter(|nic| nic.index != self.nic.index);
+        others.filter_map(|nic| nic.mac).filter(|mac| Some(*mac) != self.nic.mac).collect()
+    }
+
+    /// Everything that the sources say now, and that may be used.
+    fn facts(&mut self) -> Facts {
+        let mut facts = Facts::default();
+        if let Some(v4) = &mut self.v4
+            && let Some(lease) = &v4.status.borrow_and_update().lease
+        {
+            facts.dhcp_server = Some(lease.server);
+            facts.lease_seconds = Some(lease.seconds);
+            facts.add(Method::Dhcp, share_of_lease(lease));
+        }
+        if let Some(routers) = &mut self.routers {
+            let settings = &routers.status.borrow_and_update().settings;
+            facts.add(Method::Slaac, share_of_routers(settings));
+        }
+        if let Addressing::Static(own) = &self.plan.addressing {
+            let configuration = Configuration::from_static(own, &self.plan.routes);
+            facts.add(Method::Static, Share { configuration, ..Share::default() });
+            let mut not_yet: Vec<Cidr> = self.duplicates.keys().copied().collect();
+            for (address, check) in &mut self.checks {
+                let status = *check.status.borrow_and_update();
+                if status != acd::Status::Free {
+                    not_yet.push(*address);
+                }
+                if let acd::Status::Conflict(mac) = status {
+                    self.conflict = Some(conflict(&self.nic.name, address, Some(mac)));
+                }
+            }
+            facts.retain(|address| !not_yet.contains(address));
+        }
+        if let Some(mtu) = self.plan.mtu {
+            facts.configuration.mtu = Some(mtu.into());
+        }
+        facts.prune(&self.nic);
+        facts
+    }
+
+    /// Finds out which addresses the kernel has found to be somebody else's.
+    fn look_for_duplicates(&mut self) {
+        let now = Instant::now();
+        self.duplicates.retain(|_, again_at| now < *again_at);
+        let links = Arc::clone(&self.links.borrow_and_update());
+        let Some(nic) = links.iter().find(|nic| nic.index == self.nic.index) else { return };
+        let applied = self.applied.iter().flat_map(|applied| &applied.addresses);
+        self.reported.retain(|address| nic.address_state(*address).is_some());
+        for address in applied {
+            if nic.address_state(*address) != Some(AddressState::Duplicate) {
+                continue;
+            }
+            if let (Some(routers), IpAddr::V6(v6)) = (&self.routers, address.address()) {
+                if self.reported.insert(*address) {
+                    routers.duplicate(v6);
+                }
+                continue;
+            }
+            let elsewhere = links.iter().filter(|other| other.index != nic.index).any(|other| {
+                other.addresses.iter().any(|own| own.address.address() == address.address())
+            });
+            // Our own other NIC has answered: next time it is not asked.
+            let pause = if elsewhere { AFTER_OWN } else { AFTER_DUPLICATE };
+            if self.duplicates.insert(*address, now + pause).is_none() && !elsewhere {
+                let failure = conflict(&nic.name, address, None);
+                tracing::warn!("{failure}");
+                self.conflict = Some(failure);
+            }
+        }
+    }
+
+    /// Brings it to the kernel, and leaves out what that refuses.
+    async fn apply(&mut self, facts: &mut Facts) {
+        let wanted = facts.configuration.clone();
+        self.refusal.take_if(|(refused, _)| *refused != wanted);
+        let refused = self.refusal.as_ref().is_some_and(|(_, again_at)| Instant::now() < *again_at);
+        if !refused && self.applied.as_ref() != Some(&wanted) {
+            match self.network.apply(self.nic.index, &wanted).await {
+                Ok(()) => {
+                    self.applied = Some(wanted);
+                    self.refusal = None;
+                    self.tries = 0;
+                    self.refusal_failure = None;
+                }
+                Err(error) => self.apply_parts(wanted, error).await,
+            }
+        }
+        let applied = self.applied.as_ref();
+        facts.retain(|address| applied.is_some_and(|applied| applied.addresses.contains(address)));
+    }
+
+    /// What one family brings must not keep the other one from working.
+    async fn apply_parts(&mut self, wanted: Configuration, mut error: NetworkError) {
+        let mut kept = Configuration::default();
+        for v4 in [true, false] {
+            let part = wanted.family(v4);
+            if part.addresses.is_empty() {
+                continue;
+            }
+            let mut attempt = kept.clone();
+            attempt.addresses.extend(part.addresses);
+            attempt.routes.extend(part.routes);
+            attempt.mtu = part.mtu;
+            // The error is known already if there is nothing else.
+            let whole = attempt == wanted;
+            let result = if whole {
+                Err(error.clone())
+            } else {
+                self.network.apply(self.nic.index, &attempt).await
+            };
+            match result {
+                Ok(()) => kept = attempt,
+                Err(refusal) => {
+                    error = refusal;
+                    self.is_refused(v4, &error);
+                }
+            }
+        }
+        if kept.addresses.is_empty() {
+            self.network.flush(self.nic.index).await;
+            self.tries += 1;
+            let fixed = matches!(self.plan.addressing, Addressing::Static(_));
+            self.stuck = fixed && self.tries >= STATIC_TRIES;
+        } else if let Err(error) = self.network.apply(self.nic.index, &kept).await {
+            tracing::debug!("{}: {error}", self.nic.name);
+        }
+        self.applied = Some(kept);
+        let again_at = Instant::now() + pause(self.tries.max(1), &mut self.random);
+        self.refusal = Some((wanted, again_at));
+    }
+
+    fn is_refused(&mut self, v4: bool, error: &NetworkError) {
+        let name = &self.nic.name;
+        let lease = self.v4.as_ref().and_then(|v4| v4.status.borrow().lease.clone());
+        let detail = match lease.filter(|_| v4) {
+            Some(lease) => {
+                if !self.refused.contains(&lease.server) && self.refused.len() < MAX_AVOIDED {
+                    self.refused.push(lease.server);
+                }
+                format!("{name}: the lease of {}: {error}", lease.server)
+            }
+            None => format!("{name}: {error}"),
+        };
+        tracing::warn!("{detail}");
+        self.refusal_failure = Some(Failure::new(Code::AddressSetup, detail));
+        if v4 && self.v4.is_some() {
+            // The kernel does not take what this server gives: another one may give something else.
+            let delay = pause(4, &mut self.random);
+            self.start_dhcp(delay);
+        }
+    }
+
+    fn publish(&mut self, facts: &Facts) {
+        let links = Arc::clone(&self.links.borrow());
+        let nic = links.iter().find(|nic| nic.index == self.nic.index).unwrap_or(&self.nic);
+        let link = facts.link(nic, &self.plan);
+        if let Addressing::Static(own) = &self.plan.addressing
+            && link.as_ref().is_some_and(|link| link.addresses.len() == own.addresses.len())
+        {
+            self.conflict = None;
+        }
+        let orders = self.avoided.borrow().orders;
+        let mut status = Status { link, orders, stuck: self.stuck, ..Status::default() };
+        let mut failure = self.refusal_failure.clone().or_else(|| self.conflict.clone());
+        if let Some(v4) = &self.v4 {
+            let v4 = v4.status.borrow();
+            status.rounds = v4.rounds;
+            status.servers.clone_from(&v4.servers);
+            failure = failure.or_else(|| v4.failure.clone());
+        }
+        if let Some(routers) = &self.routers {
+            let routers = routers.status.borrow();
+            status.rounds = status.rounds.max(routers.solicitations);
+            failure = failure.or_else(|| routers.failure.clone());
+        }
+        status.failure = failure;
+        self.sender.send_if_modified(|known| {
+            let changed = *known != status;
+            if changed {
+                *known = status;
+            }
+            changed
+        });
+    }
+
+    /// Waits until there may be something to do.
+    async fn changed(&mut self) {
+        let again = self.refusal.as_ref().map(|(_, again_at)| *again_at);
+        let again = self.duplicates.values().copied().chain(again).min();
+        let mut checks: Vec<_> =
+            self.checks.iter_mut().map(|(_, check)| &mut check.status).collect();
+        tokio::select! {
+            biased;
+            () = news(self.v4.as_mut().map(|v4| &mut v4.status)) => {}
+            () = news(self.routers.as_mut().map(|routers| &mut routers.status)) => {}
+            () = news_of_any(&mut checks) => {}
+            () = news(Some(&mut self.links)) => {}
+            () = sleep_until(again) => {}
+            () = news(Some(&mut self.avoided)) => self.start_dhcp(Duration::ZERO),
+        }
+    }
+}
+
+/// Waits until there is something new to see; for ever if nothing ever will be.
+async fn news<T>(of: Option<&mut watch::Receiver<T>>) {
+    let Some(of) = of else { return pending().await };
+    if of.changed().await.is_err() {
+        pending().await
+    }
+}
+
+async fn news_of_any<T>(of: &mut [&mut watch::Receiver<T>]) {
+    if of.is_empty() {
+        return pending().await;
+    }
+    let all = of.iter_mut().map(|one| Box::pin(news(Some(&mut **one))));
+    futures_util::future::select_all(all).await;
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
+fn conflict(name: &str, address: &Cidr, mac: Option<[u8; 6]>) -> Failure {
+    let who = mac.map_or_else(String::new, |mac| format!(" ({})", Mac::ethernet(mac)));
+    let detail = format!("{name}: another machine{who} has the address {address}");
+    Failure::new(Code::AddressConflict, detail)
+}
+
+fn share_of_lease(lease: &dhcp::Lease) -> Share {
+    Share {
+        configuration: dhcp::configuration(lease),
+        dns: lease.dns.iter().copied().map(IpAddr::V4).collect(),
+        search: lease.search.clone(),
+        ntp: lease.ntp.iter().copied().map(IpAddr::V4).collect(),
+    }
+}
+
+fn share_of_routers(settings: &slaac::Settings) -> Share {
+    let address = |own: &slaac::Address| Cidr::new(own.address.into(), 128).ok();
+    let on_link = settings
+        .on_link
+        .iter()
+        .map(|prefix| StaticRoute::on_link(prefix.network.into(), prefix.prefix_len));
+    // The best router is used; the kernel has no more than one per destination and metric.
+    let default = settings.routers.first().map(|router| StaticRoute::default_by((*router).into()));
+    let others = settings.routes.iter().map(|route| StaticRoute {
+        destination: route.destination.into(),
+        prefix_len: route.prefix_len,
+        gateway: Some(route.gateway.into()),
+    });
+    Share {
+        configuration: Configuration {
+            addresses: settings.addresses.iter().filter_map(address).collect(),
+            routes: on_link.chain(default).chain(others).collect(),
+            mtu: settings.mtu,
+        },
+        dns: settings.dns.iter().copied().map(IpAddr::V6).collect(),
+        search: settings.search.clone(),
+        ntp: Vec::new(),
+    }
+}
