@@ -90,8 +90,10 @@ fn read_inputs() -> Result<Inputs, Failure> {
         report.trust_policy = Some(policy.policy.report());
         report.clock = report::ClockReport {
             state: if clock.is_trusted() { "trusted" } else { "untrusted" }.to_owned(),
+            source: clock.source().name().to_owned(),
             rtc: rtc.to_string(),
             floor: clock.floor().to_string(),
+            sntp: None,
         };
     });
     if !clock.is_trusted() {

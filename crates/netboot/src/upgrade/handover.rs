@@ -89,8 +89,10 @@ impl Handover {
         let mut report = BootReport::new(env!("CARGO_PKG_VERSION"));
         report.clock = ClockReport {
             state: if clock.is_trusted() { "trusted" } else { "untrusted" }.to_owned(),
+            source: clock.source().name().to_owned(),
             rtc: clock.rtc().to_string(),
             floor: clock.floor().to_string(),
+            sntp: None,
         };
         report.trust_policy = Some(self.inputs.policy.policy.report());
         report.host_configuration = Some(self.inputs.host.report.clone());
