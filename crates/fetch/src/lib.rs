@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod beside;
 mod client;
 mod credentials;
 mod dns;
@@ -33,6 +34,7 @@ mod transport;
 pub use archive::Download;
 pub use archive::Patience;
 pub use archive::Progress;
+pub use beside::Resolver;
 pub use client::Client;
 pub use client::ClientOptions;
 pub use error::ErrorKind;

@@ -5,6 +5,7 @@
 
 mod channel;
 mod cmdline;
+mod entropy;
 mod finish;
 mod journal;
 mod jump;
@@ -60,12 +61,14 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
     }
     system::reap_children();
 
+    let entropy = entropy::begin();
     let reading = Running::begin(&Journal, Stage::Read);
     modules::load_all();
     modules::remove_files();
     watchdog::arm();
     system::mount_efi_variables();
-    let inputs = reading.close(read_inputs(), summary)?;
+    let read = read_inputs().and_then(|inputs| entropy.wait().map(|()| inputs));
+    let inputs = reading.close(read, summary)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -88,13 +91,7 @@ fn read_inputs() -> Result<Inputs, Failure> {
     let clock = sources::clock(&policy.policy, rtc);
     journal::update(|report| {
         report.trust_policy = Some(policy.policy.report());
-        report.clock = report::ClockReport {
-            state: if clock.is_trusted() { "trusted" } else { "untrusted" }.to_owned(),
-            source: clock.source().name().to_owned(),
-            rtc: rtc.to_string(),
-            floor: clock.floor().to_string(),
-            sntp: None,
-        };
+        report.clock = netboot::clock_report(&clock);
     });
     if !clock.is_trusted() {
         tracing::warn!(

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use report::BootReport;
+use report::ClockReport;
 use report::Failure;
 use report::MemoryReport;
 use report::MirrorReport;
@@ -46,6 +47,8 @@ pub enum Event {
     },
     /// The same in a line for people; every few seconds.
     ProgressLine(String),
+    /// What time it is over the link that is used.
+    Time(ClockReport),
     /// What came of every network interface that was tried.
     Nics(Vec<NicReport>),
     /// What came of one try at one mirror.
@@ -69,6 +72,7 @@ impl Event {
     pub fn note_in(self, report: &mut BootReport) {
         match self {
             Self::StageEnded(timing) => push_bounded(&mut report.stages, timing, MOST_STAGES),
+            Self::Time(clock) => report.clock = clock,
             Self::Nics(nics) => report.nics = nics,
             Self::Mirror(mirror) => push_bounded(&mut report.mirrors, mirror, MOST_MIRRORS),
             Self::Memory(memory) => report.memory = Some(memory),

@@ -21,6 +21,7 @@ mod memory;
 mod meter;
 mod mirror;
 mod pieces;
+mod time;
 pub mod upgrade;
 mod world;
 
@@ -38,6 +39,8 @@ pub use inputs::read_file;
 pub use load::kexec_failure;
 pub use load::load;
 pub use mirror::Verified;
+pub use time::LinkTime;
+pub use time::clock_report;
 pub use world::Machine;
 pub use world::Memory;
 pub use world::Online;
