@@ -77,6 +77,14 @@ pub fn line(text: &str) {
     }
 }
 
+/// As [`line`], but not on screens: for what these show in their last row.
+pub fn plain_line(text: &str) {
+    let clean = printable(text) + "\n";
+    for terminal in terminals().iter().filter(|terminal| !terminal.is_screen()) {
+        terminal.write_or_lose(clean.as_bytes());
+    }
+}
+
 /// Shows one row of at most 79 characters below the last line of every screen, in place of the one
 /// that was shown before; an empty text takes it away. Terminals that are no screens (serial lines,
 /// whose other end may be a file) do not get it.

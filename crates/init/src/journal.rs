@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use hostcfg::LogLevel;
 use netboot::Event;
 use netboot::Events;
 use report::BootReport;
@@ -16,6 +17,8 @@ use report::channel::Event as Told;
 use report::micros;
 
 use crate::channel;
+use crate::progress;
+use crate::remote;
 use crate::system;
 use crate::watchdog;
 
@@ -74,12 +77,20 @@ impl Events for Journal {
             }
             Event::StageEnded(timing) => {
                 watchdog::pet();
-                console::line(&stage_line(timing));
+                progress::end();
+                let line = stage_line(timing);
+                console::line(&line);
+                remote::push(LogLevel::Info, line.trim_start());
             }
-            Event::Progress { bytes, total, .. } => {
+            Event::Progress { bytes, total, rate, left } => {
+                progress::show(*bytes, *total, *rate, *left);
                 channel::event(&Told::Progress { bytes: *bytes, total: *total });
             }
-            Event::ProgressLine(line) => console::line(line),
+            Event::ProgressLine(line) => {
+                console::plain_line(line);
+                remote::push(LogLevel::Debug, line.trim_start());
+            }
+            Event::Link { link, used } => remote::link(link, *used),
             Event::Loading { bytes, watchdog_seconds } => {
                 watchdog::before_loading(*bytes, *watchdog_seconds);
             }

@@ -11,6 +11,8 @@ mod journal;
 mod jump;
 mod log;
 mod modules;
+mod progress;
+mod remote;
 mod sources;
 mod system;
 mod watchdog;
@@ -75,13 +77,19 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
         .enable_time()
         .build()
         .map_err(|error| Failure::new(Code::Internal, format!("tokio: {error}")))?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
+        remote::start(&inputs);
         // On this thread, between the steps of the boot: what hangs the one hangs the other.
         tokio::spawn(watchdog::keep_petting(arguments.deadline));
         // The lease is held until the jump.
         let (_connected, package) = netboot::package(&inputs, &Journal, arguments.deadline).await?;
-        jump::into(&inputs, package, arguments.dryrun)
-    })
+        jump::into(&inputs, package, arguments.dryrun).await
+    });
+    if let Err(failure) = &result {
+        finish::announce(failure);
+        runtime.block_on(remote::flush());
+    }
+    result
 }
 
 /// What the machine knows before it asks the network.

@@ -145,6 +145,7 @@ impl<W: World> Search<'_, W> {
             match tokio::time::timeout(SIGN_OF_LIFE, &mut connect).await {
                 Ok(Ok(online)) => {
                     self.events.on(Event::Nics(online.nics.clone()));
+                    self.events.on(Event::Link { link: online.link.clone(), used: true });
                     break Ok(online);
                 }
                 Ok(Err(error)) => {
@@ -178,6 +179,7 @@ impl<W: World> Search<'_, W> {
     /// Whether a link leads to a provisioning server. Where a certificate's dates say no, and a time
     /// server then says that it is another time, the mirrors are asked once more.
     async fn probe(&self, link: Link) -> Result<Answer<W::Transport>, ProbeError> {
+        self.events.on(Event::Link { link: link.clone(), used: false });
         let time = self.world.time(self.inputs, &link);
         let clock = self.inputs.clock;
         let error = match self.probe_at(&link, clock).await {

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use netup::Link;
 use report::BootReport;
 use report::ClockReport;
 use report::Failure;
@@ -49,6 +50,13 @@ pub enum Event {
     ProgressLine(String),
     /// What time it is over the link that is used.
     Time(ClockReport),
+    /// A link has an address, and is asked for servers; it is `used` once one has answered.
+    Link {
+        /// The link.
+        link: Link,
+        /// Whether the boot goes on over it.
+        used: bool,
+    },
     /// What came of every network interface that was tried.
     Nics(Vec<NicReport>),
     /// What came of one try at one mirror.
@@ -80,6 +88,7 @@ impl Event {
             Self::StageBegins { .. }
             | Self::Progress { .. }
             | Self::ProgressLine(_)
+            | Self::Link { .. }
             | Self::Loading { .. } => {}
         }
     }

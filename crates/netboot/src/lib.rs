@@ -25,6 +25,7 @@ mod time;
 pub mod upgrade;
 mod world;
 
+pub use fetch::ClientOptions;
 pub use kexec_rs::Loaded;
 
 pub use acquire::package;
@@ -46,4 +47,5 @@ pub use world::Memory;
 pub use world::Online;
 pub use world::Scratch;
 pub use world::World;
+pub use world::client_options;
 pub use world::limits;

@@ -184,7 +184,8 @@ fn link_options(inputs: &Inputs, link: &Link) -> ClientOptions {
 }
 
 /// What the inputs say about clients, whichever network they are for.
-pub(crate) fn client_options(inputs: &Inputs) -> ClientOptions {
+#[must_use]
+pub fn client_options(inputs: &Inputs) -> ClientOptions {
     let config = &inputs.host.config;
     let identities: Vec<ClientIdentity> =
         config.mirrors.iter().filter_map(|mirror| mirror.client_identity.clone()).collect();

@@ -195,6 +195,7 @@ impl Task {
         let mut pause = PAUSE.0;
         let mut failing = false;
         loop {
+            let hurried = *hurry.borrow();
             match self.send_all(&mut open, options, &sender).await {
                 Ok(()) => {
                     if failing {
@@ -216,14 +217,16 @@ impl Task {
                         warn!("{}", Failure::new(Code::RemoteLogFailed, detail));
                     }
                     failing = true;
-                    self.end_of_flush(&hurry, &mut open).await;
+                    // Whoever began to wait during this try gets one of their own.
+                    if hurried {
+                        self.end_of_flush(&hurry, &mut open).await;
+                    }
                     // Half of it at least; many machines may have lost the same server.
                     let wait = pause / 2 + pause.mul_f64(self.spread()) / 2;
                     pause = (pause * 2).min(PAUSE.1);
                     let until = Instant::now() + wait;
                     tokio::select! {
                         () = tokio::time::sleep_until(until) => {}
-                        // Whoever hurries gets a try of their own.
                         _ = hurry.wait_for(|hurry| *hurry) => {}
                     }
                 }
