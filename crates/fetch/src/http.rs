@@ -109,7 +109,7 @@ impl Http {
     }
 }
 
-fn build(
+pub(crate) fn build(
     options: &ClientOptions,
     resolver: &StubResolver,
     tls: ClientConfig,
@@ -209,7 +209,11 @@ impl Body for reqwest::Response {
 }
 
 /// What a request that got no response failed of.
-fn failed_request(error: &reqwest::Error, proxy: Option<&Proxy>, connect: Duration) -> ErrorKind {
+pub(crate) fn failed_request(
+    error: &reqwest::Error,
+    proxy: Option<&Proxy>,
+    connect: Duration,
+) -> ErrorKind {
     let known = Causes(Some(error)).find_map(|cause| {
         if let Some(dns) = cause.downcast_ref::<DnsError>() {
             return Some(ErrorKind::Resolve(dns.to_string()));

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod beside;
 mod client;
 mod credentials;
 mod dns;
@@ -35,6 +36,9 @@ mod transport;
 pub use archive::Download;
 pub use archive::Patience;
 pub use archive::Progress;
+pub use beside::Poster;
+pub use beside::Resolver;
+pub use beside::tls_config;
 pub use client::Client;
 pub use client::ClientOptions;
 pub use error::ErrorKind;

@@ -110,10 +110,10 @@ impl PolicyVerifier {
         }
     }
 
-    /// The start of a root's validity counts only where the time is known: otherwise the time is
-    /// made up from the chain, which may be older than a root that was issued anew.
+    /// The start of a root's validity is judged by itself: where the time is not known, or only to
+    /// some hours, `now` is made up from the chain, which may be older than a root issued anew.
     fn is_valid(&self, root: &Root, now: Timestamp) -> bool {
-        now <= root.not_after && (root.not_before <= now || !self.clock.is_trusted())
+        now <= root.not_after && root.not_before <= self.clock.now_for(root.not_before)
     }
 }
 

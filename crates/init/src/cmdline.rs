@@ -59,6 +59,15 @@ impl KernelSettings {
         }
         settings
     }
+
+    /// Opens the consoles that the command line names; without any, those that the kernel uses.
+    pub(crate) fn open_consoles(&self) {
+        if self.consoles.is_empty() {
+            console::open_listed();
+        } else {
+            console::open(self.consoles.iter().map(String::as_str));
+        }
+    }
 }
 
 /// Whether this can be the name of a terminal: no path, nothing that is a disk or another device.

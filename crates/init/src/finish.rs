@@ -1,8 +1,11 @@
 //! The end of a boot that did not reach a new kernel: say why, on every console, then reboot.
 
 use std::panic::PanicHookInfo;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hostcfg::LogLevel;
 use report::BootReport;
 use report::Class;
 use report::Code;
@@ -10,24 +13,38 @@ use report::Failure;
 use report::Outcome;
 use report::channel::Event;
 
+use crate::channel;
 use crate::cmdline::RebootDelay;
-use crate::console;
 use crate::journal;
+use crate::remote;
 use crate::system;
 use crate::system::Leave;
 use crate::watchdog;
 
+static ANNOUNCED: AtomicBool = AtomicBool::new(false);
+
+/// Says what failed, on the consoles and in the remote log. Once is enough.
+pub(crate) fn announce(failure: &Failure) {
+    if ANNOUNCED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    journal::update(|report| report.failure = Some(failure.clone()));
+    let text = summary(failure, journal::snapshot(Outcome::Failed).as_ref());
+    console::status("");
+    console::line(&text);
+    remote::push(LogLevel::Error, &text);
+}
+
 /// Says what failed and reboots after a while. The only way out of a boot that failed.
 pub(crate) fn fail(failure: &Failure, delay: RebootDelay) -> ! {
-    journal::update(|report| report.failure = Some(failure.clone()));
+    announce(failure);
     let report = journal::snapshot(Outcome::Failed);
-    console::line(&summary(failure, report.as_ref()));
     let delay = reboot_delay(failure.class, delay);
     console::line(&format!("rebooting in {} s", delay.as_secs()));
     if let Some(report) = report {
-        console::event(&Event::End { report });
+        channel::event(&Event::End { report });
     }
-    console::drain();
+    channel::drain();
     watchdog::sleep(delay);
     watchdog::before_restart();
     system::leave(Leave::Reboot)
@@ -38,9 +55,9 @@ pub(crate) fn dry_run() -> ! {
     console::line("dry run: everything is ready, nothing is started; powering off");
     watchdog::disarm();
     if let Some(report) = journal::snapshot(Outcome::Dryrun) {
-        console::event(&Event::End { report });
+        channel::event(&Event::End { report });
     }
-    console::drain();
+    channel::drain();
     system::leave(Leave::PowerOff)
 }
 

@@ -6,16 +6,19 @@ use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use hostcfg::LogLevel;
 use netboot::Event;
 use netboot::Events;
 use report::BootReport;
 use report::Outcome;
 use report::Stage;
 use report::StageTiming;
-use report::channel;
+use report::channel::Event as Told;
 use report::micros;
 
-use crate::console;
+use crate::channel;
+use crate::progress;
+use crate::remote;
 use crate::system;
 use crate::watchdog;
 
@@ -29,7 +32,7 @@ pub(crate) fn start() {
     // Called once, before anything else could have set it.
     let _ = REPORT.set(Mutex::new(report));
     console::line(&format!("\nramstrap {version}: network boot, verified before it runs"));
-    console::event(&channel::Event::Start { ramstrap: version.to_owned() });
+    channel::event(&Told::Start { ramstrap: version.to_owned() });
 }
 
 /// Changes the report.
@@ -70,16 +73,24 @@ impl Events for Journal {
         match &event {
             Event::StageBegins { stage, at } => {
                 watchdog::pet();
-                console::event(&channel::Event::Stage { stage: *stage, at_us: micros(*at) });
+                channel::event(&Told::Stage { stage: *stage, at_us: micros(*at) });
             }
             Event::StageEnded(timing) => {
                 watchdog::pet();
-                console::line(&stage_line(timing));
+                progress::end();
+                let line = stage_line(timing);
+                console::line(&line);
+                remote::push(LogLevel::Info, line.trim_start());
             }
-            Event::Progress { bytes, total, .. } => {
-                console::event(&channel::Event::Progress { bytes: *bytes, total: *total });
+            Event::Progress { bytes, total, rate, left } => {
+                progress::show(*bytes, *total, *rate, *left);
+                channel::event(&Told::Progress { bytes: *bytes, total: *total });
             }
-            Event::ProgressLine(line) => console::line(line),
+            Event::ProgressLine(line) => {
+                console::plain_line(line);
+                remote::push(LogLevel::Debug, line.trim_start());
+            }
+            Event::Link { link, used } => remote::link(link, *used),
             Event::Loading { bytes, watchdog_seconds } => {
                 watchdog::before_loading(*bytes, *watchdog_seconds);
             }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use hostcfg::LogLevel;
 use netboot::Inputs;
 use netboot::Verified;
 use report::BootReport;
@@ -12,10 +13,11 @@ use report::channel::Event;
 use tracing::debug;
 use tracing::warn;
 
-use crate::console;
+use crate::channel;
 use crate::finish;
 use crate::journal;
 use crate::journal::Journal;
+use crate::remote;
 use crate::watchdog;
 
 /// How long the links may take to go down before the jump.
@@ -25,22 +27,28 @@ const QUIESCE_PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// E0507 and E06xx.
-pub(crate) fn into(
+pub(crate) async fn into(
     inputs: &Inputs,
     package: Verified,
     dry_run: bool,
 ) -> Result<Infallible, Failure> {
     let loaded = netboot::load(inputs, &Journal, package)?;
     if dry_run {
+        remote::push(LogLevel::Info, "dry run: everything is ready, nothing is started");
+        remote::flush().await;
         finish::dry_run();
     }
+    if let Some(report) = journal::snapshot(Outcome::Kexec) {
+        remote::push(LogLevel::Info, &announcement(&report, None));
+    }
+    remote::flush().await;
     quiesce();
     let watchdog = watchdog::hand_over();
     if let Some(report) = journal::snapshot(Outcome::Kexec) {
         console::line(&announcement(&report, watchdog.as_deref()));
-        console::event(&Event::End { report });
+        channel::event(&Event::End { report });
     }
-    console::drain();
+    channel::drain();
     let error = loaded.execute();
     // Still here: what follows is to be watched again.
     watchdog::arm();

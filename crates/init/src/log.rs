@@ -5,6 +5,7 @@ use core::fmt::Write;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering;
 
+use hostcfg::LogLevel;
 use tracing::Event;
 use tracing::Level;
 use tracing::Metadata;
@@ -14,11 +15,12 @@ use tracing::field::Visit;
 use tracing::level_filters::LevelFilter;
 use tracing::span;
 
-use crate::console;
+use crate::remote;
 use crate::system;
 
 /// Only these may speak: libraries below them log URLs and headers, which may hold secrets.
-const OURS: [&str; 7] = ["init", "fetch", "hostcfg", "netboot", "netup", "ospkg", "trust"];
+const OURS: [&str; 9] =
+    ["init", "fetch", "hostcfg", "netboot", "netup", "ospkg", "remotelog", "sntp", "trust"];
 
 /// Sends events of at most this level to the consoles.
 #[derive(Debug)]
@@ -37,25 +39,33 @@ pub(crate) fn start(level: Level) {
 impl Subscriber for ConsoleSubscriber {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let krate = metadata.target().split("::").next().unwrap_or_default();
-        *metadata.level() <= self.level && OURS.contains(&krate)
+        let level = *metadata.level();
+        (level <= self.level || remote::takes(remote_level(level))) && OURS.contains(&krate)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::from_level(self.level))
+        let remote = if remote::takes(LogLevel::Debug) { Level::DEBUG } else { Level::INFO };
+        Some(LevelFilter::from_level(self.level.max(remote)))
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = String::with_capacity(120);
+        let mut text = String::with_capacity(120);
+        event.record(&mut LineVisitor { line: &mut text });
+        let tracing_level = *event.metadata().level();
+        remote::push(remote_level(tracing_level), &text);
+        if tracing_level > self.level {
+            return;
+        }
+        let mut line = String::with_capacity(text.len() + 24);
         let now = system::since_start();
-        let level = match *event.metadata().level() {
+        let level = match tracing_level {
             Level::ERROR => " error:",
             Level::WARN => " warning:",
             Level::DEBUG => " debug:",
             _ => "",
         };
         // Writing to a String cannot fail.
-        let _ = write!(line, "[{:8.3}]{level} ", now.as_secs_f64());
-        event.record(&mut LineVisitor { line: &mut line });
+        let _ = write!(line, "[{:8.3}]{level} {text}", now.as_secs_f64());
         console::line(&line);
     }
 
@@ -67,6 +77,15 @@ impl Subscriber for ConsoleSubscriber {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn enter(&self, _: &span::Id) {}
     fn exit(&self, _: &span::Id) {}
+}
+
+const fn remote_level(level: Level) -> LogLevel {
+    match level {
+        Level::ERROR => LogLevel::Error,
+        Level::WARN => LogLevel::Warn,
+        Level::INFO => LogLevel::Info,
+        _ => LogLevel::Debug,
+    }
 }
 
 /// Message first, then `key=value`.

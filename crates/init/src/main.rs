@@ -3,13 +3,16 @@
 //! There is no shell, no way back, and no other end than these: the verified OS package runs, or
 //! the machine says why not and starts again.
 
+mod channel;
 mod cmdline;
-mod console;
+mod entropy;
 mod finish;
 mod journal;
 mod jump;
 mod log;
 mod modules;
+mod progress;
+mod remote;
 mod sources;
 mod system;
 mod watchdog;
@@ -39,7 +42,8 @@ fn main() {
     let mounted = system::mount_all();
     system::restart_after_kernel_panic();
     let settings = KernelSettings::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
-    console::Console::open(&settings);
+    settings.open_consoles();
+    channel::open(settings.report.as_deref());
     let delay = settings.reboot_delay;
     panic::set_hook(Box::new(move |info| finish::on_panic(info, delay)));
     let arguments = Arguments::parse(std::env::args().skip(1));
@@ -59,25 +63,33 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
     }
     system::reap_children();
 
+    let entropy = entropy::begin();
     let reading = Running::begin(&Journal, Stage::Read);
     modules::load_all();
     modules::remove_files();
     watchdog::arm();
     system::mount_efi_variables();
-    let inputs = reading.close(read_inputs(), summary)?;
+    let read = read_inputs().and_then(|inputs| entropy.wait().map(|()| inputs));
+    let inputs = reading.close(read, summary)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
         .map_err(|error| Failure::new(Code::Internal, format!("tokio: {error}")))?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
+        remote::start(&inputs);
         // On this thread, between the steps of the boot: what hangs the one hangs the other.
         tokio::spawn(watchdog::keep_petting(arguments.deadline));
         // The lease is held until the jump.
         let (_connected, package) = netboot::package(&inputs, &Journal, arguments.deadline).await?;
-        jump::into(&inputs, package, arguments.dryrun)
-    })
+        jump::into(&inputs, package, arguments.dryrun).await
+    });
+    if let Err(failure) = &result {
+        finish::announce(failure);
+        runtime.block_on(remote::flush());
+    }
+    result
 }
 
 /// What the machine knows before it asks the network.
@@ -87,11 +99,7 @@ fn read_inputs() -> Result<Inputs, Failure> {
     let clock = sources::clock(&policy.policy, rtc);
     journal::update(|report| {
         report.trust_policy = Some(policy.policy.report());
-        report.clock = report::ClockReport {
-            state: if clock.is_trusted() { "trusted" } else { "untrusted" }.to_owned(),
-            rtc: rtc.to_string(),
-            floor: clock.floor().to_string(),
-        };
+        report.clock = netboot::clock_report(&clock);
     });
     if !clock.is_trusted() {
         tracing::warn!(

@@ -22,6 +22,8 @@ use report::Failure;
 use report::micros;
 use trust::Timestamp;
 
+use crate::entropy;
+
 static START: OnceLock<Instant> = OnceLock::new();
 
 /// Marks the start of `/init`.
@@ -107,11 +109,8 @@ pub(crate) fn reap_children() {
 /// A random number below `bound`, for delays that must not be the same on every machine.
 pub(crate) fn random_below(bound: u64) -> u64 {
     let mut bytes = [0; 8];
-    // SAFETY: the pointer and length describe `bytes`. GRND_NONBLOCK: a delay is not worth waiting
-    // for the random pool; without it the bytes stay zero.
-    unsafe {
-        libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK);
-    }
+    // A delay is not worth waiting for the random pool; without it the bytes stay zero.
+    entropy::fill(&mut bytes, libc::GRND_NONBLOCK);
     u64::from_ne_bytes(bytes).checked_rem(bound).unwrap_or(0)
 }
 
@@ -132,7 +131,7 @@ pub(crate) fn leave(how: Leave) -> ! {
     };
     loop {
         let Err(errno) = reboot(mode);
-        crate::console::line(&format!("cannot leave: {errno}; trying again"));
+        console::line(&format!("cannot leave: {errno}; trying again"));
         thread::sleep(Duration::from_secs(5));
         // The way around a driver that hangs in its shutdown hook.
         let _ = fs::write("/proc/sysrq-trigger", "b");

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tracing::debug;
 use tracing::info;
 use tracing::warn;
+use trust::Clock;
 
 use crate::events::Event;
 use crate::events::Events;
@@ -33,6 +34,7 @@ use crate::mirror::Job;
 use crate::mirror::Try;
 use crate::mirror::Verified;
 use crate::pieces::Shelf;
+use crate::time::LinkTime;
 use crate::world::Machine;
 use crate::world::Online;
 use crate::world::World;
@@ -49,7 +51,13 @@ struct Answer<T> {
     client: Client<T>,
     /// The mirror that answered, and its descriptor if it gave one.
     descriptor: Option<(usize, Vec<u8>)>,
+    time: LinkTime,
+    /// What the client judges TLS by.
+    clock: Clock,
 }
+
+/// A client over a link, and the answer of one mirror if it gave one.
+type Found<T> = (Client<T>, Option<(usize, Vec<u8>)>);
 
 /// Connects, fetches and verifies until a package is authorised, on the machine that this runs on.
 ///
@@ -87,7 +95,7 @@ pub async fn package_in<W: World>(
     loop {
         let (online, answer) = search.connect(&plan).await?;
         let interface = online.link.interface.as_str();
-        let tried = search.over_link(interface, answer, &mut shelf);
+        let tried = search.over_link(&online.link, answer, &mut shelf);
         match tokio::time::timeout_at(deadline, tried).await {
             Ok(Ok(package)) => return Ok((online, package)),
             // A rogue or stale network must not keep the machine from those beside it.
@@ -137,6 +145,7 @@ impl<W: World> Search<'_, W> {
             match tokio::time::timeout(SIGN_OF_LIFE, &mut connect).await {
                 Ok(Ok(online)) => {
                     self.events.on(Event::Nics(online.nics.clone()));
+                    self.events.on(Event::Link { link: online.link.clone(), used: true });
                     break Ok(online);
                 }
                 Ok(Err(error)) => {
@@ -167,11 +176,57 @@ impl<W: World> Search<'_, W> {
         }
     }
 
-    /// Whether a link leads to a provisioning server: one that answers with verified TLS, or over
-    /// plain http with something that is a descriptor. Asks each mirror at most once.
+    /// Whether a link leads to a provisioning server. Where a certificate's dates say no, and a time
+    /// server then says that it is another time, the mirrors are asked once more.
     async fn probe(&self, link: Link) -> Result<Answer<W::Transport>, ProbeError> {
+        self.events.on(Event::Link { link: link.clone(), used: false });
+        let time = self.world.time(self.inputs, &link);
+        let clock = self.inputs.clock;
+        let error = match self.probe_at(&link, clock).await {
+            Ok((client, descriptor)) => return Ok(Answer { client, descriptor, time, clock }),
+            Err(error) => error,
+        };
+        match self.later_time(&link.interface, error.failure(), clock, &time).await {
+            Some(clock) => {
+                let (client, descriptor) = self.probe_at(&link, clock).await?;
+                Ok(Answer { client, descriptor, time, clock })
+            }
+            None => Err(error),
+        }
+    }
+
+    /// What a time server said, if that is news, and a failure was for the dates of a certificate.
+    /// Mirrors that failed for that are not held responsible.
+    async fn later_time(
+        &self,
+        interface: &str,
+        failure: &Failure,
+        clock: Clock,
+        time: &LinkTime,
+    ) -> Option<Clock> {
+        let by_dates = failure.code == Code::TlsExpired
+            || self
+                .ledger
+                .borrow()
+                .gravest(interface)
+                .is_some_and(|it| it.code == Code::TlsExpired);
+        if !by_dates {
+            return None;
+        }
+        let (settled, report) = time.settled().await;
+        self.events.on(Event::Time(report));
+        if settled == clock {
+            return None;
+        }
+        self.ledger.borrow_mut().forgive(interface, Code::TlsExpired);
+        Some(settled)
+    }
+
+    /// Whether there is a server that answers with verified TLS, or over plain http with something
+    /// that is a descriptor. Asks each mirror at most once.
+    async fn probe_at(&self, link: &Link, clock: Clock) -> Result<Found<W::Transport>, ProbeError> {
         let interface = link.interface.as_str();
-        let client = self.world.client(self.inputs, &link).map_err(ProbeError::Final)?;
+        let client = self.world.client_at(self.inputs, link, clock).map_err(ProbeError::Final)?;
         let mut answered = false;
         let mut transient = None;
         let mut asked = Vec::new();
@@ -182,10 +237,10 @@ impl<W: World> Search<'_, W> {
             let attempt = Try::new(self.events);
             let trouble = match client.descriptor(mirror).await {
                 Ok(bytes) if https => {
-                    return Ok(Answer { client, descriptor: Some((index, bytes)) });
+                    return Ok((client, Some((index, bytes))));
                 }
                 Ok(bytes) => match Descriptor::parse(&bytes) {
-                    Ok(_) => return Ok(Answer { client, descriptor: Some((index, bytes)) }),
+                    Ok(_) => return Ok((client, Some((index, bytes)))),
                     Err(error) => Failure::from_error(&error).into(),
                 },
                 Err(error) => {
@@ -205,7 +260,7 @@ impl<W: World> Search<'_, W> {
             self.charge(interface, index, &attempt, &trouble, client.random());
         }
         if answered {
-            return Ok(Answer { client, descriptor: None });
+            return Ok((client, None));
         }
         Err(match transient {
             Some(failure) => ProbeError::Transient(failure),
@@ -233,11 +288,12 @@ impl<W: World> Search<'_, W> {
     /// Fails with a transient failure when it is time to look at the other links again.
     async fn over_link(
         &self,
-        interface: &str,
+        link: &Link,
         answer: Answer<W::Transport>,
         shelf: &mut Shelf<W::File>,
     ) -> Result<Verified<W::File>, Failure> {
-        let Answer { client, descriptor: mut known } = answer;
+        let interface = link.interface.as_str();
+        let Answer { mut client, descriptor: mut known, time, mut clock } = answer;
         let mut fruitless = 0;
         loop {
             // The probe has the answer of one mirror already.
@@ -259,6 +315,7 @@ impl<W: World> Search<'_, W> {
                 events: self.events,
                 client: &client,
                 interface,
+                time: &time,
                 mirror,
                 patience: if others { Patience::Others } else { Patience::Alone },
                 running: None,
@@ -279,6 +336,11 @@ impl<W: World> Search<'_, W> {
                 Class::Transient => warn!("{url}: {code} {detail}"),
             }
             self.charge(interface, index, &attempt, &trouble, client.random());
+            let failure = &trouble.failure;
+            if let Some(later) = self.later_time(interface, failure, clock, &time).await {
+                client = self.world.client_at(self.inputs, link, later)?;
+                clock = later;
+            }
             fruitless = if attempt.advanced() { 0 } else { fruitless + 1 };
             let hope = self.ledger.borrow().hope(interface);
             if hope > 0 && fruitless >= TRIES_PER_LINK * hope {

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
+use netup::Link;
 use report::BootReport;
+use report::ClockReport;
 use report::Failure;
 use report::MemoryReport;
 use report::MirrorReport;
@@ -46,6 +48,15 @@ pub enum Event {
     },
     /// The same in a line for people; every few seconds.
     ProgressLine(String),
+    /// What time it is over the link that is used.
+    Time(ClockReport),
+    /// A link has an address, and is asked for servers; it is `used` once one has answered.
+    Link {
+        /// The link.
+        link: Link,
+        /// Whether the boot goes on over it.
+        used: bool,
+    },
     /// What came of every network interface that was tried.
     Nics(Vec<NicReport>),
     /// What came of one try at one mirror.
@@ -69,6 +80,7 @@ impl Event {
     pub fn note_in(self, report: &mut BootReport) {
         match self {
             Self::StageEnded(timing) => push_bounded(&mut report.stages, timing, MOST_STAGES),
+            Self::Time(clock) => report.clock = clock,
             Self::Nics(nics) => report.nics = nics,
             Self::Mirror(mirror) => push_bounded(&mut report.mirrors, mirror, MOST_MIRRORS),
             Self::Memory(memory) => report.memory = Some(memory),
@@ -76,6 +88,7 @@ impl Event {
             Self::StageBegins { .. }
             | Self::Progress { .. }
             | Self::ProgressLine(_)
+            | Self::Link { .. }
             | Self::Loading { .. } => {}
         }
     }

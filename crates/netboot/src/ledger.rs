@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use report::Class;
+use report::Code;
 use report::Failure;
 use tokio::time::Instant;
 
@@ -90,6 +91,12 @@ impl Ledger {
     /// A mirror is being asked. Nobody else asks it over this interface right behind.
     pub(crate) fn ask(&mut self, interface: &str, mirror: usize) {
         self.asked.insert((interface.to_owned(), mirror), Instant::now());
+    }
+
+    /// Takes failures of this kind back that were charged over this interface: what they were judged
+    /// by has changed.
+    pub(crate) fn forgive(&mut self, interface: &str, code: Code) {
+        self.accounts.retain(|(name, _), it| name != interface || it.last.code != code);
     }
 
     /// Whom to ask next over this interface: of those that may be asked now, the one with the fewest

@@ -21,9 +21,11 @@ mod memory;
 mod meter;
 mod mirror;
 mod pieces;
+mod time;
 pub mod upgrade;
 mod world;
 
+pub use fetch::ClientOptions;
 pub use kexec_rs::Loaded;
 
 pub use acquire::package;
@@ -38,9 +40,12 @@ pub use inputs::read_file;
 pub use load::kexec_failure;
 pub use load::load;
 pub use mirror::Verified;
+pub use time::LinkTime;
+pub use time::clock_report;
 pub use world::Machine;
 pub use world::Memory;
 pub use world::Online;
 pub use world::Scratch;
 pub use world::World;
+pub use world::client_options;
 pub use world::limits;

@@ -18,6 +18,7 @@ use report::Stage;
 use report::micros;
 use tracing::debug;
 use tracing::warn;
+use trust::Clock;
 
 use crate::events::Event;
 use crate::events::Events;
@@ -29,6 +30,7 @@ use crate::meter::Meter;
 use crate::meter::megabytes;
 use crate::pieces::Pieces;
 use crate::pieces::Shelf;
+use crate::time::LinkTime;
 use crate::upgrade::Current;
 use crate::world::Scratch;
 use crate::world::World;
@@ -85,6 +87,7 @@ pub(crate) struct Job<'a, W: World> {
     pub(crate) events: &'a dyn Events,
     pub(crate) client: &'a Client<W::Transport>,
     pub(crate) interface: &'a str,
+    pub(crate) time: &'a LinkTime,
     pub(crate) mirror: &'a Mirror,
     /// Whether another mirror could be asked instead at this moment.
     pub(crate) patience: Patience,
@@ -111,7 +114,9 @@ impl<W: World> Job<'_, W> {
             .map_err(|failure| Trouble { failure, retry_after })?;
 
         let verifying = Running::begin(self.events, Stage::Verify);
-        let verified = self.verify(fetched);
+        let (clock, report) = self.time.settled().await;
+        self.events.on(Event::Time(report));
+        let verified = self.verify(&clock, fetched);
         Ok(verifying.close(verified, |(_, summary)| summary.clone()).map(|(package, _)| package)?)
     }
 
@@ -170,6 +175,7 @@ impl<W: World> Job<'_, W> {
     /// Judges what was fetched; the archive is opened only once its digest is authorised.
     fn verify(
         &mut self,
+        clock: &Clock,
         fetched: Fetched<W::File>,
     ) -> Result<(Verified<W::File>, String), Failure> {
         let Self { world, inputs, events, .. } = *self;
@@ -178,7 +184,7 @@ impl<W: World> Job<'_, W> {
             &inputs.policy.policy,
             descriptor.endorsements(),
             download.sha256,
-            &inputs.clock,
+            clock,
         )
         .map_err(|refusal| {
             let failure = Failure::from_error(&refusal);

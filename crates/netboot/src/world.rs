@@ -11,6 +11,7 @@ use fetch::Client;
 use fetch::ClientOptions;
 use fetch::Http;
 use fetch::Limits;
+use fetch::Resolver;
 use fetch::Transport;
 use hostcfg::ClientIdentity;
 use kexec_rs::MemFile;
@@ -22,10 +23,12 @@ use netup::ProbeError;
 use report::Failure;
 use report::NicReport;
 use tokio::time::Instant;
+use trust::Clock;
 
 use crate::inputs::Inputs;
 use crate::load::kexec_failure;
 use crate::memory;
+use crate::time::LinkTime;
 
 /// Everything that [`crate::package_in`] touches beside its inputs, and tokio's clock.
 ///
@@ -59,6 +62,24 @@ pub trait World {
     /// # Errors
     /// What of the inputs cannot be used.
     fn client(&self, inputs: &Inputs, link: &Link) -> Result<Client<Self::Transport>, Failure>;
+
+    /// The same, with TLS judged by this clock instead of the one of the inputs.
+    ///
+    /// # Errors
+    /// As above.
+    fn client_at(
+        &self,
+        inputs: &Inputs,
+        link: &Link,
+        _clock: Clock,
+    ) -> Result<Client<Self::Transport>, Failure> {
+        self.client(inputs, link)
+    }
+
+    /// Begins to ask the time servers of a link. By default there are none.
+    fn time(&self, inputs: &Inputs, _link: &Link) -> LinkTime {
+        LinkTime::of_machine(inputs.clock)
+    }
 
     /// An empty file; `name` is for people.
     ///
@@ -132,13 +153,16 @@ impl World for Machine {
     }
 
     fn client(&self, inputs: &Inputs, link: &Link) -> Result<Client, Failure> {
-        let options = ClientOptions {
-            interface: Some(link.interface.clone()),
-            dns: link.dns.clone(),
-            search: link.search.clone(),
-            ..client_options(inputs)
-        };
+        self.client_at(inputs, link, inputs.clock)
+    }
+
+    fn client_at(&self, inputs: &Inputs, link: &Link, clock: Clock) -> Result<Client, Failure> {
+        let options = ClientOptions { clock, ..link_options(inputs, link) };
         Client::new(options).map_err(|error| error.failure())
+    }
+
+    fn time(&self, inputs: &Inputs, link: &Link) -> LinkTime {
+        LinkTime::ask(inputs, link, Resolver::new(&link_options(inputs, link)))
     }
 
     fn file(&self, name: &'static str) -> Result<MemFile, Failure> {
@@ -150,8 +174,18 @@ impl World for Machine {
     }
 }
 
+fn link_options(inputs: &Inputs, link: &Link) -> ClientOptions {
+    ClientOptions {
+        interface: Some(link.interface.clone()),
+        dns: link.dns.clone(),
+        search: link.search.clone(),
+        ..client_options(inputs)
+    }
+}
+
 /// What the inputs say about clients, whichever network they are for.
-pub(crate) fn client_options(inputs: &Inputs) -> ClientOptions {
+#[must_use]
+pub fn client_options(inputs: &Inputs) -> ClientOptions {
     let config = &inputs.host.config;
     let identities: Vec<ClientIdentity> =
         config.mirrors.iter().filter_map(|mirror| mirror.client_identity.clone()).collect();

@@ -33,7 +33,6 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use trust::Sha256Digest;
 
-use crate::console;
 use crate::control;
 use crate::firewall;
 use crate::handover;
@@ -115,7 +114,7 @@ struct Os {
 /// Everything, until the machine is left.
 pub(crate) fn boot() -> ! {
     let problems = machine::mount_all();
-    console::open();
+    console::open_listed();
     panic::set_hook(Box::new(on_panic));
     log::start();
     console::line("RAMSTRAP-OS-UP");

@@ -19,7 +19,6 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use crate::app::App;
-use crate::console;
 use crate::machine::Leave;
 
 const SOCKET: &str = "/run/ramstrap/control.sock";

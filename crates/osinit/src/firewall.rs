@@ -9,7 +9,6 @@ use socket2::Protocol;
 use socket2::Socket;
 use socket2::Type;
 
-use crate::console;
 use crate::process;
 use crate::process::Program;
 use crate::process::Rights;

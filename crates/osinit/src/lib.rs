@@ -11,7 +11,6 @@ pub mod render;
 pub mod wiping_allocator;
 
 mod app;
-mod console;
 mod control;
 mod firewall;
 mod handover;

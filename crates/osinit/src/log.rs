@@ -17,8 +17,6 @@ use tracing::field::Visit;
 use tracing::level_filters::LevelFilter;
 use tracing::span;
 
-use crate::console;
-
 /// Only these may speak: libraries below them may say what must not be said.
 const OURS: [&str; 4] = ["netboot", "netup", "osinit", "trust"];
 

@@ -18,8 +18,6 @@ use nix::sys::reboot::RebootMode;
 use nix::sys::reboot::reboot;
 use nix::sys::reboot::set_cad_enabled;
 
-use crate::console;
-
 static START: OnceLock<Instant> = OnceLock::new();
 
 /// Marks the start of the OS.

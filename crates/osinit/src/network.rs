@@ -9,7 +9,6 @@ use netup::Plan;
 use netup::ProbeError;
 use tokio::time::Instant;
 
-use crate::console;
 use crate::handover::HandOver;
 use crate::random;
 

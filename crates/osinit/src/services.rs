@@ -85,7 +85,7 @@ pub(crate) async fn start(
     if let Some(ssh) = config.ssh() {
         let fingerprint = ssh::start(app, ssh).map_err(midway)?;
         tell(format!("SSH on port {}, host key {fingerprint}", ssh.port));
-        crate::console::line(&format!("ssh host key {fingerprint}"));
+        console::line(&format!("ssh host key {fingerprint}"));
     }
     Ok(())
 }

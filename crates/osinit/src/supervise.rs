@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use tokio::task::JoinHandle;
 
-use crate::console;
 use crate::process;
 use crate::process::Program;
 use crate::random;

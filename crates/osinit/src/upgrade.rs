@@ -18,7 +18,6 @@ use report::BootReport;
 use report::Failure;
 use trust::Timestamp;
 
-use crate::console;
 use crate::handover;
 use crate::watchdog;
 

@@ -10,8 +10,6 @@ use std::time::Duration;
 use report::WatchdogReport;
 use report::WatchdogState;
 
-use crate::console;
-
 const DEVICE: &str = "/dev/watchdog0";
 const STATE: &str = "/sys/class/watchdog/watchdog0/state";
 const IDENTITY: &str = "/sys/class/watchdog/watchdog0/identity";

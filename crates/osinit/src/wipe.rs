@@ -13,7 +13,6 @@ use std::thread;
 use std::time::Duration;
 
 use crate::LEAVING;
-use crate::console;
 use crate::firewall;
 use crate::handover;
 use crate::machine;
@@ -79,7 +78,7 @@ pub(crate) fn replace(how: Leave) -> ! {
 /// The second life of PID 1: silence on the network, last lines out, and away.
 pub(crate) fn leave(how: &str) -> ! {
     let how = Leave::from_name(how);
-    console::open();
+    console::open_listed();
     // Best effort: what does not go down in time stays up.
     let _ = netup::quiesce_within(QUIESCE_PATIENCE);
     drop_caches();
@@ -88,7 +87,7 @@ pub(crate) fn leave(how: &str) -> ! {
         Leave::PowerOff => "switching off",
         Leave::Jump => "starting the next release",
     });
-    console::drain();
+    console::drain(None);
     machine::leave(how)
 }
 

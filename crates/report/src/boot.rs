@@ -137,12 +137,45 @@ pub struct StageTiming {
 /// What the machine's clock was taken for.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct ClockReport {
-    /// `trusted` if the RTC is plausible, else `untrusted`.
+    /// `trusted` if the RTC or a time server is plausible, else `untrusted`.
     pub state: String,
+    /// Where the time is from that validities were judged by: `rtc`, `sntp`, or `floor` if neither is
+    /// plausible.
+    #[serde(default)]
+    pub source: String,
     /// Reading of the RTC at start, RFC 3339.
     pub rtc: String,
     /// Build time of the boot image, RFC 3339: nothing that expired before it boots.
     pub floor: String,
+    /// What a time server said last, whether it was believed or not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sntp: Option<SntpReport>,
+}
+
+/// The answer of a time server. Nothing proves it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SntpReport {
+    /// Address that answered.
+    pub server: String,
+    /// Interface that it was asked over.
+    pub interface: String,
+    /// What it said, RFC 3339.
+    pub time: String,
+    /// What the RTC lies ahead of that, in seconds; negative if it is behind.
+    pub rtc_ahead_seconds: i64,
+    /// Whether it was used: it lies in the window in which an RTC is plausible.
+    pub used: bool,
+}
+
+/// The kernel's pool of random numbers.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct EntropyReport {
+    /// Whether it was ready when the network was first used.
+    pub ready: bool,
+    /// How long it was waited for, in microseconds.
+    pub waited_us: u64,
+    /// What this machine has to fill it from, such as `CPU (RDRAND)`.
+    pub sources: Vec<String>,
 }
 
 /// The trust policy that was in force.
@@ -347,6 +380,9 @@ pub struct BootReport {
     pub total_us: u64,
     /// The clock.
     pub clock: ClockReport,
+    /// Random numbers, once they were looked after.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entropy: Option<EntropyReport>,
     /// Stages in the order in which they ran.
     pub stages: Vec<StageTiming>,
     /// Trust policy, once it was read.
@@ -383,9 +419,12 @@ impl BootReport {
             total_us: 0,
             clock: ClockReport {
                 state: "unknown".to_owned(),
+                source: String::new(),
                 rtc: String::new(),
                 floor: String::new(),
+                sntp: None,
             },
+            entropy: None,
             stages: Vec::new(),
             trust_policy: None,
             host_configuration: None,

@@ -104,6 +104,14 @@ codes! {
         "check it with `ramstrap host-config check FILE`; the message names the field";
     HostConfigNoUrl = "E0114", Permanent, "the host configuration names no usable provisioning URL",
         "ospkg_pointer must be a comma-separated list of http:// or https:// URLs";
+    TimeServerSilent = "E0120", Transient, "no time server answered",
+        "check the servers under `ntp` in the host configuration or in the DHCP lease, and UDP port 123; the boot goes on with the machine's own clock";
+    TimeServerRefused = "E0121", Security, "a time server's answer was not believed",
+        "find out who answers: it must lie between the build of the boot image and max_clock_skew after it; the boot goes on with the machine's own clock";
+    EntropyLate = "E0122", Transient, "the kernel had too little entropy for random numbers",
+        "give a virtual machine a CPU with RDRAND or a virtio-rng device; the boot goes on when there is enough";
+    RemoteLogFailed = "E0123", Transient, "the remote log was not taken",
+        "check `remote_log` in the host configuration and the server that it names; the boot goes on without it";
     // 02xx: network
     NoInterface = "E0201", Permanent, "there is no network interface",
         "the kernel has no driver for this machine's NIC: add its module (and firmware) to the boot image";

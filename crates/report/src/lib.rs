@@ -14,6 +14,7 @@ pub mod strict_json;
 
 pub use boot::BootReport;
 pub use boot::ClockReport;
+pub use boot::EntropyReport;
 pub use boot::Failure;
 pub use boot::HostConfigReport;
 pub use boot::MemoryReport;
@@ -24,6 +25,7 @@ pub use boot::PackageReport;
 pub use boot::PolicyReport;
 pub use boot::SignerReport;
 pub use boot::SkippedReport;
+pub use boot::SntpReport;
 pub use boot::Stage;
 pub use boot::StageTiming;
 pub use boot::UpgradedFrom;

@@ -4,11 +4,23 @@
 //! clock (RTC) of a machine is believed if it is neither before the floor nor absurdly far behind it;
 //! otherwise it is a clock that has lost its battery, and no bound that needs it is enforced. What
 //! expired before the floor is refused in any case.
+//!
+//! Network time (SNTP) is not authenticated. It may set the clock to anything that an RTC would be
+//! believed, and never to a moment before the floor.
+//!
+//! An RTC may also run on local time, which lies up to 14 hours beside UTC. Where it runs behind, what
+//! was issued in the last hours would not be valid yet; so a validity that is judged by an RTC may
+//! begin up to [`LOCAL_TIME_SECONDS`] after it. No end of a validity is moved for that: where the RTC
+//! runs ahead, something is refused that ends within hours anyway.
 
 use core::fmt;
 use core::str::FromStr;
 
 const SECONDS_PER_DAY: i64 = 86_400;
+
+/// How far an RTC on local time can lie beside UTC: the zones go from UTC−12 to UTC+14, and an RTC may
+/// have been set in any of them.
+pub const LOCAL_TIME_SECONDS: u32 = 14 * 3600;
 
 /// A moment in UTC, in whole seconds since 1970-01-01T00:00:00Z. Shown in the form of RFC 3339.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -102,12 +114,49 @@ pub enum TimeError {
     NotYetValid(Timestamp),
 }
 
+/// Where the time comes from that validities are judged by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ClockSource {
+    /// The real-time clock of the machine, which is plausible.
+    Rtc,
+    /// A time server, whose answer is plausible. Nothing proves it.
+    Sntp,
+    /// Nothing plausible: the build time of the boot image, which the present is not before.
+    Floor,
+    /// An operator, or the system time of the operator's own machine.
+    Given,
+}
+
+impl ClockSource {
+    /// Lower-case name, as the boot report has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rtc => "rtc",
+            Self::Sntp => "sntp",
+            Self::Floor => "floor",
+            Self::Given => "given",
+        }
+    }
+}
+
+impl fmt::Display for ClockSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// What is known about the present.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Clock {
     rtc: Timestamp,
     floor: Timestamp,
-    trusted: bool,
+    /// The last moment that is believed.
+    latest: Timestamp,
+    /// The present, unless the source is [`ClockSource::Floor`]; never before the floor.
+    now: Timestamp,
+    source: ClockSource,
 }
 
 impl Clock {
@@ -116,21 +165,42 @@ impl Clock {
     /// floor ≤ rtc ≤ floor + `max_skew_seconds`.
     #[must_use]
     pub fn from_rtc(rtc: Timestamp, floor: Timestamp, max_skew_seconds: u64) -> Self {
-        let latest = floor.0.saturating_add_unsigned(max_skew_seconds);
-        Self { rtc, floor, trusted: floor <= rtc && rtc.0 <= latest }
+        let latest = Timestamp(floor.0.saturating_add_unsigned(max_skew_seconds));
+        let source =
+            if floor <= rtc && rtc <= latest { ClockSource::Rtc } else { ClockSource::Floor };
+        Self { rtc, floor, latest, now: rtc, source }
     }
 
     /// A clock that is right: a date that an operator gave, or the system time of the operator's own
     /// machine. Both bounds of every validity are enforced.
     #[must_use]
     pub const fn exactly(at: Timestamp) -> Self {
-        Self { rtc: at, floor: at, trusted: true }
+        Self { rtc: at, floor: at, latest: at, now: at, source: ClockSource::Given }
     }
 
-    /// Whether the reading of the RTC is plausible.
+    /// The same clock, set by a time server that says `now`. `None` if that lies outside of the window
+    /// in which an RTC is plausible, or if this clock is [`Clock::exactly`] right: then nothing is to
+    /// be changed.
+    #[must_use]
+    pub fn with_network_time(self, now: Timestamp) -> Option<Self> {
+        let plausible = self.floor <= now && now <= self.latest;
+        (plausible && self.source != ClockSource::Given).then_some(Self {
+            now,
+            source: ClockSource::Sntp,
+            ..self
+        })
+    }
+
+    /// Whether the present is known: by a plausible RTC or time server, or because it was given.
     #[must_use]
     pub const fn is_trusted(&self) -> bool {
-        self.trusted
+        !matches!(self.source, ClockSource::Floor)
+    }
+
+    /// Where the time comes from.
+    #[must_use]
+    pub const fn source(&self) -> ClockSource {
+        self.source
     }
 
     /// The earliest moment that the present can be.
@@ -139,17 +209,32 @@ impl Clock {
         self.floor
     }
 
+    /// The last moment that is believed of an RTC or a time server.
+    #[must_use]
+    pub const fn latest(&self) -> Timestamp {
+        self.latest
+    }
+
     /// The reading of the RTC, plausible or not.
     #[must_use]
     pub const fn rtc(&self) -> Timestamp {
         self.rtc
     }
 
-    /// The moment at which something that is valid from `not_before` on is judged: the RTC if it is
-    /// trusted, else the floor or `not_before`, whichever is later.
+    /// The moment at which something that is valid from `not_before` on is judged: the time if it is
+    /// known, else the floor or `not_before`, whichever is later. By an RTC, which may run on local
+    /// time, it is `not_before` also where that is up to [`LOCAL_TIME_SECONDS`] ahead.
     #[must_use]
     pub fn now_for(&self, not_before: Timestamp) -> Timestamp {
-        if self.trusted { self.rtc } else { self.floor.max(not_before) }
+        match self.source {
+            ClockSource::Floor => self.floor.max(not_before),
+            ClockSource::Rtc if not_before <= self.plus_local_time() => self.now.max(not_before),
+            ClockSource::Rtc | ClockSource::Sntp | ClockSource::Given => self.now,
+        }
+    }
+
+    fn plus_local_time(&self) -> Timestamp {
+        Timestamp(self.now.0.saturating_add(LOCAL_TIME_SECONDS.into()))
     }
 
     /// Whether a period of validity, both ends included, contains the present as far as it is known.
@@ -179,6 +264,8 @@ mod tests {
     use proptest::proptest;
 
     use super::Clock;
+    use super::ClockSource;
+    use super::LOCAL_TIME_SECONDS;
     use super::TimeError;
     use super::Timestamp;
     use super::TimestampError;
@@ -238,8 +325,8 @@ mod tests {
     }
 
     #[test]
-    fn both_bounds_hold_on_a_trusted_clock_and_include_their_ends() {
-        for clock in [Clock::from_rtc(at(DAY), FLOOR, TEN_YEARS), Clock::exactly(at(DAY))] {
+    fn both_bounds_hold_where_the_time_is_known_and_include_their_ends() {
+        for clock in [by_network(at(DAY)), Clock::exactly(at(DAY))] {
             assert_eq!(clock.check(at(DAY), at(DAY)), Ok(()));
             assert_eq!(clock.check(at(0), at(DAY - 1)), Err(TimeError::Expired(at(DAY - 1))));
             assert_eq!(
@@ -247,6 +334,64 @@ mod tests {
                 Err(TimeError::NotYetValid(at(DAY + 1)))
             );
         }
+    }
+
+    fn by_network(now: Timestamp) -> Clock {
+        Clock::from_rtc(Timestamp(0), FLOOR, TEN_YEARS).with_network_time(now).unwrap()
+    }
+
+    #[test]
+    fn an_rtc_on_local_time_takes_what_was_issued_just_now_and_nothing_that_has_ended() {
+        let hours = i64::from(LOCAL_TIME_SECONDS);
+        // Built a month ago, issued this minute, ends in a year: an RTC anywhere from UTC−12 to UTC+14.
+        let (issued, end) = (at(30 * DAY), at(395 * DAY));
+        for beside in -14..=14 {
+            let rtc = at(30 * DAY + beside * 3600);
+            assert_eq!(
+                Clock::from_rtc(rtc, FLOOR, TEN_YEARS).check(issued, end),
+                Ok(()),
+                "{beside}"
+            );
+        }
+        let clock = Clock::from_rtc(at(DAY), FLOOR, TEN_YEARS);
+        assert_eq!(clock.check(at(DAY + hours), at(2 * DAY)), Ok(()));
+        assert_eq!(
+            clock.check(at(DAY + hours + 1), at(2 * DAY)),
+            Err(TimeError::NotYetValid(at(DAY + hours + 1)))
+        );
+        assert_eq!(clock.check(at(0), at(DAY)), Ok(()));
+        assert_eq!(clock.check(at(0), at(DAY - 1)), Err(TimeError::Expired(at(DAY - 1))));
+        // A period that ended before it began is none, however the clock may be beside.
+        assert_eq!(clock.check(at(DAY + 60), at(DAY + 59)), Err(TimeError::Expired(at(DAY + 59))));
+        // Built this minute: an RTC behind that is not believed at all.
+        let behind = Clock::from_rtc(at(-8 * 3600), FLOOR, TEN_YEARS);
+        assert_eq!((behind.source(), behind.check(at(0), end)), (ClockSource::Floor, Ok(())));
+    }
+
+    #[test]
+    fn network_time_is_taken_from_the_window_of_the_rtc_only() {
+        for rtc in [Timestamp(0), at(DAY), at(9 * YEAR), Timestamp(4_070_908_800)] {
+            let clock = Clock::from_rtc(rtc, FLOOR, TEN_YEARS);
+            for now in [FLOOR, at(5 * YEAR), at(TEN_YEARS as i64)] {
+                let set = clock.with_network_time(now).unwrap();
+                assert_eq!(set.source(), ClockSource::Sntp);
+                assert_eq!((set.rtc(), set.floor(), set.now_for(at(0))), (rtc, FLOOR, now));
+            }
+            for now in [Timestamp(i64::MIN), at(-1), at(TEN_YEARS as i64 + 1), Timestamp(i64::MAX)]
+            {
+                assert_eq!(clock.with_network_time(now), None);
+            }
+        }
+        assert_eq!(Clock::exactly(at(0)).with_network_time(at(0)), None);
+    }
+
+    #[test]
+    fn a_clock_says_where_its_time_is_from() {
+        let source = |clock: Clock| clock.source().to_string();
+        assert_eq!(source(Clock::from_rtc(at(1), FLOOR, TEN_YEARS)), "rtc");
+        assert_eq!(source(Clock::from_rtc(at(-1), FLOOR, TEN_YEARS)), "floor");
+        assert_eq!(source(by_network(at(1))), "sntp");
+        assert_eq!(source(Clock::exactly(at(1))), "given");
     }
 
     #[test]
@@ -280,6 +425,36 @@ mod tests {
             proptest::prop_assume!(not_after.0 < floor);
             let result = clock.check(Timestamp(not_before), not_after);
             proptest::prop_assert_eq!(result, Err(TimeError::Expired(not_after)));
+        }
+
+        #[test]
+        fn network_time_makes_nothing_valid_that_expired_before_the_floor(
+            rtc: i64, floor: i64, skew: u64, now: i64, not_before: i64, before in 1_i64..
+        ) {
+            let clock = Clock::from_rtc(Timestamp(rtc), Timestamp(floor), skew);
+            let not_after = Timestamp(floor.saturating_sub(before));
+            proptest::prop_assume!(not_after.0 < floor);
+            if let Some(set) = clock.with_network_time(Timestamp(now)) {
+                proptest::prop_assert!(floor <= now);
+                let result = set.check(Timestamp(not_before), not_after);
+                proptest::prop_assert_eq!(result, Err(TimeError::Expired(not_after)));
+            }
+        }
+
+        #[test]
+        fn only_the_beginning_of_a_validity_is_judged_leniently(
+            rtc in FLOOR.0..FLOOR.0 + 10 * YEAR, not_before in 0..FLOOR.0 + 20 * YEAR, length in 0..20 * YEAR
+        ) {
+            let not_after = Timestamp(not_before + length);
+            let strict = Clock::exactly(Timestamp(rtc)).check(Timestamp(not_before), not_after);
+            let ours = Clock::from_rtc(Timestamp(rtc), FLOOR, TEN_YEARS)
+                .check(Timestamp(not_before), not_after);
+            let ahead = not_before - rtc;
+            let expected = match strict {
+                Err(TimeError::NotYetValid(_)) if ahead <= i64::from(LOCAL_TIME_SECONDS) => Ok(()),
+                other => other,
+            };
+            proptest::prop_assert_eq!(ours, expected);
         }
 
         #[test]

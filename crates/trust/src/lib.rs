@@ -46,6 +46,8 @@ pub use certificate::Certificate;
 pub use certificate::CertificateError;
 pub use certificate::validity;
 pub use clock::Clock;
+pub use clock::ClockSource;
+pub use clock::LOCAL_TIME_SECONDS;
 pub use clock::TimeError;
 pub use clock::Timestamp;
 pub use clock::TimestampError;

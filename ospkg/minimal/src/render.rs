@@ -185,7 +185,13 @@ mod tests {
             outcome: Outcome::Kexec,
             kernel_us: 2_000_000,
             total_us: 1_234_567,
-            clock: ClockReport { state: "trusted".into(), rtc: "r".into(), floor: "f".into() },
+            clock: ClockReport {
+                state: "trusted".into(),
+                source: "rtc".into(),
+                rtc: "r".into(),
+                floor: "f".into(),
+                sntp: None,
+            },
             stages: vec![StageTiming {
                 stage: Stage::Verify,
                 start_us: 0,

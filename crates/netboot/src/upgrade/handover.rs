@@ -21,6 +21,7 @@ use crate::inputs::Host;
 use crate::inputs::Inputs;
 use crate::inputs::Policy;
 use crate::inputs::read_file;
+use crate::time::clock_report;
 
 /// Trust policy, host configuration and what the boot report says, read once.
 #[derive(Debug)]
@@ -87,11 +88,7 @@ impl Handover {
     pub(crate) fn new_report(&self) -> BootReport {
         let clock = &self.inputs.clock;
         let mut report = BootReport::new(env!("CARGO_PKG_VERSION"));
-        report.clock = ClockReport {
-            state: if clock.is_trusted() { "trusted" } else { "untrusted" }.to_owned(),
-            rtc: clock.rtc().to_string(),
-            floor: clock.floor().to_string(),
-        };
+        report.clock = clock_report(clock);
         report.trust_policy = Some(self.inputs.policy.policy.report());
         report.host_configuration = Some(self.inputs.host.report.clone());
         report.nics.clone_from(&self.nics);

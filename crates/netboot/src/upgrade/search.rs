@@ -27,6 +27,7 @@ use crate::mirror::Job;
 use crate::mirror::Try;
 use crate::mirror::Verified;
 use crate::pieces::Shelf;
+use crate::time::LinkTime;
 use crate::world::Machine;
 use crate::world::client_options;
 
@@ -202,6 +203,8 @@ impl<'a> Search<'a> {
             events: self.events,
             client,
             interface: &self.interface,
+            // The OS keeps its clock by itself.
+            time: &LinkTime::of_machine(inputs.clock),
             mirror,
             patience: Patience::Alone,
             running: Some(current),

@@ -109,7 +109,13 @@ fn ramstrap(running: &Package, release: Option<u64>, mirrors: &[&FaultServer]) -
     });
     write("host_configuration.json", config.to_string().as_bytes());
     let report = BootReport {
-        clock: ClockReport { state: "trusted".into(), rtc: NOW.into(), floor: BUILT.into() },
+        clock: ClockReport {
+            state: "trusted".into(),
+            source: "rtc".into(),
+            rtc: NOW.into(),
+            floor: BUILT.into(),
+            sntp: None,
+        },
         host_configuration: Some(HostConfigReport {
             source: "initramfs".into(),
             description: Some("a test".into()),

@@ -14,7 +14,6 @@ use report::Code;
 use report::Coded;
 
 use super::App;
-use crate::console;
 use crate::machine;
 use crate::machine::Leave;
 use crate::services;
