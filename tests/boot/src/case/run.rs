@@ -1,5 +1,6 @@
 //! A boot that has ended, and whether it ended as it must.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use anyhow::ensure;
 use report::BootReport;
 use report::Code;
 use report::MirrorReport;
+use report::NicReport;
 use report::Outcome;
 use xtask::harness::BootResult;
 use xtask::harness::Ended;
@@ -41,6 +43,8 @@ pub struct Run {
     pub disks_changed: usize,
     /// Whether the boot kernel has no console to speak on.
     pub mute: bool,
+    /// What the servers in the lab VM have said, by the names of their logs.
+    pub lab: BTreeMap<String, String>,
     /// Where console and result were written.
     pub directory: PathBuf,
 }
@@ -108,6 +112,24 @@ impl Run {
     /// If it never came up, or its words cannot be read.
     pub fn facts(&self) -> Result<Facts> {
         Facts::on(self.os_says()?)
+    }
+
+    /// The one interface that was used.
+    ///
+    /// # Errors
+    /// If it was none, or more than one.
+    pub fn used(&self) -> Result<&NicReport> {
+        let mut used = self.report()?.nics.iter().filter(|nic| nic.used);
+        let nic = used.next().context("no interface was used")?;
+        ensure!(used.next().is_none(), "more than one interface was used");
+        Ok(nic)
+    }
+
+    /// The lines that a server in the lab VM has written to this log, as far as they have this text.
+    #[must_use]
+    pub fn logged(&self, log: &str, text: &str) -> Vec<&str> {
+        let said = self.lab.get(log).map_or("", String::as_str);
+        said.lines().filter(|line| line.contains(text)).collect()
     }
 
     /// Asserts that the console has this text.
@@ -233,6 +255,9 @@ impl Run {
         }
         if let Some(said) = &self.second_console {
             fs::write(self.directory.join("second-console.log"), said)?;
+        }
+        for (log, said) in &self.lab {
+            fs::write(self.directory.join(format!("lab-{log}.log")), said)?;
         }
         let json = serde_json::to_vec_pretty(&self.result.to_json())?;
         fs::write(self.directory.join("result.json"), json)?;

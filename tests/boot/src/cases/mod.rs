@@ -5,6 +5,7 @@ mod download;
 mod lab;
 mod machine;
 mod matrix;
+mod net;
 mod network;
 mod platform;
 mod secure_boot;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Case> {
         secure_boot::cases(),
         platform::cases(),
         lab::cases(),
+        net::cases(),
         vpn::cases(),
     ]
     .concat()
