@@ -2,6 +2,9 @@
 # lines. eth0 leads to the host (10.0.2.2); eth1, eth2 and eth3 are the far ends of the cables to the
 # machine under test. Servers keep what they have to say in /run/log.
 
+# busybox would take its own.
+ip() { /bin/ip "$@"; }
+
 # Switches off what the case before has left.
 sweep() {
     for stat in /proc/[0-9]*/stat; do
@@ -150,10 +153,12 @@ web() {
 
 # nginx_serves DIRECTIVE...: a server with what there is in /srv, and with these directives.
 nginx_serves() {
-    cat > /run/nginx-$$.conf <<END
+    number=$((${number:-0} + 1))
+    id=$$-$number
+    cat > /run/nginx-$id.conf <<END
 user root;
 worker_processes 1;
-pid /run/nginx-$$.pid;
+pid /run/nginx-$id.pid;
 error_log /run/log/web-errors;
 events { worker_connections 64; }
 http {
@@ -168,7 +173,7 @@ http {
     }
 }
 END
-    nginx -c /run/nginx-$$.conf
+    nginx -c /run/nginx-$id.conf
 }
 
 # gateway: the lab VM forwards, and whatever goes out to the host's network has its address.
@@ -209,4 +214,46 @@ good() {
     up eth1 192.0.2.1/24
     dhcp eth1 192.0.2.100 192.0.2.150 "$@"
     web
+}
+
+# wire LINK FILTER: writes down what of this comes in there, as the wire has it.
+wire() {
+    tcpdump -l -n -i $1 -Q in "$2" > /run/log/wire-$1 2>/dev/null < /dev/null &
+    # It listens when it has said so; lines of `ss` would not tell.
+    sleep 1
+}
+
+# named LINK NETWORK: a network as it should be, with a name for its mirror.
+named() {
+    up $1 $2.1/24
+    dhcp $1 $2.100 $2.150
+    dns $2.1 /mirror.lab.example/$2.1
+    nginx_serves "listen $2.1:80; listen $2.1:443 ssl;"
+}
+
+# portal LINK NETWORK: whatever name is asked for, and whatever file, the answer is a page.
+portal() {
+    up $1 $2.1/24
+    dhcp $1 $2.100 $2.150
+    dns $2.1 /#/$2.1
+    nginx_serves "listen $2.1:80; location / { default_type text/html; return 200 '<html>please log in</html>'; }"
+}
+
+# black_hole: a network whose router drops packets of more than 1400 bytes to and from 203.0.113.0/24,
+# where a box called far is, and tells nobody.
+black_hole() {
+    up eth1 192.0.2.1/24
+    ip netns add far
+    ip link add far type veth peer name lan netns far
+    up far 203.0.113.254/24
+    on far up lo
+    on far up lan 203.0.113.1/24
+    on far ip route add default via 203.0.113.254
+    ip link set eth1 mtu 1400
+    ip link set far mtu 1400
+    sysctl -q -w net.ipv4.ip_forward=1
+    nft add table ip mute
+    nft 'add chain ip mute out { type filter hook output priority 0 ; }'
+    nft add rule ip mute out icmp type destination-unreachable drop
+    dhcp eth1 192.0.2.100 192.0.2.150
 }

@@ -1,6 +1,7 @@
 //! Networks of real servers, switches and faults in the lab VM: one lab VM, a boot for each case.
 
 mod bring_up;
+mod fetch;
 
 use anyhow::Result;
 use anyhow::ensure;
@@ -15,8 +16,11 @@ use crate::scenario::Scenario;
 const MIRROR: &str = "https://192.0.2.1/os.json";
 
 pub(super) fn cases() -> Vec<Case> {
-    [bring_up::cases()].concat()
+    [bring_up::cases(), fetch::cases()].concat()
 }
+
+/// What DHCP servers call a client's first message.
+const DISCOVER: &str = "DHCPDISCOVER";
 
 /// A machine with a NIC on the first cable, that asks this mirror in the lab.
 fn machine(bench: &Bench, url: &str) -> Scenario {
@@ -35,4 +39,16 @@ fn used(run: &Run, interface: &str, address: &str) -> Result<()> {
     ensure!(nic.interface == interface, "used was {nic:?}");
     ensure!(nic.addresses.iter().any(|it| it.starts_with(address)), "no {address} at {nic:?}");
     Ok(())
+}
+
+/// A machine whose first two NICs are to be one.
+fn bond(scenario: Scenario, mode: &str) -> Scenario {
+    let members = json!([
+        { "mac_address": "52:54:00:12:34:56" },
+        { "mac_address": "52:54:00:12:34:57" },
+    ]);
+    scenario
+        .host_config("bonding_mode", json!(mode))
+        .host_config("bond_name", json!("bond0"))
+        .host_config("network_interfaces", members)
 }
