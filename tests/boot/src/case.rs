@@ -146,6 +146,17 @@ impl Case {
         Self { name, tier: Tier::All, device: None, expected: Expected::Boots, kind }
     }
 
+    /// The same, but everything is done except for the jump into the OS, which takes as long as all
+    /// else.
+    #[must_use]
+    pub const fn reaches_in(
+        name: &'static str,
+        network: &'static str,
+        scenario: fn(&Bench) -> Result<Scenario>,
+    ) -> Self {
+        Self { expected: Expected::DryRun, ..Self::boots_in(name, network, scenario) }
+    }
+
     /// The same, but it must fail with this code.
     #[must_use]
     pub const fn refused_in(
@@ -273,7 +284,10 @@ impl Case {
         check: fn(&Run) -> Result<()>,
         row: &mut Row,
     ) -> Result<()> {
-        let scenario = scenario(bench)?;
+        let mut scenario = scenario(bench)?;
+        if self.expected == Expected::DryRun {
+            scenario = scenario.argument("--dryrun");
+        }
         let mut shared = bench.shared_lab.lock().unwrap_or_else(PoisonError::into_inner);
         let _turn = bench.turns.take(2);
         // Taken out: one in which a case has failed does not serve another.

@@ -173,7 +173,12 @@ impl Run {
         ensure!(said || unreadable, "the OS never said {OS_MARKER}");
         let report = self.report()?;
         ensure!(report.failure.is_none(), "it booted, but reports {:?}", report.failure);
-        ensure!(report.package.is_some(), "it booted, but reports no package");
+        self.judge_package()
+    }
+
+    fn judge_package(&self) -> Result<()> {
+        let report = self.report()?;
+        ensure!(report.package.is_some(), "it reports no package");
         let served = report.mirrors.iter().filter(|mirror| mirror.failure.is_none()).count();
         ensure!(served == 1, "{served} mirrors are reported to have served the package");
         Ok(())
@@ -182,7 +187,7 @@ impl Run {
     fn judge_dry_run(&self) -> Result<()> {
         self.judge_end(Status::Dryrun, Ended::Poweroff, Outcome::Dryrun, 1)?;
         ensure!(!self.result.serial.contains(OS_MARKER), "an OS runs after a dry run");
-        Ok(())
+        self.judge_package()
     }
 
     fn judge_refusal(&self, code: Code) -> Result<()> {

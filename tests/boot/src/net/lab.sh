@@ -4,6 +4,7 @@
 
 # busybox would take its own.
 ip() { /bin/ip "$@"; }
+tc() { /sbin/tc "$@"; }
 
 # Switches off what the case before has left.
 sweep() {
@@ -23,7 +24,8 @@ sweep() {
         ip link set $link nomaster down mtu 1500
         ip address flush dev $link
     done
-    rm -rf /run/log /run/*.conf /run/*.pid
+    ip address flush dev lo scope global
+    rm -rf /etc/hosts /run/log /run/*.conf /run/*.pid
     mkdir -p /run/log /run/chrony
     chmod 750 /run/chrony
     set -- net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0 net.ipv4.tcp_mtu_probing=0 \
@@ -205,7 +207,7 @@ later() {
     link=$1
     seconds=$2
     shift 2
-    ( tcpdump -i $link -n -c 1 -Q in > /run/log/first-$link; sleep $seconds; eval "$*" ) \
+    ( tcpdump -Z root -i $link -n -c 1 -Q in > /run/log/first-$link; sleep $seconds; eval "$*" ) \
         > /run/log/later-$link 2>&1 < /dev/null &
 }
 
@@ -218,7 +220,7 @@ good() {
 
 # wire LINK FILTER: writes down what of this comes in there, as the wire has it.
 wire() {
-    tcpdump -l -n -i $1 -Q in "$2" > /run/log/wire-$1 2>/dev/null < /dev/null &
+    tcpdump -Z root -l -n -i $1 -Q in "$2" > /run/log/wire-$1 2>/dev/null < /dev/null &
     # It listens when it has said so; lines of `ss` would not tell.
     sleep 1
 }
@@ -256,4 +258,45 @@ black_hole() {
     nft 'add chain ip mute out { type filter hook output priority 0 ; }'
     nft add rule ip mute out icmp type destination-unreachable drop
     dhcp eth1 192.0.2.100 192.0.2.150
+}
+
+# blocks LINK SECONDS: the switch that has this port swallows everything that comes there until so long
+# after the machine under test was first heard, as the spanning tree protocol has it.
+blocks() {
+    bridge link set dev $1 state 4
+    later $1 $2 bridge link set dev $1 state 3
+}
+
+# trunk LINK TAG: a switch that knows VLANs, with this one tagged at the link: it is lan.TAG. What comes
+# untagged is of VLAN 1, which is lan itself.
+trunk() {
+    switch lan $1 -- vlan_filtering 1
+    bridge vlan add dev $1 vid $2
+    bridge vlan add dev lan vid $2 self
+    vlan lan $2
+}
+
+# watch_bond NAME PORTS: writes down its state once it has a partner and so many ports.
+watch_bond() {
+    (
+        while sleep 0.5; do
+            state=$(cat /proc/net/bonding/$1)
+            case $state in *"Partner Mac Address: 00:00:00:00:00:00"*) continue ;; esac
+            case $state in *"Number of ports: $2"*) echo "$state" > /run/log/bond; break ;; esac
+        done
+    ) > /dev/null 2>&1 < /dev/null &
+}
+
+# syslog: takes what comes by UDP.
+syslog() {
+    nc.openbsd -l -u -k 514 > /run/log/syslog 2>&1 < /dev/null &
+}
+
+# behind_proxy: a network without gateway and names. The mirror's name is known to the lab VM alone.
+behind_proxy() {
+    up eth1 192.0.2.1/24
+    up lo 203.0.113.1/32
+    echo 203.0.113.1 mirror.lab.example > /etc/hosts
+    dhcp eth1 192.0.2.100 192.0.2.150 --dhcp-option=3 --dhcp-option=6
+    nginx_serves 'listen 203.0.113.1:80; listen 203.0.113.1:443 ssl;'
 }

@@ -18,17 +18,14 @@ use crate::scenario::Scenario;
 /// A mirror behind the lab VM as a router: on none of the networks that the machine is on.
 const FAR_MIRROR: &str = "https://203.0.113.1/os.json";
 
-/// A switch that begins anew with the machine's first packet, as one does when its port comes up:
-/// for half a minute it swallows everything.
+/// A switch whose port swallows everything for half a minute.
 const STP: &str = "
-    switch br0 eth1 -- stp_state 1 forward_delay 1500
+    switch br0 eth1
     up br0 192.0.2.1/24
     dhcp br0 192.0.2.100 192.0.2.150
     web
     wire eth1 'udp dst port 67'
-    later eth1 0 'ip link set eth1 down && ip link set eth1 up'
-    # Until then it forwards.
-    sleep 31
+    blocks eth1 30
 ";
 
 /// Two DHCP servers on one network. The wrong one is quick; all that it leads to is itself.
@@ -48,12 +45,12 @@ pub(super) fn cases() -> Vec<Case> {
             Ok(plain(bench)?.link_change(0, Duration::from_secs(30), true))
         })
         .checked(|run| used(run, "eth0", "192.0.2.1")),
-        Case::boots_in("net_cable_pulled_and_plugged", "good", |bench| {
+        Case::reaches_in("net_cable_pulled_and_plugged", "good", |bench| {
             // While DHCP runs, or the kernel starts: in both cases all begins anew.
             let pulled = plain(bench)?.link_change(0, Duration::from_secs(2), false);
             Ok(pulled.link_change(0, Duration::from_secs(20), true))
         }),
-        Case::boots_in("net_switch_port_swallows_for_30_s", STP, plain).checked(|run| {
+        Case::reaches_in("net_switch_port_swallows_for_30_s", STP, plain).checked(|run| {
             let (sent, came) =
                 (run.logged("wire-eth1", "DHCP").len(), run.logged("dhcp", DISCOVER).len());
             ensure!(sent > came && came > 0, "{sent} DHCP messages were sent, {came} came");
@@ -65,7 +62,7 @@ pub(super) fn cases() -> Vec<Case> {
             ensure!(rogue > 0, "the rogue server never offered anything: {offers:?}");
             used(run, "eth0", "192.0.2.1")
         }),
-        Case::boots_in(
+        Case::reaches_in(
             "net_two_nics_one_without_dhcp",
             "up eth2 192.0.2.1/24
              dhcp eth2 192.0.2.100 192.0.2.150
@@ -74,7 +71,7 @@ pub(super) fn cases() -> Vec<Case> {
             two_nics,
         )
         .checked(|run| used(run, "eth1", "192.0.2.1")),
-        Case::boots_in(
+        Case::reaches_in(
             "net_two_nics_first_lease_is_useless",
             "up eth1 198.51.100.1/24
              dhcp eth1 198.51.100.100 198.51.100.150
@@ -92,15 +89,15 @@ pub(super) fn cases() -> Vec<Case> {
             ensure!(given > 0, "the first NIC never had a lease");
             used(run, "eth1", "192.0.2.1")
         }),
-        Case::boots_in(
+        Case::reaches_in(
             "net_dhcp_server_starts_late",
             "up eth1 192.0.2.1/24
              web
              later eth1 20 dhcp eth1 192.0.2.100 192.0.2.150",
             plain,
         ),
-        Case::boots_in("net_dhcp_answers_slowly", "good --dhcp-reply-delay=8", plain),
-        Case::boots_in(
+        Case::reaches_in("net_dhcp_answers_slowly", "good --dhcp-reply-delay=8", plain),
+        Case::reaches_in(
             "net_lease_is_renewed_while_downloading",
             // A lease of two minutes is dnsmasq's shortest: it is to be renewed after one.
             "up eth1 192.0.2.1/24
@@ -113,7 +110,7 @@ pub(super) fn cases() -> Vec<Case> {
             ensure!(requests >= 2, "the lease was asked for {requests} times");
             Ok(())
         }),
-        Case::boots_in(
+        Case::reaches_in(
             "net_static_behind_a_router",
             "up eth1 192.0.2.1/24 203.0.113.1/32
              wire eth1 'udp dst port 67'
@@ -130,7 +127,7 @@ pub(super) fn cases() -> Vec<Case> {
             ensure!(asked == 0, "{asked} DHCP messages with a static address");
             used(run, "eth0", "192.0.2.77/24")
         }),
-        Case::boots_in(
+        Case::reaches_in(
             "net_static_gateway_outside_of_the_subnet",
             "up eth1 198.51.100.1/32 203.0.113.1/32
              ip route add 192.0.2.77/32 dev eth1
@@ -142,7 +139,7 @@ pub(super) fn cases() -> Vec<Case> {
                     .host_config("gateway", json!("198.51.100.1")))
             },
         ),
-        Case::boots_in(
+        Case::reaches_in(
             "net_dhcp_gateway_outside_of_the_subnet",
             "up eth1 192.0.2.1/24 198.51.100.1/32 203.0.113.1/32
              dhcp eth1 192.0.2.100 192.0.2.150 --dhcp-option=1,255.255.255.255 --dhcp-option=3,198.51.100.1
@@ -150,7 +147,7 @@ pub(super) fn cases() -> Vec<Case> {
             far,
         )
         .checked(|run| used(run, "eth0", "192.0.2.1")),
-        Case::boots_in(
+        Case::reaches_in(
             "net_dhcp_classless_routes",
             // With these, the gateway of the older option does not count (RFC 3442): nobody is there.
             "up eth1 192.0.2.1/24 203.0.113.1/32
@@ -159,7 +156,7 @@ pub(super) fn cases() -> Vec<Case> {
              web",
             far,
         ),
-        Case::boots_in(
+        Case::reaches_in(
             "net_bond_active_backup_with_one_dead_member",
             "up eth2 192.0.2.1/24
              dhcp eth2 192.0.2.100 192.0.2.150

@@ -56,7 +56,7 @@ const BLACK_HOLE_PROBED: &str = "
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        Case::boots_in(
+        Case::reaches_in(
             "net_mirror_by_name",
             "good --domain=lab.example
              dns 192.0.2.1 /mirror.lab.example/192.0.2.1",
@@ -67,7 +67,7 @@ pub(super) fn cases() -> Vec<Case> {
             ensure!(asked > 0, "the lab's name server was never asked");
             Ok(())
         }),
-        Case::boots_in(
+        Case::reaches_in(
             "net_one_packet_in_ten_is_lost",
             "good
              tc qdisc add dev eth1 root netem loss 10%
@@ -76,31 +76,31 @@ pub(super) fn cases() -> Vec<Case> {
              nft add rule netdev lossy in numgen random mod 10 0 drop",
             plain,
         ),
-        Case::boots_in(
+        Case::reaches_in(
             "net_delay_150_ms",
             "good
              tc qdisc add dev eth1 root netem delay 150ms",
             plain,
         ),
-        Case::boots_in(
+        Case::reaches_in(
             "net_2_mbit",
             "good
              tc qdisc add dev eth1 root netem rate 2mbit",
             plain,
         ),
-        Case::boots_in("net_mtu_black_hole_server_probes", BLACK_HOLE_PROBED, black_hole),
-        Case::boots_in("net_mtu_black_hole", BLACK_HOLE, black_hole),
+        Case::reaches_in("net_mtu_black_hole_server_probes", BLACK_HOLE_PROBED, black_hole),
+        Case::reaches_in("net_mtu_black_hole", BLACK_HOLE, black_hole),
         Case::refused_in("net_captive_portal", Code::DescriptorMalformed, PORTAL, |bench| {
             Ok(machine(bench, PLAIN_MIRROR).argument("--deadline=30s"))
         }),
-        Case::boots_in("net_captive_portal_beside_a_good_network", BESIDE_PORTAL, |bench| {
+        Case::reaches_in("net_captive_portal_beside_a_good_network", BESIDE_PORTAL, |bench| {
             Ok(machine(bench, PLAIN_MIRROR).lab_cables(2))
         })
         .checked(|run| {
             ensure!(!run.logged("web", "198.51.100.1").is_empty(), "the portal was never asked");
             used(run, "eth1", "192.0.2.1")
         }),
-        Case::boots_in("net_name_server_lies_beside_a_good_network", BESIDE_LIES, |bench| {
+        Case::reaches_in("net_name_server_lies_beside_a_good_network", BESIDE_LIES, |bench| {
             Ok(named(bench)?.lab_cables(2))
         })
         .checked(|run| {
