@@ -260,11 +260,14 @@ black_hole() {
     dhcp eth1 192.0.2.100 192.0.2.150
 }
 
-# blocks LINK SECONDS: the switch that has this port swallows everything that comes there until so long
-# after the machine under test was first heard, as the spanning tree protocol has it.
+# blocks LINK SECONDS: swallows everything that comes or goes there until so long after the machine under
+# test was first heard, as the port of a switch does that looks for loops first.
 blocks() {
-    bridge link set dev $1 state 4
-    later $1 $2 bridge link set dev $1 state 3
+    nft add table netdev blocked
+    nft "add chain netdev blocked in { type filter hook ingress device $1 priority 0 ; }"
+    nft add rule netdev blocked in drop
+    tc qdisc add dev $1 root netem loss 100%
+    later $1 $2 "nft delete table netdev blocked; tc qdisc delete dev $1 root"
 }
 
 # trunk LINK TAG: a switch that knows VLANs, with this one tagged at the link: it is lan.TAG. What comes

@@ -19,9 +19,6 @@ pub(super) fn cases() -> Vec<Case> {
     [bring_up::cases(), fetch::cases()].concat()
 }
 
-/// What DHCP servers call a client's first message.
-const DISCOVER: &str = "DHCPDISCOVER";
-
 /// A machine with a NIC on the first cable, that asks this mirror in the lab.
 fn machine(bench: &Bench, url: &str) -> Scenario {
     Scenario::new(bench, []).lab_cables(1).host_config("ospkg_pointer", json!(url))
