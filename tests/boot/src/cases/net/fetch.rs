@@ -4,6 +4,7 @@ use anyhow::Result;
 use anyhow::ensure;
 use report::Code;
 
+use super::NAMED_MIRROR;
 use super::machine;
 use super::plain;
 use super::used;
@@ -12,9 +13,6 @@ use crate::case::Case;
 use crate::scenario::Scenario;
 
 /// A mirror that must be asked for by its name.
-const NAMED_MIRROR: &str = "https://mirror.lab.example/os.json";
-
-/// The same without TLS.
 const PLAIN_MIRROR: &str = "http://mirror.lab.example/os.json";
 
 /// A portal, which answers everything in its own way, whatever it is asked for.
