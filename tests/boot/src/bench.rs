@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::OnceLock;
 
 use ::ospkg::CreateOptions;
@@ -22,6 +23,7 @@ use xtask::ospkg;
 use crate::keys::Authority;
 use crate::keys::Signer;
 use crate::keys::Validity;
+use crate::net::Lab;
 use crate::package::Archive;
 use crate::package::CMDLINE;
 use crate::package::manifest;
@@ -58,6 +60,8 @@ pub struct Bench {
     vpn: OnceLock<Archive>,
     tor_relay: OnceLock<Archive>,
     lab: OnceLock<Vec<u8>>,
+    /// The lab VM that cases of networks share, if it runs.
+    pub shared_lab: Mutex<Option<Lab>>,
     /// How many guests may run at a time.
     pub turns: Turns,
     /// Results.
@@ -88,6 +92,7 @@ impl Bench {
             vpn: OnceLock::new(),
             tor_relay: OnceLock::new(),
             lab: OnceLock::new(),
+            shared_lab: Mutex::new(None),
             turns: Turns::new(GUESTS),
             table,
             output: output.to_owned(),

@@ -2,6 +2,7 @@
 
 mod run;
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,6 +13,7 @@ use report::Code;
 pub use run::Run;
 
 use crate::bench::Bench;
+use crate::net::Lab;
 use crate::results;
 use crate::results::Row;
 use crate::scenario::Scenario;
@@ -72,6 +74,12 @@ enum Kind {
     Boot { scenario: fn(&Bench) -> Result<Scenario>, check: fn(&Run) -> Result<()> },
     /// Machines that a test talks to while they run.
     Story(fn(&mut Story<'_>) -> Result<()>),
+    /// A machine that boots once in a network of the shared lab VM, and is looked at.
+    Network {
+        network: &'static str,
+        scenario: fn(&Bench) -> Result<Scenario>,
+        check: fn(&Run) -> Result<()>,
+    },
 }
 
 impl Case {
@@ -126,6 +134,49 @@ impl Case {
         Self { name, tier: Tier::Quick, device: None, expected: Expected::Shown, kind }
     }
 
+    /// A boot in this network of the lab VM, in the words of [`crate::net::LIBRARY`]. It must
+    /// succeed.
+    #[must_use]
+    pub const fn boots_in(
+        name: &'static str,
+        network: &'static str,
+        scenario: fn(&Bench) -> Result<Scenario>,
+    ) -> Self {
+        let kind = Kind::Network { network, scenario, check: |_| Ok(()) };
+        Self { name, tier: Tier::All, device: None, expected: Expected::Boots, kind }
+    }
+
+    /// The same, but everything is done except for the jump into the OS, which takes as long as all
+    /// else.
+    #[must_use]
+    pub const fn reaches_in(
+        name: &'static str,
+        network: &'static str,
+        scenario: fn(&Bench) -> Result<Scenario>,
+    ) -> Self {
+        Self { expected: Expected::DryRun, ..Self::boots_in(name, network, scenario) }
+    }
+
+    /// The same, but it must fail with this code.
+    #[must_use]
+    pub const fn refused_in(
+        name: &'static str,
+        code: Code,
+        network: &'static str,
+        scenario: fn(&Bench) -> Result<Scenario>,
+    ) -> Self {
+        let refused = Expected::Refused(code);
+        Self { expected: refused, ..Self::boots_in(name, network, scenario) }
+    }
+
+    /// The same case, run by every run. Those in networks of the lab VM are left out of quick ones
+    /// unless they say so.
+    #[must_use]
+    pub const fn quick(mut self) -> Self {
+        self.tier = Tier::Quick;
+        self
+    }
+
     /// The same case, for a QEMU that has this device only.
     #[must_use]
     pub const fn needs(mut self, device: &'static str) -> Self {
@@ -145,8 +196,12 @@ impl Case {
     /// The same case with more to look at. A story looks for itself.
     #[must_use]
     pub const fn checked(mut self, check: fn(&Run) -> Result<()>) -> Self {
-        if let Kind::Boot { scenario, .. } = self.kind {
-            self.kind = Kind::Boot { scenario, check };
+        match self.kind {
+            Kind::Boot { scenario, .. } => self.kind = Kind::Boot { scenario, check },
+            Kind::Network { network, scenario, .. } => {
+                self.kind = Kind::Network { network, scenario, check };
+            }
+            Kind::Story(_) => {}
         }
         self
     }
@@ -180,6 +235,9 @@ impl Case {
         let judged = match self.kind {
             Kind::Boot { scenario, check } => self.boot_and_judge(bench, scenario, check, &mut row),
             Kind::Story(tell) => self.tell(bench, tell, &mut row),
+            Kind::Network { network, scenario, check } => {
+                self.boot_in_network(bench, network, scenario, check, &mut row)
+            }
         };
         row.passed = judged.is_ok();
         if let Err(error) = &judged {
@@ -216,13 +274,42 @@ impl Case {
         let turn = bench.turns.take(1);
         let run = scenario.run(bench, self.name)?;
         drop(turn);
+        self.judge(&run, check, row)
+    }
+
+    fn boot_in_network(
+        &self,
+        bench: &Bench,
+        network: &str,
+        scenario: fn(&Bench) -> Result<Scenario>,
+        check: fn(&Run) -> Result<()>,
+        row: &mut Row,
+    ) -> Result<()> {
+        let mut scenario = scenario(bench)?;
+        if self.expected == Expected::DryRun {
+            scenario = scenario.argument("--dryrun");
+        }
+        let mut shared = bench.shared_lab.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = bench.turns.take(2);
+        // Taken out: one in which a case has failed does not serve another.
+        let mut lab = shared.take().map_or_else(|| Lab::start(bench), Ok)?;
+        lab.set(network)?;
+        let mut run = scenario.wired(lab.wires()).run(bench, self.name)?;
+        run.lab = lab.logs()?;
+        run.save()?;
+        self.judge(&run, check, row)?;
+        *shared = Some(lab);
+        Ok(())
+    }
+
+    fn judge(&self, run: &Run, check: fn(&Run) -> Result<()>, row: &mut Row) -> Result<()> {
         row.outcome = run.outcome();
         row.wall = run.result.mark("end").unwrap_or_default();
         if let Some(words) = &run.result.firmware {
             row.outcome = words.clone();
         }
         row.stages = run.result.report.as_ref().map(results::stages).unwrap_or_default();
-        let judged = run.judge(self.expected).and_then(|()| check(&run));
+        let judged = run.judge(self.expected).and_then(|()| check(run));
         judged.with_context(|| format!("see {}", run.directory.display()))
     }
 }

@@ -14,6 +14,7 @@ mod hang;
 pub mod keys;
 pub mod lab_vm;
 pub mod medium;
+pub mod net;
 pub mod package;
 pub mod relay;
 pub mod results;

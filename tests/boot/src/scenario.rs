@@ -26,6 +26,7 @@ use xtask::harness::Firmware;
 use xtask::harness::Guest;
 use xtask::harness::Lan;
 use xtask::harness::LinkChange;
+use xtask::harness::Netdev;
 use xtask::harness::Nic;
 use xtask::harness::uefi_vars::Variable;
 use xtask::kernels::Kernel;
@@ -35,6 +36,7 @@ use hardware::Hardware;
 use crate::bench::Bench;
 use crate::case::Run;
 use crate::hang;
+use crate::lab_vm;
 use crate::medium;
 use crate::medium::Medium;
 use crate::medium::Signature;
@@ -66,6 +68,9 @@ pub struct Scenario {
     efi_variable: Option<Vec<u8>>,
     second_console: bool,
     nics: Vec<End>,
+    /// What [`End::Lab`] stands for.
+    wires: Vec<Netdev>,
+    link_changes: Vec<LinkChange>,
     memory_mib: Option<u32>,
     rtc: Option<&'static str>,
     /// Seconds before the reboot after a failure.
@@ -145,6 +150,8 @@ enum End {
     PluggedAfter(Duration),
     /// No cable is plugged in.
     Unplugged,
+    /// The lab VM's cable of this number.
+    Lab(usize),
 }
 
 impl Scenario {
@@ -166,6 +173,8 @@ impl Scenario {
             efi_variable: None,
             second_console: false,
             nics: vec![End::Network],
+            wires: Vec::new(),
+            link_changes: Vec::new(),
             memory_mib: None,
             rtc: None,
             // A failed boot is over soon: the delay is not what most cases are about.
@@ -275,6 +284,27 @@ impl Scenario {
         self
     }
 
+    /// With so many NICs, on the lab VM's cables.
+    #[must_use]
+    pub fn lab_cables(mut self, number: usize) -> Self {
+        self.nics = (0..number).map(End::Lab).collect();
+        self
+    }
+
+    /// With a NIC whose cable is plugged or pulled so much time after power-on. One whose first
+    /// change is that it is plugged was not plugged before.
+    #[must_use]
+    pub fn link_change(mut self, nic: usize, after: Duration, up: bool) -> Self {
+        self.link_changes.push(LinkChange { after, nic, up });
+        self
+    }
+
+    /// With these as the lab VM's cables.
+    pub(crate) fn wired(mut self, wires: Vec<Netdev>) -> Self {
+        self.wires = wires;
+        self
+    }
+
     /// With so much memory.
     #[must_use]
     pub const fn memory_mib(mut self, memory_mib: u32) -> Self {
@@ -350,6 +380,7 @@ impl Scenario {
             picture: options.screenshot,
             disks_changed: disks_changed(&self.hardware.disks, &disks)?,
             mute: self.hardware.display == Display::Mute,
+            lab: BTreeMap::new(),
             directory,
         };
         run.save()?;
@@ -494,8 +525,17 @@ impl Scenario {
                     unplugged.clone()
                 }
                 End::Unplugged => unplugged.clone(),
+                End::Lab(cable) => {
+                    let wire = self.wires.get(*cable).context("no lab VM has this cable")?;
+                    Nic::new(lab_vm::MODEL).on(wire.clone())
+                }
             });
         }
+        for change in self.link_changes.iter().rev() {
+            let nic = options.nics.get_mut(change.nic).context("a cable of no NIC")?;
+            nic.link_up = !change.up;
+        }
+        options.link_changes.extend(&self.link_changes);
         Ok(cables)
     }
 }

@@ -16,6 +16,7 @@ use fault_server::Pki;
 use fault_server::Request;
 use fault_server::Validity;
 
+use crate::net;
 use crate::package::Archive;
 use crate::package::Descriptor;
 
@@ -49,6 +50,7 @@ pub struct Identities {
     foreign: Identity,
     expired: Identity,
     wrong_name: Identity,
+    lab: Identity,
 }
 
 impl Identities {
@@ -63,6 +65,7 @@ impl Identities {
             foreign: Pki::new("foreign TLS root")?.server(&[HOST])?,
             expired: root.server_with_validity(&[HOST], OVER)?,
             wrong_name: root.server(&["mirror.example.org"])?,
+            lab: root.server(&net::NAMES)?,
             root,
         })
     }
@@ -71,6 +74,12 @@ impl Identities {
     #[must_use]
     pub fn root_pem(&self) -> String {
         self.root.ca_pem()
+    }
+
+    /// The web server's in the lab VM, which is good.
+    #[must_use]
+    pub const fn of_lab(&self) -> &Identity {
+        &self.lab
     }
 
     fn config(&self, tls: Tls) -> Config {

@@ -1,5 +1,6 @@
 //! A boot that has ended, and whether it ended as it must.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use anyhow::ensure;
 use report::BootReport;
 use report::Code;
 use report::MirrorReport;
+use report::NicReport;
 use report::Outcome;
 use xtask::harness::BootResult;
 use xtask::harness::Ended;
@@ -41,6 +43,8 @@ pub struct Run {
     pub disks_changed: usize,
     /// Whether the boot kernel has no console to speak on.
     pub mute: bool,
+    /// What the servers in the lab VM have said, by the names of their logs.
+    pub lab: BTreeMap<String, String>,
     /// Where console and result were written.
     pub directory: PathBuf,
 }
@@ -110,6 +114,24 @@ impl Run {
         Facts::on(self.os_says()?)
     }
 
+    /// The one interface that was used.
+    ///
+    /// # Errors
+    /// If it was none, or more than one.
+    pub fn used(&self) -> Result<&NicReport> {
+        let mut used = self.report()?.nics.iter().filter(|nic| nic.used);
+        let nic = used.next().context("no interface was used")?;
+        ensure!(used.next().is_none(), "more than one interface was used");
+        Ok(nic)
+    }
+
+    /// The lines that a server in the lab VM has written to this log, as far as they have this text.
+    #[must_use]
+    pub fn logged(&self, log: &str, text: &str) -> Vec<&str> {
+        let said = self.lab.get(log).map_or("", String::as_str);
+        said.lines().filter(|line| line.contains(text)).collect()
+    }
+
     /// Asserts that the console has this text.
     ///
     /// # Errors
@@ -151,7 +173,12 @@ impl Run {
         ensure!(said || unreadable, "the OS never said {OS_MARKER}");
         let report = self.report()?;
         ensure!(report.failure.is_none(), "it booted, but reports {:?}", report.failure);
-        ensure!(report.package.is_some(), "it booted, but reports no package");
+        self.judge_package()
+    }
+
+    fn judge_package(&self) -> Result<()> {
+        let report = self.report()?;
+        ensure!(report.package.is_some(), "it reports no package");
         let served = report.mirrors.iter().filter(|mirror| mirror.failure.is_none()).count();
         ensure!(served == 1, "{served} mirrors are reported to have served the package");
         Ok(())
@@ -160,7 +187,7 @@ impl Run {
     fn judge_dry_run(&self) -> Result<()> {
         self.judge_end(Status::Dryrun, Ended::Poweroff, Outcome::Dryrun, 1)?;
         ensure!(!self.result.serial.contains(OS_MARKER), "an OS runs after a dry run");
-        Ok(())
+        self.judge_package()
     }
 
     fn judge_refusal(&self, code: Code) -> Result<()> {
@@ -233,6 +260,9 @@ impl Run {
         }
         if let Some(said) = &self.second_console {
             fs::write(self.directory.join("second-console.log"), said)?;
+        }
+        for (log, said) in &self.lab {
+            fs::write(self.directory.join(format!("lab-{log}.log")), said)?;
         }
         let json = serde_json::to_vec_pretty(&self.result.to_json())?;
         fs::write(self.directory.join("result.json"), json)?;

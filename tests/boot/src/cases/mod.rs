@@ -6,6 +6,7 @@ mod failing;
 mod lab;
 mod machine;
 mod matrix;
+mod net;
 mod network;
 mod platform;
 mod relay;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Case> {
         secure_boot::cases(),
         platform::cases(),
         lab::cases(),
+        net::cases(),
         vpn::cases(),
         relay::cases(),
         failing::cases(),

@@ -86,7 +86,7 @@ pub(super) fn cases() -> Vec<Case> {
         .checked(|run| {
             let asked = run.cables[0].dhcp.len();
             ensure!(asked == 0, "{asked} DHCP messages with a static address");
-            let used = used(run)?;
+            let used = run.used()?;
             ensure!(used.addresses.iter().any(|it| it == "10.0.2.77/24"), "{used:?}");
             Ok(())
         }),
@@ -112,7 +112,7 @@ pub(super) fn cases() -> Vec<Case> {
                 .host_config("network_interfaces", members))
         })
         .checked(|run| {
-            let used = used(run)?;
+            let used = run.used()?;
             ensure!(used.interface == "bond0", "{used:?}");
             run.says("bond0: eth0 (52:54:00:12:34:56) joined")?;
             run.says("bond0: eth1 (52:54:00:12:34:57) joined")
@@ -142,15 +142,8 @@ fn dhcp_retries_are_spaced(run: &Run) -> Result<()> {
     spaced(&cable.sent(Message::Discover), LEAST_DHCP_GAP)
 }
 
-fn used(run: &Run) -> Result<&report::NicReport> {
-    let mut used = run.report()?.nics.iter().filter(|nic| nic.used);
-    let nic = used.next().context("no interface was used")?;
-    ensure!(used.next().is_none(), "more than one interface was used");
-    Ok(nic)
-}
-
 fn only_second_used(run: &Run) -> Result<()> {
-    let used = used(run)?;
+    let used = run.used()?;
     let nics = &run.report()?.nics;
     let first = nics.iter().map(|nic| &nic.mac).min().context("no interfaces")?;
     ensure!(nics.len() == 2 && used.mac != *first, "used was {used:?} of {nics:?}");
