@@ -21,7 +21,6 @@ use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::address::AddressMessage;
 
 use crate::app::App;
-use crate::console;
 use crate::firewall;
 use crate::render;
 
