@@ -15,6 +15,7 @@ use simulator::Packages;
 use simulator::Promise;
 use simulator::Scenario;
 use simulator::boot;
+use tracing::Level;
 
 /// Worlds that are tried; `RAMSTRAP_SEEDS=N` tries another number, `RAMSTRAP_SEED=N` one.
 const SEEDS: u64 = 10_000;
@@ -69,6 +70,7 @@ fn try_seed(seed: u64, packages: &Arc<Packages>) -> Result<Outcome, String> {
 fn every_world_is_survived() {
     let packages = Arc::new(Packages::make().unwrap());
     if let Some(seed) = env::var("RAMSTRAP_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        tracing_subscriber::fmt().without_time().with_max_level(Level::DEBUG).init();
         match try_seed(seed, &packages) {
             Ok(outcome) => println!("{outcome:#?}"),
             Err(error) => panic!("{error}"),
