@@ -370,7 +370,6 @@ impl Plug {
             Protocol::Dhcp4 => {
                 for server in &segment.dhcp {
                     if let Some(reply) = server.answer(now, message, self.mac) {
-                        eprintln!("DBG {now:?} {} answers", server.address);
                         self.deliver(server.delay, (reply, Some(server.address.into())));
                     }
                 }

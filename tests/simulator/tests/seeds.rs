@@ -25,7 +25,7 @@ const SEEDS: u64 = 10_000;
 const BUSY: usize = 60;
 
 /// After so many worlds that went wrong, no more are tried.
-const MOST_WRONG: usize = 20;
+const MOST_WRONG: usize = 60;
 
 /// How much later than its deadline a boot may end.
 const GRACE: Duration = Duration::from_secs(31);
