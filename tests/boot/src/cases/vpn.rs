@@ -35,6 +35,7 @@ const NO_WIPING: &str = "init_on_free=0 init_on_alloc=0";
 pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::story("vpn_server", whole_life),
+        Case::story("vpn_server_moves", moves).slow(),
         Case::story("vpn_leaky_server_is_caught", leaky).slow(),
         Case::story("vpn_server_without_wiping", without_wiping).slow(),
     ]
@@ -126,14 +127,30 @@ fn whole_life(story: &mut Story<'_>) -> Result<()> {
         })
     })?;
     story.figure("no answer during a reset", down);
-    story.step("it serves again after the reset", || scene.carries())?;
-    story.step("another address takes the place of its own, and it serves on", || {
+    story.step("it serves again after the reset", || scene.carries())
+}
+
+/// The address outside changes while the server serves, as by another lease.
+fn moves(story: &mut Story<'_>) -> Result<()> {
+    let release = Release::of(story.bench, story.bench.vpn()?, 1, "")?;
+    let mut scene = Scene::set(story, &release, "")?;
+    story.step("customers appear behind the server's address", || {
+        let said = scene.server.wait()?;
+        scene.provision(&said)?;
+        appears_behind(&mut scene, SERVER)
+    })?;
+    story.step("they appear behind another one when the server has that", || {
         scene.moves()?;
-        customer::meet_at(&mut scene.lab, &scene.secrets, ANOTHER)?;
-        let who = customer::who_asks(&mut scene.lab, RESOLVER)?;
-        ensure!(who.contains(ANOTHER), "the web server sees the customer as {who}");
-        scene.carries()
+        appears_behind(&mut scene, ANOTHER)
     })
+}
+
+fn appears_behind(scene: &mut Scene, address: &str) -> Result<()> {
+    customer::meet_at(&mut scene.lab, &scene.secrets, address)?;
+    customer::handshake(&mut scene.lab)?;
+    let who = customer::who_asks(&mut scene.lab, RESOLVER)?;
+    ensure!(who.contains(address), "the web server sees the customer as {who}");
+    scene.carries()
 }
 
 /// Asserts that the machine and the tool refuse whoever is not staff, and that staff hands nothing to

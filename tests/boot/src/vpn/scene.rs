@@ -175,7 +175,8 @@ impl Scene {
             "ip address flush dev eth0; ip address add {ANOTHER}/24 dev eth0; \
              ip route add default via {HOST}"
         );
-        let later = format!("setsid sh -c 'sleep 2; {change}' < /dev/null > /dev/null 2>&1 &");
+        let later =
+            format!("busybox setsid sh -c 'sleep 2; {change}' < /dev/null > /dev/null 2>&1 &");
         traces::ssh(&mut self.lab, &later)?;
         let line = format!("address {ANOTHER} port");
         self.guest().wait_for(&line, Duration::from_secs(60)).map(drop)
