@@ -56,6 +56,8 @@ pub(super) struct Manager {
     random: Random,
     sender: watch::Sender<Status>,
     avoided: watch::Receiver<Avoided>,
+    /// Orders of `avoided` that were carried out.
+    orders: u32,
     /// DHCP servers whose leases the kernel refused.
     refused: Vec<Ipv4Addr>,
     v4: Option<dhcp::Session>,
@@ -95,6 +97,7 @@ impl Manager {
             random,
             sender,
             avoided,
+            orders: 0,
             refused: Vec::new(),
             v4: None,
             routers: None,
@@ -157,7 +160,8 @@ impl Manager {
 
     fn start_dhcp(&mut self, delay: Duration) {
         let Some(target) = self.target() else { return };
-        let mut avoid = self.avoided.borrow_and_update().servers.clone();
+        let Avoided { servers: mut avoid, orders } = self.avoided.borrow_and_update().clone();
+        self.orders = orders;
         avoid.extend(&self.refused);
         avoid.truncate(MAX_AVOIDED);
         let (network, random) = (Arc::clone(&self.network), self.random());
@@ -288,13 +292,18 @@ impl Manager {
         let wanted = facts.configuration.clone();
         self.refusal.take_if(|(refused, _)| *refused != wanted);
         let refused = self.refusal.as_ref().is_some_and(|(_, again_at)| Instant::now() < *again_at);
-        if !refused && self.applied.as_ref() != Some(&wanted) {
+        if self.applied.as_ref() == Some(&wanted) {
+            self.refusal = None;
+        } else if !refused {
             match self.network.apply(self.nic.index, &wanted).await {
                 Ok(()) => {
+                    // That nothing at all is taken does not mean that what was refused is good.
+                    if !wanted.addresses.is_empty() {
+                        self.tries = 0;
+                        self.refusal_failure = None;
+                    }
                     self.applied = Some(wanted);
                     self.refusal = None;
-                    self.tries = 0;
-                    self.refusal_failure = None;
                 }
                 Err(error) => self.apply_parts(wanted, error).await,
             }
@@ -373,8 +382,8 @@ impl Manager {
         {
             self.conflict = None;
         }
-        let orders = self.avoided.borrow().orders;
-        let mut status = Status { link, orders, stuck: self.stuck, ..Status::default() };
+        let mut status =
+            Status { link, orders: self.orders, stuck: self.stuck, ..Status::default() };
         let mut failure = self.refusal_failure.clone().or_else(|| self.conflict.clone());
         if let Some(v4) = &self.v4 {
             let v4 = v4.status.borrow();
