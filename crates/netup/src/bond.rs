@@ -209,7 +209,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_partner_is_waited_for_and_not_for_ever() {
         let silent = (0, machine(false, &[true, true]));
-        assert_eq!(waited(&[silent.clone()], 1).await, PARTNER_PATIENCE);
+        assert_eq!(waited(core::slice::from_ref(&silent), 1).await, PARTNER_PATIENCE);
         let seven = Duration::from_secs(7);
         assert_eq!(waited(&[silent, (7, machine(true, &[true, true]))], 1).await, seven);
     }
@@ -218,8 +218,8 @@ mod tests {
     async fn enough_members_are_waited_for_and_others_a_little() {
         let one = (2, machine(true, &[true, false]));
         let late = Duration::from_secs(2) + MEMBERS_PATIENCE;
-        assert_eq!(waited(&[one.clone()], 1).await, late);
-        assert_eq!(waited(&[one.clone()], 2).await, PARTNER_PATIENCE);
+        assert_eq!(waited(core::slice::from_ref(&one), 1).await, late);
+        assert_eq!(waited(core::slice::from_ref(&one), 2).await, PARTNER_PATIENCE);
         let both = [one, (3, machine(true, &[true, true]))];
         assert_eq!(waited(&both, 2).await, Duration::from_secs(3));
     }

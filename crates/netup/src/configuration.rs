@@ -1,5 +1,6 @@
 //! What an interface is to have, and the routes that follow from it.
 
+use core::fmt;
 use core::net::IpAddr;
 
 use hostcfg::Cidr;
@@ -28,6 +29,19 @@ impl StaticRoute {
     #[must_use]
     pub const fn on_link(destination: IpAddr, prefix_len: u8) -> Self {
         Self { destination, prefix_len, gateway: None }
+    }
+}
+
+impl fmt::Display for StaticRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.prefix_len {
+            0 => f.write_str("default")?,
+            prefix_len => write!(f, "{}/{prefix_len}", self.destination)?,
+        }
+        match self.gateway {
+            Some(gateway) => write!(f, " by {gateway}"),
+            None => Ok(()),
+        }
     }
 }
 

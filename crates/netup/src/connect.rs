@@ -61,7 +61,7 @@ pub(crate) struct Holder {
 /// # Errors
 ///
 /// At the deadline, or before it when every NIC with carrier has failed for good and the others
-/// had no carrier for 20 seconds. The failure is the gravest of all NICs: what a probe said, else
+/// had no carrier for 45 seconds. The failure is the gravest of all NICs: what a probe said, else
 /// E0205, E0204, E0203, or E0201 and E0202 if there was no NIC to try. Addresses are removed, links
 /// stay up: another call finds them without a new wait for the switch.
 ///

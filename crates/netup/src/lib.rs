@@ -24,8 +24,10 @@ mod bond;
 mod configuration;
 mod connect;
 mod dhcp;
+mod dhcp6;
+#[doc(hidden)]
+pub mod fuzzing;
 mod kernel;
-#[allow(dead_code)] // names of IPv6 options: not driven yet
 mod names;
 pub mod network;
 mod nic;

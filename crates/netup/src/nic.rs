@@ -25,7 +25,7 @@ use crate::probes::Probes;
 use crate::session::Session;
 use crate::state::NicState;
 
-/// After so many failures in a row that may heal, another DHCP server's offer is preferred.
+/// After so many failures in a row that may heal, other DHCP servers' offers are asked for.
 pub(crate) const TIRED_AFTER: u32 = 3;
 /// For how long the NIC that the firmware booted from is probed over alone.
 const HEAD_START: Duration = Duration::from_millis(1500);
@@ -162,7 +162,7 @@ impl<'a, P> Life<'a, P> {
         let begun = Instant::now();
         let may_probe_at = context.may_probe_at(nic);
         let mut probes = Probes::new(self.probe, self.state, context);
-        // Over whose leases the probe failed for good, and all that were given up once.
+        // Over whose leases the probe failed for good.
         let mut hopeless: Vec<Ipv4Addr> = Vec::new();
         loop {
             let status = session.news();
@@ -197,13 +197,21 @@ impl<'a, P> Life<'a, P> {
                     let link = now.filter(|now| now.extends(&link)).unwrap_or(link);
                     return Won { link, answer, session };
                 }
-                Probed::Final => hopeless.extend(link.dhcp_server),
-                Probed::Tired => {}
+                Probed::Final | Probed::Tired => {}
             }
             let Some(server) = link.dhcp_server else { continue };
+            let is_final = matches!(outcome, Probed::Final);
             let is_other = |other: &Ipv4Addr| *other != server && !hopeless.contains(other);
-            if session.news().servers.iter().any(is_other) {
-                tracing::info!("{}: trying another DHCP server than {server}", nic.name);
+            // Who leads nowhere may have been quicker than everybody else, or the first to be
+            // there: others are asked for once if it is for good, else each time.
+            let ask_others = !is_final
+                || !hopeless.contains(&server)
+                || session.news().servers.iter().any(is_other);
+            if is_final && !hopeless.contains(&server) {
+                hopeless.push(server);
+            }
+            if ask_others {
+                tracing::info!("{}: looking for another DHCP server than {server}", nic.name);
                 let mut avoid = hopeless.clone();
                 avoid.push(server);
                 session.avoid(avoid);

@@ -15,6 +15,7 @@ use report::Failure;
 use report::NicReport;
 
 use crate::connect::Holder;
+use crate::network::StaticRoute;
 
 /// How the machine is to get on the network.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -130,6 +131,8 @@ pub struct Link {
     pub addresses: Vec<Cidr>,
     /// Default gateways, at most one of each family of `addresses`, IPv4 first.
     pub gateways: Vec<IpAddr>,
+    /// All routes that the kernel was given.
+    pub routes: Vec<StaticRoute>,
     /// DNS servers, at most eight. Those that IPv4 and IPv6 brought take turns, so that the first two
     /// are of both if there are both.
     pub dns: Vec<IpAddr>,

@@ -2,6 +2,7 @@
 
 use hostcfg::InterfaceSelector;
 
+use crate::network::Kind;
 use crate::network::Nic;
 
 /// Most NICs that are tried.
@@ -18,9 +19,11 @@ pub(crate) struct Selection<'a> {
 
 /// Picks the NICs that the configuration lists, or else all that are Ethernet.
 ///
-/// The MAC address of an entry decides. Its name is used if it has none, and, with `by_name_too`,
-/// if no NIC has that MAC address. Parts of a bond or bridge are left out, other than those of the
-/// bond with index `bond`.
+/// The MAC address of an entry decides. What else it says is used if it has none, and, with
+/// `by_name_too`, if no NIC has that MAC address: name, place on the PCI bus and driver, as far as
+/// they are given, must all be the NIC's; an entry with neither MAC address nor name is about all
+/// NICs that match. Parts of a bond or bridge are left out, other than those of the bond with index
+/// `bond`.
 pub(crate) fn select<'a>(
     links: &'a [Nic],
     wanted: &'a [InterfaceSelector],
@@ -33,47 +36,80 @@ pub(crate) fn select<'a>(
         selection.nics = links.iter().filter(|nic| nic.is_usable()).filter(free).collect();
     }
     for entry in wanted {
-        let candidates = || links.iter().filter(|nic| !nic.loopback && nic.mac.is_some());
-        let by_mac =
-            entry.mac.and_then(|mac| candidates().filter(free).find(|nic| nic.has_mac(&mac)));
-        let by_name = || {
-            let name = entry.name.as_ref()?;
-            candidates().filter(free).find(|nic| nic.name == *name)
+        let candidates = || {
+            links
+                .iter()
+                .filter(|nic| !nic.loopback && nic.mac.is_some() && !is_tagged(nic))
+                .filter(free)
         };
-        let found = match by_mac {
-            Some(nic) => Some(nic),
-            None if entry.mac.is_none() || by_name_too => by_name(),
-            None => None,
-        };
-        match found {
-            Some(nic) if selection.nics.iter().any(|known| known.index == nic.index) => {}
-            Some(nic) => selection.nics.push(nic),
-            None => selection.missing.push(entry),
+        let mut found: Vec<&Nic> = Vec::new();
+        if let Some(mac) = &entry.mac {
+            found.extend(candidates().find(|nic| nic.has_mac(mac)));
+        }
+        if found.is_empty() && (entry.mac.is_none() || by_name_too) {
+            found = candidates().filter(|nic| is_meant(entry, nic)).collect();
+        }
+        if found.is_empty() {
+            selection.missing.push(entry);
+        }
+        for nic in found {
+            if !selection.nics.iter().any(|known| known.index == nic.index) {
+                selection.nics.push(nic);
+            }
         }
     }
     selection.nics.truncate(MAX_NICS);
     selection
 }
 
+/// Whether it is a VLAN of another link, whose MAC address it has.
+const fn is_tagged(nic: &Nic) -> bool {
+    matches!(nic.kind, Kind::Vlan { .. })
+}
+
+/// Whether an entry is about a NIC, its MAC address aside.
+fn is_meant(entry: &InterfaceSelector, nic: &Nic) -> bool {
+    let matches = |wanted: &Option<String>, there: Option<&str>| {
+        wanted.as_deref().is_none_or(|wanted| there == Some(wanted))
+    };
+    let says_something = entry.name.is_some() || entry.pci_path.is_some() || entry.driver.is_some();
+    says_something
+        && matches(&entry.name, Some(&nic.name))
+        && matches(&entry.pci_path, nic.pci_path.as_deref())
+        && matches(&entry.driver, nic.driver.as_deref())
+}
+
 /// An entry as text, such as `52:54:00:12:34:56 (eth0)`.
 pub(crate) fn describe_entry(entry: &InterfaceSelector) -> String {
-    match (&entry.mac, &entry.name) {
-        (Some(mac), Some(name)) => format!("{mac} ({name})"),
-        (Some(mac), None) => mac.to_string(),
-        (None, Some(name)) => name.clone(),
-        (None, None) => "an empty entry".to_owned(),
+    let InterfaceSelector { name, mac, pci_path, driver } = entry;
+    let mut others: Vec<String> = name.iter().cloned().collect();
+    others.extend(pci_path.iter().map(|place| format!("PCI {place}")));
+    others.extend(driver.iter().map(|driver| format!("driver {driver}")));
+    let others = others.join(", ");
+    match mac {
+        Some(mac) if others.is_empty() => mac.to_string(),
+        Some(mac) => format!("{mac} ({others})"),
+        None if others.is_empty() => "an empty entry".to_owned(),
+        None => others,
     }
 }
 
-/// The NICs that there are as text, such as `eth0 (52:54:00:12:34:56)`.
+/// The NICs that there are as text, such as `eth0 (52:54:00:12:34:56, PCI 0000:00:03.0, driver e1000)`.
 pub(crate) fn describe_nics(links: &[Nic]) -> String {
-    let nics: Vec<String> = links
-        .iter()
-        .filter(|nic| nic.is_usable())
-        .take(MAX_NICS)
-        .map(|nic| format!("{} ({})", nic.name, nic.mac_text()))
-        .collect();
+    let nics: Vec<String> =
+        links.iter().filter(|nic| nic.is_usable()).take(MAX_NICS).map(describe_nic).collect();
     if nics.is_empty() { "none".to_owned() } else { nics.join(", ") }
+}
+
+fn describe_nic(nic: &Nic) -> String {
+    let mut text = format!("{} ({}", nic.name, nic.mac_text());
+    if let Some(place) = &nic.pci_path {
+        text += &format!(", PCI {place}");
+    }
+    if let Some(driver) = &nic.driver {
+        text += &format!(", driver {driver}");
+    }
+    text + ")"
 }
 
 #[cfg(test)]
@@ -144,6 +180,39 @@ mod tests {
         let links = [Nic { permanent_mac: Some([9; 6]), ..nic(2, "eth0") }];
         let wanted = [entry(None, Some("09:09:09:09:09:09"))];
         assert_eq!(select(&links, &wanted, false, None).nics.len(), 1);
+    }
+
+    #[test]
+    fn place_and_driver_pick_nics() {
+        let at = |index: u32, place: &str, driver: &str| Nic {
+            pci_path: Some(place.to_owned()),
+            driver: Some(driver.to_owned()),
+            ..nic(index, &format!("eth{index}"))
+        };
+        let links = [at(2, "0000:00:03.0", "e1000"), at(3, "0000:00:04.0", "e1000"), nic(4, "v0")];
+        let names = |entry: InterfaceSelector| {
+            let wanted = [entry];
+            let selection = select(&links, &wanted, false, None);
+            selection.nics.iter().map(|nic| nic.name.clone()).collect::<Vec<_>>()
+        };
+        let driver = |driver: &str| InterfaceSelector {
+            driver: Some(driver.to_owned()),
+            ..InterfaceSelector::default()
+        };
+        assert_eq!(names(driver("e1000")), ["eth2", "eth3"]);
+        assert!(names(driver("igb")).is_empty());
+        let place = Some("0000:00:04.0".to_owned());
+        assert_eq!(
+            names(InterfaceSelector { pci_path: place.clone(), ..driver("e1000") }),
+            ["eth3"]
+        );
+        assert!(names(InterfaceSelector { pci_path: place, ..driver("igb") }).is_empty());
+        assert!(names(InterfaceSelector::default()).is_empty(), "an empty entry is about nothing");
+        let text = super::describe_nics(&links);
+        assert!(
+            text.contains("eth2 (02:00:00:00:00:02, PCI 0000:00:03.0, driver e1000)"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -12,8 +12,9 @@ use crate::network::Nic;
 use crate::plan::Link;
 use crate::session::Status;
 
-/// How long a NIC without carrier is waited for when all others have come to their end.
-pub(crate) const CARRIER_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a NIC without carrier is waited for when all others have come to their end. Some NICs
+/// and switches take half a minute to agree.
+pub(crate) const CARRIER_PATIENCE: Duration = Duration::from_secs(45);
 
 /// What is known of one NIC.
 #[derive(Clone, Debug)]
@@ -168,18 +169,24 @@ impl NicState {
             mac: self.nic.mac_text(),
             carrier: self.without_carrier.is_none(),
             method: link.map_or(self.mode, |link| link.method.name()).to_owned(),
-            addresses: link
-                .map(|link| link.addresses.iter().map(ToString::to_string).collect())
-                .unwrap_or_default(),
+            addresses: texts(link.map(|link| &*link.addresses)),
             gateway: link.and_then(Link::gateway).map(|gateway| gateway.to_string()),
-            dns: link
-                .map(|link| link.dns.iter().map(ToString::to_string).collect())
-                .unwrap_or_default(),
+            routes: texts(link.map(|link| &*link.routes)),
+            dns: texts(link.map(|link| &*link.dns)),
+            search: texts(link.map(|link| &*link.search)),
+            ntp: texts(link.map(|link| &*link.ntp)),
+            mtu: Some(self.nic.mtu).filter(|mtu| *mtu > 0),
+            pci_path: self.nic.pci_path.clone(),
+            driver: self.nic.driver.clone(),
             dhcp_server: link.and_then(|link| link.dhcp_server).map(|server| server.to_string()),
             used,
             failure: failure.filter(|_| !used),
         }
     }
+}
+
+fn texts<T: ToString>(all: Option<&[T]>) -> Vec<String> {
+    all.unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Both families against the kernel, a real router and a real DHCPv6 server, in network namespaces.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "support of tests, too, fail by panicking")]
-#![allow(dead_code, reason = "other tests share the support")]
 
+#[allow(dead_code, reason = "not every test uses all of it")]
 mod support;
 
 use std::cell::RefCell;
@@ -158,7 +158,7 @@ fn two_nics_of_one_network_may_have_the_same_addresses() {
         let seen = RefCell::new(Vec::new());
         let connected = connect(&plan, in_seconds(20), async |link| {
             if six(&link) {
-                seen.borrow_mut().push(link.interface.clone());
+                seen.borrow_mut().push(link.interface);
             }
             let seen = seen.borrow();
             let both = ["v0", "v1"].iter().all(|name| seen.iter().any(|seen| seen == name));
@@ -233,5 +233,97 @@ fn a_plan_for_dhcp_asks_no_router() {
         let plan = Plan::new(Addressing::Dhcp);
         let error = connect(&plan, in_seconds(5), async |_| Ok(())).await.unwrap_err();
         assert_eq!(error.failure.code, Code::NoLease, "{error}");
+    });
+}
+
+#[test]
+fn addresses_come_from_a_dhcpv6_server_where_a_router_says_so() {
+    let test = "addresses_come_from_a_dhcpv6_server_where_a_router_says_so";
+    in_namespace(test, TOOLS, async || {
+        let mut server = Machine::new();
+        server.cable("v0", "p0", None);
+        server.sh("ip address add 2001:db8:7::1/64 dev p0 nodad");
+        server.sh("ip link set p0 up");
+        server.sh("sysctl -q -w net.ipv6.conf.all.forwarding=1");
+        server.dnsmasq(
+            "p0",
+            &[
+                "--enable-ra",
+                "--dhcp-range=2001:db8:7::100,2001:db8:7::1ff,64,1h",
+                "--dhcp-option=option6:dns-server,[2001:db8:7::53]",
+                "--dhcp-option=option6:domain-search,example.org",
+                "--dhcp-option=option6:ntp-server,[2001:db8:7::123]",
+            ],
+        );
+        let started = Instant::now();
+        let connected =
+            connect(&auto(), in_seconds(30), async |link| reach(&link, "2001:db8:7::1").await)
+                .await
+                .unwrap();
+        println!("from nothing to an answer: {:?}", started.elapsed());
+        let link = connected.link;
+        assert_eq!(link.method, Method::Dhcp6, "{link:?}");
+        let [address] = link.addresses[..] else { panic!("{:?}", link.addresses) };
+        assert!(address.to_string().starts_with("2001:db8:7::1"), "{address}");
+        assert_eq!(link.dns.first(), Some(&ip("2001:db8:7::53")), "{link:?}");
+        assert!(link.search.contains(&"example.org".to_owned()), "{link:?}");
+        assert_eq!(link.lease_seconds, Some(3600));
+        let routes = sh("ip -6 route");
+        assert!(routes.contains("2001:db8:7::/64 dev v0"), "{routes}");
+        assert!(routes.contains("default via fe80:"), "{routes}");
+    });
+}
+
+#[test]
+fn what_goes_with_an_address_comes_by_stateless_dhcpv6() {
+    let test = "what_goes_with_an_address_comes_by_stateless_dhcpv6";
+    in_namespace(test, TOOLS, async || {
+        let mut server = Machine::new();
+        server.cable("v0", "p0", None);
+        server.sh("ip address add 2001:db8:7::1/64 dev p0 nodad");
+        server.sh("ip link set p0 up");
+        server.sh("sysctl -q -w net.ipv6.conf.all.forwarding=1");
+        server.dnsmasq(
+            "p0",
+            &[
+                "--enable-ra",
+                "--dhcp-range=2001:db8:7::,ra-stateless,64,1h",
+                "--dhcp-option=option6:ntp-server,[2001:db8:7::123]",
+            ],
+        );
+        let plan = auto();
+        let connected = connect(&plan, in_seconds(30), async |link| {
+            if link.ntp.is_empty() {
+                return Err(transient("not everything is there"));
+            }
+            Ok(())
+        });
+        let link = connected.await.unwrap().link;
+        assert_eq!(link.method, Method::Slaac, "{link:?}");
+        assert_eq!(link.ntp, [ip("2001:db8:7::123")]);
+    });
+}
+
+#[test]
+fn a_rogue_lease_does_not_keep_the_other_family_from_working() {
+    let test = "a_rogue_lease_does_not_keep_the_other_family_from_working";
+    in_namespace(test, WITH_ROUTER, async || {
+        let mut server = Machine::new();
+        server.cable("v0", "p0", Some("10.77.0.1/24"));
+        server.sh("ip address add 2001:db8:7::1/64 dev p0 nodad");
+        server.radvd("p0", PREFIX);
+        server.dnsmasq("p0", &["--dhcp-range=10.77.0.100,10.77.0.150,255.255.255.0,1h"]);
+        let probes = RefCell::new(0);
+        let plan = auto();
+        let connected = connect(&plan, in_seconds(30), async |link| {
+            *probes.borrow_mut() += 1;
+            if six(&link) {
+                return reach(&link, "2001:db8:7::1").await;
+            }
+            // Somebody else's server answers over IPv4: this will not get better.
+            Err(ProbeError::Final(Failure::new(Code::TlsUntrusted, "scripted")))
+        });
+        connected.await.unwrap();
+        assert!(*probes.borrow() <= 3, "nothing is tried again: {probes:?}");
     });
 }

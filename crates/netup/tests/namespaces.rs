@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "support of tests, too, fail by panicking")]
 
+#[allow(dead_code, reason = "not every test uses all of it")]
 mod support;
 
 use std::cell::Cell;

@@ -208,15 +208,34 @@ pub struct NicReport {
     pub mac: String,
     /// Whether it had a carrier when last seen.
     pub carrier: bool,
-    /// `dhcp` or `static`.
+    /// How it got its first address: `dhcp`, `dhcp6`, `slaac` or `static`; without one, how it was
+    /// to get it: `dhcp`, `auto` or `static`.
     pub method: String,
     /// Addresses with prefix length.
     pub addresses: Vec<String>,
-    /// Default gateway.
+    /// Default gateway; the one of IPv4 if there are two.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub gateway: Option<String>,
+    /// All routes, such as `default by 192.0.2.1` and `192.0.2.0/24`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub routes: Vec<String>,
     /// DNS servers.
     pub dns: Vec<String>,
+    /// Domains that names without dots are looked up in.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub search: Vec<String>,
+    /// Time servers that the network names.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ntp: Vec<String>,
+    /// Longest packet, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mtu: Option<u32>,
+    /// Place of the device on the PCI bus, such as `0000:00:03.0`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pci_path: Option<String>,
+    /// The device's driver.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub driver: Option<String>,
     /// The DHCP server that gave the lease.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dhcp_server: Option<String>,

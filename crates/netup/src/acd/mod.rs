@@ -18,7 +18,6 @@ pub(crate) use self::fsm::Detector;
 pub(crate) use self::fsm::Event;
 pub(crate) use self::fsm::Stance;
 pub(crate) use self::packet::MAX_FRAME;
-#[cfg(test)]
 pub(crate) use self::packet::Packet;
 use crate::backoff::Random;
 use crate::backoff::pause;
@@ -145,4 +144,18 @@ impl Runner {
         Detector::new(self.target.mac, self.address, Stance::Hold, random, start)
             .exempting(self.own.iter().copied())
     }
+}
+
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(bytes: &[u8], mac: [u8; 6], address: Ipv4Addr) -> bool {
+    for stance in [Stance::Yield, Stance::Hold] {
+        let random = crate::fuzzing::random();
+        let mut detector = Detector::new(mac, address, stance, random, Duration::ZERO);
+        let wake = |detector: &mut Detector, now| {
+            let _ = detector.handle(now, Event::Timer);
+            let _ = detector.handle(now, Event::Frame(bytes));
+        };
+        crate::fuzzing::run(&mut detector, Detector::wake_at, wake);
+    }
+    Packet::parse(bytes).is_some()
 }

@@ -24,7 +24,7 @@ use crate::backoff::pause;
 /// How often an offered address is asked for before looking for another offer.
 const MAX_SELECTS: u32 = 3;
 /// How long a server that is to be avoided waits for another one to make an offer.
-const OTHERS_FIRST: Duration = Duration::from_secs(3);
+const OTHERS_FIRST: Duration = Duration::from_secs(6);
 /// Shortest pause between two messages that extend a lease (RFC 2131, 4.4.5).
 const MIN_EXTEND: Duration = Duration::from_secs(60);
 /// Most servers that are remembered.
@@ -219,8 +219,7 @@ impl Client {
                 }
                 if fallback.is_none() {
                     *fallback = Some((reply, server));
-                    let patience = now + OTHERS_FIRST;
-                    self.wake_at = Some(self.wake_at.map_or(patience, |at| at.min(patience)));
+                    self.wake_at = Some(now + OTHERS_FIRST);
                 }
                 Vec::new()
             }
@@ -342,6 +341,9 @@ impl Client {
         };
         let (address, server) = (lease.address, lease.server);
         self.trouble = Some(self.conflicts.with(by, address, server));
+        if self.conflicts.in_a_row() > 1 {
+            self.avoid(server);
+        }
         self.xid = self.random.next_u32();
         self.begun = now;
         let declined = self.send(now, None, QueryKind::Decline { address, server });
@@ -382,6 +384,8 @@ impl Client {
     fn refused(&mut self, now: Duration, server: Ipv4Addr, reply: Reply) -> Vec<Action> {
         let why = reply.text.as_deref().unwrap_or("it does not say why");
         self.trouble = Some(format!("{server} refused the request: {why}"));
+        // It may be the quickest to make an offer again, and to refuse that.
+        self.avoid(server);
         self.state = State::Idle;
         self.wake_at = Some(now + pause(self.rounds, &mut self.random));
         // What comes late for the refused request is not to be taken for an answer.

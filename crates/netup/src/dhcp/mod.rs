@@ -153,7 +153,7 @@ impl Runner {
         }
     }
 
-    async fn act(&mut self, transport: &Transport, action: Action) {
+    async fn act(&self, transport: &Transport, action: Action) {
         let name = &self.target.name;
         match action {
             Action::Send { to, message } => {
@@ -239,4 +239,25 @@ fn describe(lease: &Lease) -> String {
     };
     let (address, prefix_len) = (lease.address, lease.prefix_len.unwrap_or(32));
     format!("DHCP lease {address}/{prefix_len}, {gateway}, from {}, {time}", lease.server)
+}
+
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(bytes: &[u8], mac: [u8; 6]) -> bool {
+    let mut client = Client::new(mac, crate::fuzzing::random(), Vec::new(), Duration::ZERO);
+    let mut datagram = bytes.to_vec();
+    let mut believed = false;
+    for _ in 0..3 {
+        let now = client.wake_at().unwrap_or_default();
+        let sent = client.handle(now, Event::Timer);
+        // The answer is to whatever was asked last.
+        if let Some(Action::Send { message, .. }) = sent.last()
+            && let (Some(to), Some(xid)) = (datagram.get_mut(4..8), message.get(4..8))
+        {
+            to.copy_from_slice(xid);
+            let xid = xid.try_into().map_or(0, u32::from_be_bytes);
+            believed |= message::Reply::parse(&datagram, mac, xid).is_ok();
+        }
+        let _ = client.handle(now, Event::Datagram(&datagram));
+    }
+    believed
 }

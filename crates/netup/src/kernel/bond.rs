@@ -80,7 +80,7 @@ pub(super) async fn join(
         let mut message = LinkBond::new("").primary(nic).build();
         message.header.index = bond;
         message.attributes.retain(|attribute| !matches!(attribute, LinkAttribute::IfName(_)));
-        netlink.change(message, "making it the bond's primary member").await?;
+        netlink.change_settings(message, "making it the bond's primary member").await?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod netlink;
 mod ports;
 mod sysctl;
 mod sysfs;
+mod udp;
 mod vlan;
 mod watch;
 

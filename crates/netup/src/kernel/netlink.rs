@@ -114,6 +114,16 @@ impl Netlink {
         done.map_err(|error| refused(what, &error))
     }
 
+    /// Changes settings of a virtual link: the kernel reads those only from this kind of request.
+    pub(super) async fn change_settings(
+        &self,
+        message: LinkMessage,
+        what: &str,
+    ) -> Result<(), NetworkError> {
+        let done = self.handle.link().change(message).execute().await;
+        done.map_err(|error| refused(what, &error))
+    }
+
     /// Makes a virtual link.
     pub(super) async fn create(
         &self,

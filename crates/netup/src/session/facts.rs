@@ -97,6 +97,7 @@ impl Facts {
             mac: nic.mac_text(),
             method: *method,
             gateways: usable.default_gateways(),
+            routes: usable.kernel_routes(),
             addresses: usable.addresses,
             dns: first_few(dns),
             search: first_few(search),

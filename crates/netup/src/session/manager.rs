@@ -27,6 +27,7 @@ use crate::configuration::Configuration;
 use crate::configuration::StaticRoute;
 use crate::dhcp;
 use crate::dhcp::Target;
+use crate::dhcp6;
 use crate::network::AddressState;
 use crate::network::Links;
 use crate::network::Network;
@@ -59,6 +60,7 @@ pub(super) struct Manager {
     refused: Vec<Ipv4Addr>,
     v4: Option<dhcp::Session>,
     routers: Option<slaac::Session>,
+    v6: Option<(dhcp6::Mode, dhcp6::Session)>,
     /// The checks of static IPv4 addresses.
     checks: Vec<(Cidr, acd::Session)>,
     /// Static addresses that somebody else has, and when to try again.
@@ -96,6 +98,7 @@ impl Manager {
             refused: Vec::new(),
             v4: None,
             routers: None,
+            v6: None,
             checks: Vec::new(),
             duplicates: BTreeMap::new(),
             reported: BTreeSet::new(),
@@ -116,6 +119,7 @@ impl Manager {
         }
         loop {
             self.look_for_duplicates();
+            self.follow_routers();
             let mut facts = self.facts();
             self.apply(&mut facts).await;
             self.publish(&facts);
@@ -166,6 +170,25 @@ impl Manager {
         self.routers = Some(slaac::Session::start(network, target, random));
     }
 
+    /// Asks DHCPv6 servers for what routers say is to be had of them.
+    fn follow_routers(&mut self) {
+        let Some(routers) = &self.routers else { return };
+        let mode = match &routers.status.borrow().settings {
+            slaac::Settings { managed: true, .. } => dhcp6::Mode::Stateful,
+            slaac::Settings { other: true, .. } => dhcp6::Mode::Stateless,
+            _ => return,
+        };
+        if self.v6.as_ref().is_some_and(|(running, _)| *running == mode) {
+            return;
+        }
+        let Some(target) = self.target() else { return };
+        let (network, random) = (Arc::clone(&self.network), self.random());
+        // Two of them would take each other's answers.
+        self.v6 = None;
+        let session = dhcp6::Session::start(network, target, mode, random, Vec::new());
+        self.v6 = Some((mode, session));
+    }
+
     /// `None` if it is no Ethernet interface.
     fn target(&self) -> Option<Target> {
         let Nic { index, name, mac, .. } = &self.nic;
@@ -192,6 +215,12 @@ impl Manager {
             facts.dhcp_server = Some(lease.server);
             facts.lease_seconds = Some(lease.seconds);
             facts.add(Method::Dhcp, share_of_lease(lease));
+        }
+        if let Some((_, v6)) = &mut self.v6
+            && let Some(lease) = &v6.status.borrow_and_update().lease
+        {
+            facts.lease_seconds.get_or_insert(lease.seconds);
+            facts.add(Method::Dhcp6, share_of_v6_lease(lease));
         }
         if let Some(routers) = &mut self.routers {
             let settings = &routers.status.borrow_and_update().settings;
@@ -233,7 +262,11 @@ impl Manager {
             }
             if let (Some(routers), IpAddr::V6(v6)) = (&self.routers, address.address()) {
                 if self.reported.insert(*address) {
+                    // Each knows its own.
                     routers.duplicate(v6);
+                    if let Some((_, session)) = &self.v6 {
+                        session.duplicate(v6);
+                    }
                 }
                 continue;
             }
@@ -354,6 +387,11 @@ impl Manager {
             status.rounds = status.rounds.max(routers.solicitations);
             failure = failure.or_else(|| routers.failure.clone());
         }
+        if let Some((_, v6)) = &self.v6 {
+            let v6 = v6.status.borrow();
+            status.rounds = status.rounds.max(v6.rounds);
+            failure = failure.or_else(|| v6.failure.clone());
+        }
         status.failure = failure;
         self.sender.send_if_modified(|known| {
             let changed = *known != status;
@@ -374,6 +412,7 @@ impl Manager {
             biased;
             () = news(self.v4.as_mut().map(|v4| &mut v4.status)) => {}
             () = news(self.routers.as_mut().map(|routers| &mut routers.status)) => {}
+            () = news(self.v6.as_mut().map(|(_, v6)| &mut v6.status)) => {}
             () = news_of_any(&mut checks) => {}
             () = news(Some(&mut self.links)) => {}
             () = sleep_until(again) => {}
@@ -417,6 +456,19 @@ fn share_of_lease(lease: &dhcp::Lease) -> Share {
         dns: lease.dns.iter().copied().map(IpAddr::V4).collect(),
         search: lease.search.clone(),
         ntp: lease.ntp.iter().copied().map(IpAddr::V4).collect(),
+    }
+}
+
+fn share_of_v6_lease(lease: &dhcp6::Lease) -> Share {
+    let address = lease.address.and_then(|address| Cidr::new(address.into(), 128).ok());
+    Share {
+        configuration: Configuration {
+            addresses: address.into_iter().collect(),
+            ..Configuration::default()
+        },
+        dns: lease.dns.iter().copied().map(IpAddr::V6).collect(),
+        search: lease.search.clone(),
+        ntp: lease.ntp.iter().copied().map(IpAddr::V6).collect(),
     }
 }
 

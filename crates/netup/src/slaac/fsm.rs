@@ -29,9 +29,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(32);
 /// Pauses while nothing can be sent, because the interface has no address of its own yet: short at
 /// first, because that takes a second or two.
-const UNSENT_PAUSE: Duration = Duration::from_millis(200);
+const UNSENT_PAUSE: Duration = Duration::from_millis(100);
 const UNSENT_LATER: Duration = Duration::from_secs(1);
-const UNSENT_SHORT: u32 = 25;
+const UNSENT_SHORT: u32 = 20;
 
 /// What happens.
 #[derive(Clone, Copy, Debug)]

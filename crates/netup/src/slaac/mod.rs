@@ -161,3 +161,13 @@ impl Runner {
         });
     }
 }
+
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(bytes: &[u8], mac: [u8; 6], source: Ipv6Addr) -> bool {
+    let mut machine = Machine::new(mac, crate::fuzzing::random(), Duration::ZERO);
+    let _ = machine.handle(Duration::ZERO, Event::Packet { bytes, source, hop_limit: 255 });
+    crate::fuzzing::run(&mut machine, Machine::wake_at, |machine, now| {
+        let _ = machine.handle(now, Event::Timer);
+    });
+    message::Advertisement::parse(bytes, source, 255).is_ok()
+}

@@ -1,0 +1,572 @@
+//! The client's states (RFC 8415, 18.2), without clock and without socket: events and the time go
+//! in, messages to send and leases come out.
+//!
+//! Other than in the RFC, the first message goes out at once, and offers are collected for a
+//! quarter of a second, not for a whole one. Servers are always asked through their group, so it
+//! does not matter whether they allow unicast.
+
+use core::net::Ipv6Addr;
+use core::time::Duration;
+
+use super::duid::Duid;
+use super::lease::Lease;
+use super::message::Query;
+use super::message::QueryKind;
+use super::message::Reply;
+use super::message::ReplyKind;
+use super::options::Status;
+use super::retry;
+use super::retry::Retry;
+use crate::backoff::Random;
+use crate::backoff::pause;
+
+/// How long better offers are waited for after the first.
+const COLLECT: Duration = Duration::from_millis(250);
+/// How long a server that is to be avoided waits for another one to make an offer.
+const OTHERS_FIRST: Duration = Duration::from_secs(3);
+/// A server that says so is taken at once.
+const BEST: u8 = 255;
+/// How often an offered address is asked for before looking for another offer.
+const MAX_REQUESTS: u32 = 4;
+/// How often a server is told that its address cannot be used (DEC_MAX_RC).
+const MAX_DECLINES: u32 = 4;
+/// Most servers that are remembered.
+const MAX_SERVERS: usize = 8;
+/// Pauses while nothing can be sent, because the interface has no address of its own yet: short at
+/// first, because that takes a second or two.
+const UNSENT_PAUSE: Duration = Duration::from_millis(100);
+const UNSENT_LATER: Duration = Duration::from_secs(1);
+const UNSENT_SHORT: u32 = 20;
+
+/// What a client is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Mode {
+    /// An address, and what goes with it.
+    Stateful,
+    /// Only what goes with an address: routers give that.
+    Stateless,
+}
+
+/// What happens to a client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event<'a> {
+    /// [`Client::wake_at`] has come.
+    Timer,
+    /// A datagram.
+    Datagram(&'a [u8]),
+    /// The last message could not be sent.
+    Unsent,
+    /// Another machine has this address of ours.
+    Duplicate(Ipv6Addr),
+}
+
+/// What a client wants done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Action {
+    /// Send this to all servers.
+    Send(Vec<u8>),
+    /// From now on this lease holds, also if there was one before.
+    Bound(Lease),
+    /// The lease that there was must not be used any more.
+    Lost(&'static str),
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// Between two rounds, or before the first.
+    Idle,
+    Soliciting {
+        best: Option<Reply>,
+        fallback: Option<Reply>,
+    },
+    Requesting {
+        server: Duid,
+        address: Ipv6Addr,
+    },
+    Bound {
+        lease: Lease,
+        since: Duration,
+    },
+    Extending {
+        lease: Lease,
+        since: Duration,
+        how: Extension,
+    },
+    Declining,
+    /// With what is known from before.
+    Informing(Option<Lease>),
+}
+
+/// How a lease is being extended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Extension {
+    Renew,
+    /// Its server has forgotten it, and is asked for the same address anew.
+    Request,
+    Rebind,
+}
+
+/// A DHCPv6 client for one interface. Times are durations since any fixed point.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    duid: Duid,
+    iaid: u32,
+    mode: Mode,
+    random: Random,
+    state: State,
+    xid: u32,
+    /// What is being asked, again and again.
+    query: QueryKind,
+    retry: Retry,
+    /// When the first message of this exchange went out.
+    begun: Duration,
+    wake_at: Option<Duration>,
+    /// Messages since there was a lease.
+    rounds: u32,
+    unsent: u32,
+    declines: u32,
+    /// Whether the user of this client holds a lease.
+    held: bool,
+    avoid: Vec<Duid>,
+    servers: Vec<Duid>,
+    trouble: Option<String>,
+}
+
+impl Client {
+    /// A client that wants to be woken at `now`, and takes the offers of servers in `avoid` only
+    /// if no other server makes one. `iaid` names its address among those of this machine.
+    pub(crate) fn new(
+        duid: Duid,
+        iaid: u32,
+        mode: Mode,
+        random: Random,
+        avoid: Vec<Duid>,
+        now: Duration,
+    ) -> Self {
+        Self {
+            duid,
+            iaid,
+            mode,
+            random,
+            state: State::Idle,
+            xid: 0,
+            query: QueryKind::Inform,
+            retry: Retry::new(retry::SOLICIT),
+            begun: now,
+            wake_at: Some(now),
+            rounds: 0,
+            unsent: 0,
+            declines: 0,
+            held: false,
+            avoid,
+            servers: Vec::new(),
+            trouble: None,
+        }
+    }
+
+    /// When it wants [`Event::Timer`]; `None` for never.
+    pub(crate) const fn wake_at(&self) -> Option<Duration> {
+        self.wake_at
+    }
+
+    /// How many messages it has sent since there was a lease.
+    pub(crate) const fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
+    /// Servers that have answered with something of use.
+    pub(crate) fn servers(&self) -> &[Duid] {
+        &self.servers
+    }
+
+    /// What went wrong last, other than silence.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// Whether what went wrong last is that another machine has the address.
+    pub(crate) const fn in_conflict(&self) -> bool {
+        self.declines > 0 && !self.held
+    }
+
+    /// Takes an event in; what comes out is to be done in its order.
+    pub(crate) fn handle(&mut self, now: Duration, event: Event<'_>) -> Vec<Action> {
+        match event {
+            // Early wake-ups do nothing: whoever calls too often must not make us send too often.
+            Event::Timer if self.wake_at.is_some_and(|at| at <= now) => self.timer(now),
+            Event::Timer => Vec::new(),
+            Event::Datagram(bytes) => match Reply::parse(bytes, &self.duid, self.iaid, self.xid) {
+                Ok(reply) => self.reply(now, reply),
+                Err(_) => Vec::new(),
+            },
+            Event::Unsent => {
+                self.unsent(now);
+                Vec::new()
+            }
+            Event::Duplicate(address) => self.decline(now, address),
+        }
+    }
+
+    fn timer(&mut self, now: Duration) -> Vec<Action> {
+        match core::mem::replace(&mut self.state, State::Idle) {
+            State::Idle => self.start(now),
+            State::Soliciting { best: Some(offer), .. }
+            | State::Soliciting { best: None, fallback: Some(offer) } => self.request(now, &offer),
+            State::Requesting { server, .. } if self.retry.sent() >= MAX_REQUESTS => {
+                let trouble = "made an offer, but did not answer the request for it";
+                self.trouble = Some(format!("{server} {trouble}"));
+                self.avoid(server);
+                self.start(now)
+            }
+            State::Bound { lease, since } => self.extend(now, lease, since, None),
+            State::Extending { lease, since, how } => self.extend(now, lease, since, Some(how)),
+            State::Declining if self.retry.sent() >= MAX_DECLINES => {
+                self.rest(now);
+                Vec::new()
+            }
+            state => {
+                self.state = state;
+                self.send(now)
+            }
+        }
+    }
+
+    fn reply(&mut self, now: Duration, reply: Reply) -> Vec<Action> {
+        match (core::mem::replace(&mut self.state, State::Idle), reply.kind) {
+            (State::Soliciting { best, fallback }, ReplyKind::Advertise) => {
+                self.offer(now, reply, best, fallback)
+            }
+            (state @ State::Soliciting { .. }, ReplyKind::Reply) => {
+                let asked = matches!(self.query, QueryKind::Solicit { rapid: true });
+                if asked && reply.rapid && self.is_useful(&reply) {
+                    return self.bind(now, reply, None);
+                }
+                self.state = state;
+                Vec::new()
+            }
+            (State::Requesting { server, address }, ReplyKind::Reply) if server == reply.server => {
+                self.answered(now, reply, server, address)
+            }
+            (State::Extending { lease, since, how }, ReplyKind::Reply)
+                if how == Extension::Rebind || lease.server == reply.server =>
+            {
+                self.extended(now, reply, lease, since, how)
+            }
+            (State::Declining, ReplyKind::Reply) => {
+                self.rest(now);
+                Vec::new()
+            }
+            (State::Informing(known), ReplyKind::Reply) => self.informed(now, reply, known),
+            (state, _) => {
+                self.state = state;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Begins from the beginning.
+    fn start(&mut self, now: Duration) -> Vec<Action> {
+        if self.mode == Mode::Stateless {
+            return self.inform(now, None);
+        }
+        self.state = State::Soliciting { best: None, fallback: None };
+        // Who may commit without being asked again cannot be passed over.
+        let query = QueryKind::Solicit { rapid: self.avoid.is_empty() };
+        self.exchange(now, query, Retry::new(retry::SOLICIT))
+    }
+
+    fn offer(
+        &mut self,
+        now: Duration,
+        offer: Reply,
+        mut best: Option<Reply>,
+        mut fallback: Option<Reply>,
+    ) -> Vec<Action> {
+        if self.is_useful(&offer) {
+            self.remember(&offer.server);
+            if self.avoid.contains(&offer.server) {
+                if fallback.is_none() && best.is_none() {
+                    self.wake_at = Some(now + OTHERS_FIRST);
+                }
+                fallback = fallback.or(Some(offer));
+            } else if offer.preference == BEST {
+                return self.request(now, &offer);
+            } else {
+                let at = now + COLLECT;
+                self.wake_at = Some(self.wake_at.map_or(at, |wake_at| wake_at.min(at)));
+                let better = best.as_ref().is_none_or(|best| best.preference < offer.preference);
+                best = if better { Some(offer) } else { best };
+            }
+        }
+        self.state = State::Soliciting { best, fallback };
+        Vec::new()
+    }
+
+    /// Whether a server gives an address. If not, what it says is noted.
+    fn is_useful(&mut self, reply: &Reply) -> bool {
+        let useful = reply.status == Status::Success && reply.address(None).is_some();
+        if !useful {
+            self.trouble = Some(refusal(reply));
+        }
+        useful
+    }
+
+    fn request(&mut self, now: Duration, offer: &Reply) -> Vec<Action> {
+        let Some(granted) = offer.address(None) else { return self.start(now) };
+        let (server, address) = (offer.server.clone(), granted.address);
+        self.state = State::Requesting { server: server.clone(), address };
+        self.exchange(now, QueryKind::Request { server, address }, Retry::new(retry::REQUEST))
+    }
+
+    fn answered(
+        &mut self,
+        now: Duration,
+        reply: Reply,
+        server: Duid,
+        address: Ipv6Addr,
+    ) -> Vec<Action> {
+        match reply.status {
+            Status::Success if reply.address(Some(address)).is_some() => {
+                self.bind(now, reply, Some(address))
+            }
+            // May be better next time: the timer asks again.
+            Status::Other(_) => {
+                self.trouble = Some(refusal(&reply));
+                self.state = State::Requesting { server, address };
+                Vec::new()
+            }
+            _ => {
+                self.trouble = Some(refusal(&reply));
+                self.avoid(server);
+                self.rest(now);
+                Vec::new()
+            }
+        }
+    }
+
+    fn bind(&mut self, now: Duration, reply: Reply, wanted: Option<Ipv6Addr>) -> Vec<Action> {
+        let Some(granted) = reply.address(wanted) else { return Vec::new() };
+        self.remember(&reply.server);
+        let lease = Lease::new(reply, granted);
+        self.rounds = 0;
+        self.trouble = None;
+        self.held = true;
+        self.wake_at = earliest(now, [lease.renewal, lease.rebinding, lease.end]);
+        self.state = State::Bound { lease: lease.clone(), since: now };
+        vec![Action::Bound(lease)]
+    }
+
+    /// At T1 its server is asked for more, at T2 any server, at the end it is over.
+    fn extend(
+        &mut self,
+        now: Duration,
+        lease: Lease,
+        since: Duration,
+        before: Option<Extension>,
+    ) -> Vec<Action> {
+        let Some(address) = lease.address else { return self.inform(now, Some(lease)) };
+        let passed = |time: Option<Duration>| time.is_some_and(|time| since + time <= now);
+        if passed(lease.end) {
+            self.trouble = Some(format!("the lease of {address} has run out"));
+            let mut actions = self.lost("no server extended the lease before its end");
+            actions.extend(self.start(now));
+            return actions;
+        }
+        let how = if passed(lease.rebinding) {
+            Extension::Rebind
+        } else if before == Some(Extension::Request) {
+            Extension::Request
+        } else {
+            Extension::Renew
+        };
+        let server = lease.server.clone();
+        let (rebinding, end) = (lease.rebinding, lease.end);
+        self.state = State::Extending { lease, since, how };
+        let actions = if before == Some(how) {
+            self.send(now)
+        } else {
+            let (query, pace) = match how {
+                Extension::Renew => (QueryKind::Renew { server, address }, retry::EXTEND),
+                Extension::Request => (QueryKind::Request { server, address }, retry::REQUEST),
+                Extension::Rebind => (QueryKind::Rebind { address }, retry::EXTEND),
+            };
+            self.exchange(now, query, Retry::new(pace))
+        };
+        let limits = [rebinding.filter(|_| how != Extension::Rebind), end];
+        let limit = earliest(since, limits).filter(|limit| *limit > now);
+        self.wake_at = self.wake_at.into_iter().chain(limit).min();
+        actions
+    }
+
+    fn extended(
+        &mut self,
+        now: Duration,
+        reply: Reply,
+        lease: Lease,
+        since: Duration,
+        how: Extension,
+    ) -> Vec<Action> {
+        let taken_back =
+            reply.addresses.iter().any(|one| Some(one.address) == lease.address && one.valid == 0);
+        match reply.status {
+            Status::Success if reply.address(lease.address).is_some() => {
+                self.bind(now, reply, lease.address)
+            }
+            Status::NoBinding if how == Extension::Renew => self.anew(now, lease, since),
+            Status::NotOnLink | Status::NoAddresses => self.taken_back(now, &reply),
+            Status::Success if taken_back => self.taken_back(now, &reply),
+            _ => {
+                self.state = State::Extending { lease, since, how };
+                Vec::new()
+            }
+        }
+    }
+
+    fn taken_back(&mut self, now: Duration, reply: &Reply) -> Vec<Action> {
+        self.trouble = Some(refusal(reply));
+        self.rest(now);
+        self.lost("the server took the lease back")
+    }
+
+    /// Its server has forgotten the lease, such as one that was started anew: it is asked for the
+    /// same address in a second (18.2.10.1).
+    fn anew(&mut self, now: Duration, lease: Lease, since: Duration) -> Vec<Action> {
+        if let Some(address) = lease.address {
+            self.query = QueryKind::Request { server: lease.server.clone(), address };
+        }
+        self.retry = Retry::new(retry::REQUEST);
+        self.begun = now;
+        self.xid = self.next_xid();
+        let soon = now + Duration::from_millis(1000 + self.random.next_u64() % 500);
+        self.wake_at = Some(self.wake_at.map_or(soon, |at| at.min(soon)));
+        self.state = State::Extending { lease, since, how: Extension::Request };
+        Vec::new()
+    }
+
+    fn inform(&mut self, now: Duration, known: Option<Lease>) -> Vec<Action> {
+        self.state = State::Informing(known);
+        self.exchange(now, QueryKind::Inform, Retry::new(retry::INFORM))
+    }
+
+    fn informed(&mut self, now: Duration, reply: Reply, known: Option<Lease>) -> Vec<Action> {
+        let empty = reply.dns.is_empty() && reply.ntp.is_empty() && reply.search.is_empty();
+        if reply.status != Status::Success || empty {
+            self.trouble = Some(refusal(&reply));
+            self.state = State::Informing(known);
+            return Vec::new();
+        }
+        self.remember(&reply.server);
+        let lease = Lease::stateless(reply);
+        self.rounds = 0;
+        self.trouble = None;
+        self.held = true;
+        self.wake_at = earliest(now, [lease.renewal]);
+        self.state = State::Bound { lease: lease.clone(), since: now };
+        vec![Action::Bound(lease)]
+    }
+
+    fn decline(&mut self, now: Duration, address: Ipv6Addr) -> Vec<Action> {
+        let (State::Bound { lease, .. } | State::Extending { lease, .. }) = &self.state else {
+            return Vec::new();
+        };
+        if lease.address != Some(address) {
+            return Vec::new();
+        }
+        let server = lease.server.clone();
+        self.declines = self.declines.saturating_add(1);
+        self.trouble = Some(format!("{server} gave {address}, but another machine has it"));
+        let mut actions = self.lost("another machine has the address");
+        self.state = State::Declining;
+        let query = QueryKind::Decline { server, address };
+        actions.extend(self.exchange(now, query, Retry::new(retry::DECLINE)));
+        actions
+    }
+
+    /// Waits before beginning from the beginning; longer after each address that is taken.
+    fn rest(&mut self, now: Duration) {
+        self.state = State::Idle;
+        // What comes late for what was refused is not to be taken for an answer.
+        self.xid = self.next_xid();
+        self.wake_at = Some(now + pause(self.declines.max(1), &mut self.random));
+    }
+
+    fn lost(&mut self, why: &'static str) -> Vec<Action> {
+        if core::mem::take(&mut self.held) { vec![Action::Lost(why)] } else { Vec::new() }
+    }
+
+    /// Sends the first message of an exchange.
+    fn exchange(&mut self, now: Duration, query: QueryKind, retry: Retry) -> Vec<Action> {
+        self.query = query;
+        self.retry = retry;
+        self.begun = now;
+        self.xid = self.next_xid();
+        self.send(now)
+    }
+
+    /// Sends the message of this exchange, for the first time or again.
+    fn send(&mut self, now: Duration) -> Vec<Action> {
+        self.rounds = self.rounds.saturating_add(1);
+        self.wake_at = Some(now + self.retry.next(&mut self.random));
+        let elapsed = now.saturating_sub(self.begun).as_millis() / 10;
+        let query = Query {
+            kind: &self.query,
+            xid: self.xid,
+            client: &self.duid,
+            iaid: self.iaid,
+            elapsed: u16::try_from(elapsed).unwrap_or(u16::MAX),
+        };
+        vec![Action::Send(query.encode())]
+    }
+
+    /// What was not sent does not count, neither as a try nor for the pauses.
+    fn unsent(&mut self, now: Duration) {
+        if self.retry.sent() == 0 {
+            return;
+        }
+        self.retry.unsent();
+        self.rounds = self.rounds.saturating_sub(1);
+        self.unsent = self.unsent.saturating_add(1);
+        let pause = if self.unsent <= UNSENT_SHORT { UNSENT_PAUSE } else { UNSENT_LATER };
+        self.wake_at = self.wake_at.map(|at| at.min(now + pause));
+    }
+
+    fn next_xid(&mut self) -> u32 {
+        self.random.next_u32() >> 8
+    }
+
+    fn remember(&mut self, server: &Duid) {
+        if self.servers.len() < MAX_SERVERS && !self.servers.contains(server) {
+            self.servers.push(server.clone());
+        }
+    }
+
+    fn avoid(&mut self, server: Duid) {
+        if self.avoid.len() < MAX_SERVERS && !self.avoid.contains(&server) {
+            self.avoid.push(server);
+        }
+    }
+}
+
+fn refusal(reply: &Reply) -> String {
+    let server = &reply.server;
+    let why = match reply.status {
+        Status::Success => "gives nothing that is of use".to_owned(),
+        Status::NoAddresses => "has no address to give".to_owned(),
+        Status::NoBinding => "does not know our lease".to_owned(),
+        Status::NotOnLink => "says that the address does not fit the link".to_owned(),
+        Status::Other(code) => format!("refused with status {code}"),
+    };
+    match &reply.text {
+        Some(text) => format!("{server} {why}: {text}"),
+        None => format!("{server} {why}"),
+    }
+}
+
+/// The earliest of some times after `since`.
+fn earliest<const N: usize>(since: Duration, times: [Option<Duration>; N]) -> Option<Duration> {
+    times.into_iter().flatten().min().map(|time| since + time)
+}
+
+#[cfg(test)]
+#[path = "fsm_tests.rs"]
+mod tests;

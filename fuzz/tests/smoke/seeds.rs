@@ -1,0 +1,208 @@
+//! Inputs that are believed, by the encoders that we or others have.
+
+use core::net::Ipv4Addr;
+use core::net::Ipv6Addr;
+use std::fs;
+use std::io::Cursor;
+use std::io::Write as _;
+use std::path::Path;
+
+use dhcproto::Encodable;
+use dhcproto::v4;
+use dhcproto::v6;
+use netup::fuzzing::ADDRESS;
+use netup::fuzzing::IAID;
+use netup::fuzzing::MAC;
+use zip::CompressionMethod;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+/// The seeds of a target, with names.
+pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
+    match target {
+        "archive" => vec![
+            ("stored", archive(CompressionMethod::Stored)),
+            ("deflated", archive(CompressionMethod::Deflated)),
+        ],
+        "arp" => vec![("request", arp(1)), ("reply", arp(2))],
+        "bzimage" => vec![("smallest", bzimage())],
+        "certificate" => {
+            vec![
+                ("root", vector("keys/root.cert.pem")),
+                ("signer", vector("keys/signer1.cert.pem")),
+            ]
+        }
+        "descriptor" => vec![("signed", descriptor())],
+        "dhcp4" => vec![
+            ("offer", dhcp4(v4::MessageType::Offer)),
+            ("ack", dhcp4(v4::MessageType::Ack)),
+            ("nak", dhcp4(v4::MessageType::Nak)),
+        ],
+        "dhcp6" => vec![
+            ("advertise", dhcp6(v6::MessageType::Advertise, None)),
+            ("reply", dhcp6(v6::MessageType::Reply, None)),
+            ("refusal", dhcp6(v6::MessageType::Reply, Some(v6::Status::NoAddrsAvail))),
+        ],
+        "host_configuration" => vec![
+            ("dhcp", HOST_DHCP.as_bytes().to_vec()),
+            ("static", HOST_STATIC.as_bytes().to_vec()),
+        ],
+        "manifest" => vec![("full", MANIFEST.as_bytes().to_vec())],
+        "router_advertisement" => vec![("full", advertisement())],
+        "strict_json" => {
+            vec![("nested", br#"{"a":[1,-2.5e3,"\u00e9\n",true,null],"b":{"c":{}}}"#.to_vec())]
+        }
+        "trust_policy" => vec![("full", POLICY.as_bytes().to_vec())],
+        _ => vec![],
+    }
+}
+
+const HOST_DHCP: &str = r#"{"network_mode":"dhcp","host_ip":null,"gateway":null,"dns":["192.0.2.53"],"network_interfaces":[{"interface_name":"eth0","mac_address":"52:54:00:12:34:56"}],"ospkg_pointer":"https://user:password@example.net/os.json,http://192.0.2.9:8080/os.json","bonding_mode":"","bond_name":null,"description":"a machine","identity":null,"timestamp":null,"authentication":null}"#;
+const HOST_STATIC: &str = r#"{"network_mode":"static","host_ip":"192.0.2.9/24","gateway":"192.0.2.1","dns":["2001:db8::53"],"network_interfaces":[{"interface_name":"eth0","mac_address":"52:54:00:12:34:56"},{"interface_name":"eth1","mac_address":"52:54:00:12:34:57"}],"ospkg_pointer":"http://192.0.2.9/os.json","bonding_mode":"802.3ad","bond_name":"bond0"}"#;
+const MANIFEST: &str = r#"{"version":1,"label":"a package","kernel":"boot/kernel","initramfs":"boot/initramfs","cmdline":"console=ttyS0 quiet"}"#;
+const POLICY: &str = r#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network"}"#;
+
+fn vector(name: &str) -> Vec<u8> {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors");
+    fs::read(vectors.join(name)).unwrap()
+}
+
+/// A small archive, by another implementation. Its kernel is not one: nobody has looked into it yet
+/// when it is unpacked.
+fn archive(method: CompressionMethod) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(method);
+    for (name, bytes) in [
+        ("manifest.json", MANIFEST.as_bytes()),
+        ("boot/kernel", b"kernel kernel kernel"),
+        ("boot/initramfs", b"initramfs"),
+    ] {
+        writer.start_file(name, options).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+fn descriptor() -> Vec<u8> {
+    let mut descriptor = ospkg::Descriptor::new("os.zip").unwrap();
+    let certificate = String::from_utf8(vector("keys/signer1.cert.pem")).unwrap();
+    descriptor.push(&certificate, &[7; 64]).unwrap();
+    descriptor.to_json().into_bytes()
+}
+
+/// A header, one sector of setup code and some bytes more.
+fn bzimage() -> Vec<u8> {
+    let mut kernel = vec![0_u8; 1100];
+    let mut set = |offset: usize, bytes: &[u8]| {
+        kernel[offset..offset + bytes.len()].copy_from_slice(bytes);
+    };
+    set(0x1f1, &[1]);
+    set(0x1f4, &4_u32.to_le_bytes());
+    set(0x1fe, &[0x55, 0xaa]);
+    set(0x202, b"HdrS");
+    set(0x206, &[0x0f, 0x02]);
+    set(0x20e, &0x100_u16.to_le_bytes());
+    set(0x211, &[1]);
+    set(0x234, &[1]);
+    set(0x236, &[0x7f, 0]);
+    set(0x260, &54_001_664_u32.to_le_bytes());
+    set(0x300, b"6.12.1 (a@b) #1 SMP\0");
+    kernel
+}
+
+fn arp(operation: u8) -> Vec<u8> {
+    let neighbour = [0x52, 0x54, 0, 0, 0, 1];
+    let mut frame = [[0xff; 6], neighbour].concat();
+    frame.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, operation]);
+    frame.extend(neighbour);
+    frame.extend(ADDRESS.octets());
+    frame.extend([0; 6]);
+    frame.extend(ADDRESS.octets());
+    frame
+}
+
+fn dhcp4(kind: v4::MessageType) -> Vec<u8> {
+    use dhcproto::v4::DhcpOption as Opt;
+    let mut message = v4::Message::default();
+    message.set_opcode(v4::Opcode::BootReply).set_xid(7).set_chaddr(&MAC);
+    if kind != v4::MessageType::Nak {
+        message.set_yiaddr(ADDRESS);
+    }
+    let options = message.opts_mut();
+    options.insert(Opt::MessageType(kind));
+    options.insert(Opt::ServerIdentifier(SERVER));
+    if kind == v4::MessageType::Ack {
+        for option in [
+            Opt::SubnetMask(Ipv4Addr::new(255, 255, 255, 0)),
+            Opt::Router(vec![SERVER]),
+            Opt::DomainNameServer(vec![SERVER]),
+            Opt::DomainName("example.net".to_owned()),
+            Opt::DomainSearch(vec![
+                "lab.example.net".parse().unwrap(),
+                "example.net".parse().unwrap(),
+            ]),
+            Opt::NtpServers(vec![SERVER]),
+            Opt::InterfaceMtu(1400),
+            Opt::AddressLeaseTime(3600),
+            Opt::Renewal(1800),
+            Opt::Rebinding(3150),
+            Opt::ClasslessStaticRoute(vec![
+                ("0.0.0.0/0".parse().unwrap(), SERVER),
+                ("198.51.100.0/25".parse().unwrap(), SERVER),
+            ]),
+        ] {
+            options.insert(option);
+        }
+    }
+    if kind == v4::MessageType::Nak {
+        options.insert(Opt::Message("no".to_owned()));
+    }
+    message.to_vec().unwrap()
+}
+
+fn dhcp6(kind: v6::MessageType, status: Option<v6::Status>) -> Vec<u8> {
+    use dhcproto::v6::DhcpOption as Opt;
+    let mut message = v6::Message::new(kind);
+    message.set_xid_num(7);
+    let mut inner = v6::DhcpOptions::new();
+    match status {
+        Some(status) => {
+            inner.insert(Opt::StatusCode(v6::StatusCode { status, msg: "none left".to_owned() }));
+        }
+        None => inner.insert(Opt::IAAddr(v6::IAAddr {
+            addr: Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 9),
+            preferred_life: 3600,
+            valid_life: 7200,
+            opts: v6::DhcpOptions::new(),
+        })),
+    }
+    let options = message.opts_mut();
+    options.insert(Opt::ClientId([&[0, 3, 0, 1], &MAC[..]].concat()));
+    options.insert(Opt::ServerId(vec![0, 4, 9, 9, 9]));
+    options.insert(Opt::IANA(v6::IANA { id: IAID, t1: 1800, t2: 2880, opts: inner }));
+    options.insert(Opt::Preference(9));
+    options.insert(Opt::RapidCommit);
+    let dns = "2001:db8::53".parse().unwrap();
+    options.insert(Opt::DomainNameServers(vec![dns]));
+    options.insert(Opt::DomainSearchList(vec!["lab.example.net.".parse().unwrap()]));
+    options.insert(Opt::NtpServer(vec![v6::NtpSuboption::ServerAddress(dns)]));
+    message.to_vec().unwrap()
+}
+
+/// As RFC 4861, 4191 and 8106 draw it.
+fn advertisement() -> Vec<u8> {
+    let prefix = [0x20, 0x01, 0x0d, 0xb8, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut bytes = vec![134, 0, 0, 0, 64, 0xc8, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    bytes.extend([1, 1, 0x52, 0x54, 0, 0, 0, 1, 5, 1, 0, 0, 0, 0, 5, 120]);
+    bytes.extend([3, 4, 64, 0xc0, 0, 1, 0x51, 0x80, 0, 0, 0x38, 0x40, 0, 0, 0, 0]);
+    bytes.extend(prefix);
+    bytes.extend([24, 2, 48, 0, 0, 0, 2, 88]);
+    bytes.extend(&prefix[..8]);
+    bytes.extend([25, 3, 0, 0, 0, 0, 1, 44]);
+    bytes.extend(prefix);
+    bytes.extend([31, 4, 0, 0, 0, 0, 1, 44]);
+    bytes.extend(b"\x03lab\x07example\x03net\0\0\0\0\0\0\0\0");
+    bytes
+}
