@@ -259,6 +259,7 @@ fn link() -> Link {
         method: Method::Dhcp,
         addresses: Vec::new(),
         gateways: Vec::new(),
+        routes: Vec::new(),
         dns: Vec::new(),
         search: Vec::new(),
         ntp: Vec::new(),
