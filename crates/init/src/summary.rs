@@ -15,8 +15,14 @@ const INDENT: usize = 10;
 /// The whole text.
 pub(crate) fn summary(failure: &Failure, report: Option<&BootReport>) -> String {
     let rule = "-".repeat(72);
-    let title = format!("{}  {}  ({})", failure.code, failure.title, failure.class);
-    let mut lines = vec![String::new(), rule.clone(), format!("BOOT FAILED  {title}")];
+    let mut lines = vec![String::new(), rule.clone()];
+    let mut head = format!("BOOT FAILED  {}  ", failure.code);
+    let indent = head.chars().count();
+    let title = format!("{} ({})", failure.title, failure.class);
+    for row in wrapped(&title, WIDTH.saturating_sub(indent)) {
+        lines.push(format!("{head}{row}"));
+        head = " ".repeat(indent);
+    }
     named(&mut lines, "what", &failure.detail);
     named(&mut lines, "remedy", &failure.remedy);
     if let Some(report) = report {
@@ -175,7 +181,7 @@ mod tests {
     #[test]
     fn the_summary_has_code_reason_and_remedy() {
         let text = summary(&Failure::new(Code::BelowThreshold, "1 of 2 are valid"), None);
-        assert!(text.contains("BOOT FAILED  E0404  not enough valid signatures  (security)"));
+        assert!(text.contains("BOOT FAILED  E0404  not enough valid signatures (security)"));
         assert!(text.contains("1 of 2 are valid"));
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.contains(Code::BelowThreshold.remedy()), "{text}");
