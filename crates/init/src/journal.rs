@@ -19,6 +19,7 @@ use report::micros;
 use crate::channel;
 use crate::progress;
 use crate::remote;
+use crate::summary::wrapped;
 use crate::system;
 use crate::watchdog;
 
@@ -80,7 +81,9 @@ impl Events for Journal {
                 progress::end();
                 let line = stage_line(timing);
                 console::line(&line);
-                remote::push(LogLevel::Info, line.trim_start());
+                // In one line there.
+                let words: Vec<&str> = line.split_whitespace().collect();
+                remote::push(LogLevel::Info, &words.join(" "));
             }
             Event::Progress { bytes, total, rate, left } => {
                 progress::show(*bytes, *total, *rate, *left);
@@ -106,12 +109,15 @@ impl Events for Journal {
 
 fn stage_line(timing: &StageTiming) -> String {
     let position = Stage::ALL.iter().position(|stage| *stage == timing.stage).unwrap_or(0) + 1;
-    format!(
-        "[{position}/{}] {:<8}{:<7}{:>8.3} s  {}",
+    let mut line = format!(
+        "[{position}/{}] {:<8}{:<7}{:>8.3} s  ",
         Stage::ALL.len(),
         timing.stage.name(),
         if timing.ok { "ok" } else { "FAILED" },
         timing.duration_us as f64 / 1e6,
-        timing.summary,
-    )
+    );
+    let indent = line.chars().count();
+    let rows = wrapped(&timing.summary, 80_usize.saturating_sub(indent));
+    line.push_str(&rows.join(&format!("\n{:indent$}", "")));
+    line
 }

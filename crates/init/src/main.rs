@@ -14,6 +14,7 @@ mod modules;
 mod progress;
 mod remote;
 mod sources;
+mod summary;
 mod system;
 mod watchdog;
 
@@ -116,7 +117,7 @@ fn read_inputs() -> Result<Inputs, Failure> {
 
 fn summary(inputs: &Inputs) -> String {
     format!(
-        "{} signature(s) needed under {} root(s); host configuration from {}, {} URL(s)",
+        "{} signature(s) needed, {} root(s); {}, {} URL(s)",
         inputs.policy.policy.document().threshold(),
         inputs.policy.policy.signing_roots().len(),
         inputs.host.report.source,

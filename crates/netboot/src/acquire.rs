@@ -87,7 +87,8 @@ pub async fn package_in<W: World>(
     patience: Duration,
 ) -> Result<(Online<W::Hold>, Verified<W::File>), Failure> {
     let deadline = Instant::now() + patience;
-    let plan = Plan::from(&inputs.host.config);
+    let mut plan = Plan::from(&inputs.host.config);
+    plan.keep_addresses = inputs.host.config.remote_log.is_some();
     let mirrors = &inputs.host.config.mirrors;
     let ledger = RefCell::new(Ledger::new(mirrors.len()));
     let search = Search { world, inputs, events, mirrors, ledger, deadline };

@@ -63,8 +63,9 @@ pub(crate) struct Holder {
 ///
 /// At the deadline, or before it when every NIC with carrier has failed for good and the others
 /// had no carrier for 45 seconds. The failure is the gravest of all NICs: what a probe said, else
-/// E0205, E0204, E0203, or E0201 and E0202 if there was no NIC to try. Addresses are removed, links,
-/// bonds and VLANs stay up: another call finds them without a new wait for the switch.
+/// E0205, E0204, E0203, or E0201 and E0202 if there was no NIC to try. Addresses are removed (unless
+/// [`Plan::keep_addresses`]); links, bonds and VLANs stay up: another call finds them without a new
+/// wait for the switch.
 ///
 /// If the future is dropped before it is ready, addresses stay where they are.
 pub async fn connect<T, P, F>(
@@ -124,7 +125,7 @@ where
             Ok(Connected { link, answer, nics, _holder: holder })
         }
         Err(failure) => {
-            for state in &search.nics {
+            for state in search.nics.iter().filter(|_| !plan.keep_addresses) {
                 let index = state.borrow().index();
                 network.flush(index).await;
             }

@@ -38,6 +38,9 @@ pub struct Plan {
     pub bonding: Option<Bonding>,
     /// The NIC that the firmware booted from: it may answer first, the others follow soon.
     pub preferred: Option<Mac>,
+    /// If nothing is found, leave addresses and routes where they are: somebody will tell about it
+    /// over the network before the machine restarts.
+    pub keep_addresses: bool,
 }
 
 impl Plan {
@@ -54,6 +57,7 @@ impl Plan {
             interfaces: Vec::new(),
             bonding: None,
             preferred: None,
+            keep_addresses: false,
         }
     }
 
@@ -80,6 +84,7 @@ impl From<&HostConfig> for Plan {
             interfaces: config.interfaces.clone(),
             bonding: config.bonding.clone(),
             preferred: None,
+            keep_addresses: false,
         }
     }
 }

@@ -29,6 +29,8 @@ The delay has full jitter, so that a fleet does not come back in step. `panic=N`
 command line sets it to N seconds, `panic=-1` to none. Whatever the failure, nothing is booted and
 there is no shell.
 
+[troubleshooting.md](troubleshooting.md) goes from what you see to the code.
+
 Codes that begin with E08 come from [taking a machine into service](provisioning.md): they are told
 to the member of staff who asked, and restart nothing.
 ";
