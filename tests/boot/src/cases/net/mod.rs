@@ -16,8 +16,15 @@ use crate::scenario::Scenario;
 const MIRROR: &str = "https://192.0.2.1/os.json";
 
 pub(super) fn cases() -> Vec<Case> {
-    [bring_up::cases(), fetch::cases()].concat()
+    [
+        bring_up::cases(),
+        fetch::cases(),
+    ]
+    .concat()
 }
+
+/// The same, asked for by its name.
+const NAMED_MIRROR: &str = "https://mirror.lab.example/os.json";
 
 /// A machine with a NIC on the first cable, that asks this mirror in the lab.
 fn machine(bench: &Bench, url: &str) -> Scenario {
