@@ -2,6 +2,10 @@
 
 mod bring_up;
 mod fetch;
+mod ipv6;
+mod links;
+mod proxy;
+mod services;
 
 use anyhow::Result;
 use anyhow::ensure;
@@ -19,6 +23,10 @@ pub(super) fn cases() -> Vec<Case> {
     [
         bring_up::cases(),
         fetch::cases(),
+        ipv6::cases(),
+        links::cases(),
+        proxy::cases(),
+        services::cases(),
     ]
     .concat()
 }
