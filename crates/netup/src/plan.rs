@@ -83,7 +83,7 @@ impl From<&HostConfig> for Plan {
             search: config.dns_search.clone(),
             interfaces: config.interfaces.clone(),
             bonding: config.bonding.clone(),
-            preferred: None,
+            preferred: config.boot_interface,
             keep_addresses: false,
         }
     }

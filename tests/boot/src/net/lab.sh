@@ -145,7 +145,7 @@ dns() {
     answers=
     for answer in "$@"; do answers="$answers --address=$answer"; done
     dnsmasq --conf-file=/dev/null --user=root --pid-file=/run/dns-$$.pid --no-resolv --no-hosts \
-        --listen-address=$listen --bind-interfaces --log-queries --log-facility=/run/log/dns $answers
+        --listen-address=$listen --bind-interfaces --local=/lab.example/ --log-queries --log-facility=/run/log/dns $answers
 }
 
 # web [DIRECTIVE...]: serves /srv by http and https on every address.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use anyhow::ensure;
+use report::Code;
 use serde_json::json;
 
 use super::MIRROR;
@@ -23,7 +24,10 @@ pub(super) fn cases() -> Vec<Case> {
             automatic,
         )
         .quick()
-        .checked(|run| used(run, "eth0", "2001:db8:")),
+        .checked(|run| {
+            ensure!(run.used()?.method == "slaac", "{:?}", run.used()?);
+            used(run, "eth0", "2001:db8:")
+        }),
         Case::reaches_in(
             "net_ipv6_only_by_dhcpv6",
             "up eth1 2001:db8::1/64
@@ -34,6 +38,7 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .checked(|run| {
             ensure!(!run.logged("dhcp6", "DHCPREPLY").is_empty(), "no lease was given");
+            ensure!(run.used()?.method == "dhcp6", "{:?}", run.used()?);
             used(run, "eth0", "2001:db8::1")
         }),
         Case::reaches_in("net_auto_with_ipv4_only", "named eth1 192.0.2", automatic)
@@ -72,6 +77,21 @@ pub(super) fn cases() -> Vec<Case> {
             ensure!(!taken, "the address of another machine was used: {:?}", run.used()?);
             used(run, "eth0", "192.0.2.1")
         }),
+        Case::refused_in(
+            "net_static_address_is_taken",
+            Code::AddressConflict,
+            "switch br0 eth1
+             up br0 192.0.2.1/24
+             box squatter br0 192.0.2.77/24
+             web",
+            |bench| {
+                Ok(machine(bench, MIRROR)
+                    .host_config("network_mode", json!("static"))
+                    .host_config("host_ip", json!("192.0.2.77/24"))
+                    .host_config("gateway", json!("192.0.2.1"))
+                    .argument("--deadline=30s"))
+            },
+        ),
         Case::reaches_in(
             "net_ipv6_address_is_taken",
             // What the machine makes of its MAC address. It has IPv4 besides.

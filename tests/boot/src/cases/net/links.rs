@@ -84,7 +84,6 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "what cases take may fail")]
 fn lacp(bench: &Bench) -> Result<Scenario> {
     Ok(bond(plain(bench)?.lab_cables(2), "802.3ad"))
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use anyhow::ensure;
+use report::Code;
 use serde_json::json;
 
 use super::NAMED_MIRROR;
@@ -56,6 +57,17 @@ pub(super) fn cases() -> Vec<Case> {
                 ensure!(canary::find(&text).is_none(), "{output} holds the proxy's password");
             }
             Ok(())
+        }),
+        Case::refused_in("net_proxy_password_is_wrong", Code::ProxyAuth, LOCKED, |bench| {
+            let proxy = "http://canaryuser:wrong@192.0.2.1:3128";
+            Ok(named(bench)?.host_config("proxy", json!(proxy)).argument("--deadline=30s"))
+        }),
+        Case::refused_in("net_proxy_lets_nobody_through", Code::ProxyRefused, OPEN, |bench| {
+            // It makes tunnels to port 443 only.
+            let url = "https://mirror.lab.example:8443/os.json";
+            Ok(machine(bench, url)
+                .host_config("proxy", json!("http://192.0.2.1:3128"))
+                .argument("--deadline=30s"))
         }),
         Case::reaches_in("net_plain_http_through_a_proxy", OPEN, |bench| {
             Ok(machine(bench, "http://mirror.lab.example/os.json")

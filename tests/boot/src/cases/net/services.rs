@@ -8,6 +8,7 @@ use super::MIRROR;
 use super::machine;
 use super::plain;
 use crate::case::Case;
+use crate::case::Run;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -31,15 +32,18 @@ pub(super) fn cases() -> Vec<Case> {
             "good
              ntp",
             |bench| {
-                Ok(machine(bench, MIRROR).rtc("2001-01-01").host_config("ntp", json!(["192.0.2.1"])))
+                let ntp = json!(["192.0.2.1"]);
+                Ok(machine(bench, MIRROR).rtc("2001-01-01").host_config("ntp", ntp))
             },
-        ),
+        )
+        .checked(time_is_the_lab_s),
         Case::reaches_in(
             "net_time_from_the_server_of_the_lease",
             "good --dhcp-option=42,192.0.2.1
              ntp",
             |bench| Ok(machine(bench, MIRROR).rtc("2001-01-01")),
-        ),
+        )
+        .checked(time_is_the_lab_s),
         Case::reaches_in(
             "net_remote_log",
             "good
@@ -50,9 +54,20 @@ pub(super) fn cases() -> Vec<Case> {
             },
         )
         .checked(|run| {
-            let said = run.logged("syslog", "ramstrap").len();
-            ensure!(said > 5, "{said} lines came to the lab");
+            let log = run.lab.get("syslog").map_or("", String::as_str);
+            // UDP has no lines.
+            let said = log.matches(" ramstrap ").count();
+            ensure!(said > 5, "{said} messages came to the lab: {log}");
             Ok(())
         }),
     ]
+}
+
+/// The lab's time was taken in the place of that of the machine's clock, which is decades behind.
+fn time_is_the_lab_s(run: &Run) -> Result<()> {
+    let clock = &run.report()?.clock;
+    ensure!(clock.source == "sntp" && clock.state == "trusted", "{clock:?}");
+    let asked = clock.sntp.as_ref().map(|answer| answer.server.as_str());
+    ensure!(asked.is_some_and(|it| it.starts_with("192.0.2.1")), "{clock:?}");
+    Ok(())
 }
