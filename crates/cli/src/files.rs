@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 
 use crate::Error;
 use crate::Result;
+use crate::unfinished::Unfinished;
 
 /// For what a web server or another user has to read.
 pub const PUBLIC: u32 = 0o644;
@@ -72,6 +73,7 @@ pub fn read_large(path: &Path) -> Result<Vec<u8>> {
 pub struct NewFile {
     path: PathBuf,
     file: NamedTempFile,
+    noted: Unfinished,
 }
 
 impl NewFile {
@@ -93,7 +95,8 @@ impl NewFile {
         create_directory_of(path)?;
         let file = NamedTempFile::with_prefix_in(".ramstrap-", directory(path))
             .map_err(|error| Error::io("write", path, &error))?;
-        Ok(Self { path: path.to_owned(), file })
+        let noted = Unfinished::note(file.path());
+        Ok(Self { path: path.to_owned(), file, noted })
     }
 
     /// Gives the file its name and exactly this mode, whatever the umask. Without `replace`, an
@@ -102,7 +105,7 @@ impl NewFile {
     /// # Errors
     /// If the name is taken and `replace` is false, or if the disk is full.
     pub fn publish(self, mode: u32, replace: bool) -> Result<()> {
-        let Self { path, file } = self;
+        let Self { path, file, noted: _noted } = self;
         let failed = |error: &io::Error| Error::io("write", &path, error);
         file.as_file()
             .set_permissions(fs::Permissions::from_mode(mode))

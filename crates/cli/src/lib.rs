@@ -24,6 +24,7 @@ pub mod package;
 mod progress;
 pub mod secure_boot;
 pub mod serve;
+mod unfinished;
 
 pub use commands::FindInit;
 pub use commands::FoundInit;

@@ -12,12 +12,14 @@ use tempfile::TempDir;
 use crate::Error;
 use crate::Result;
 use crate::files;
+use crate::unfinished::Unfinished;
 
 /// A directory in the making, beside the place where it goes. Dropped early, it leaves nothing.
 #[derive(Debug)]
 pub(crate) struct NewDirectory {
     out: PathBuf,
     made: TempDir,
+    noted: Unfinished,
     mode: u32,
     /// Files of others in the earlier directory, if there is one.
     former: Option<Vec<OsString>>,
@@ -33,7 +35,8 @@ impl NewDirectory {
         files::create_directory_of(out)?;
         let made = TempDir::with_prefix_in(".ramstrap-", files::directory(out))
             .map_err(|error| Error::io("write", out, &error))?;
-        Ok(Self { out: out.to_owned(), made, mode, former: None })
+        let noted = Unfinished::note(made.path());
+        Ok(Self { out: out.to_owned(), made, noted, mode, former: None })
     }
 
     /// As [`Self::create`], also in the place of an earlier one of these: with a file of the name
@@ -73,7 +76,7 @@ impl NewDirectory {
     /// # Errors
     /// If it cannot be renamed. What stood there before stands there again then.
     pub(crate) fn publish(self) -> Result<()> {
-        let Self { out, made, mode, former } = self;
+        let Self { out, made, noted: _noted, mode, former } = self;
         let failed = |error: std::io::Error| Error::io("write", &out, &error);
         fs::set_permissions(made.path(), Permissions::from_mode(mode)).map_err(failed)?;
         let Some(kept) = former else {

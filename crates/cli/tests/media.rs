@@ -10,6 +10,8 @@ mod images;
 mod support;
 
 use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::Value;
@@ -540,4 +542,29 @@ fn what_cannot_be_read_is_refused() {
     initramfs.truncate(initramfs.len() / 2);
     lab.write("half", &initramfs);
     lab.refused("boot-image inspect half", "half: archive 2 at byte");
+}
+
+#[test]
+fn an_interrupted_build_leaves_nothing() {
+    let lab = lab();
+    for name in ["isolinux.bin", "ldlinux.c32", "isohdpfx.bin"] {
+        lab.write(&format!("loaders/{name}"), images::stub());
+    }
+    lab.write("loaders/linuxx64.efi.stub", images::stub());
+    // In the place of the real one, and Ctrl-C is pressed while it runs.
+    let tool = lab.write(
+        "bin/xorriso",
+        "#!/bin/sh\n[ \"$1\" = -version ] && exit 0\nkill -INT $PPID\nsleep 5\n",
+    );
+    fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all(lab.path("tmp")).unwrap();
+    let before = left(&lab);
+    let words = build("iso", "boot.iso").replace("--stub stub", "--loaders loaders");
+    let path = format!("{}:{}", lab.path("bin").display(), std::env::var("PATH").unwrap());
+    let mut command = lab.command();
+    command.args(words.split_whitespace()).env("PATH", path).env("TMPDIR", lab.path("tmp"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(left(&lab), before);
+    assert_eq!(fs::read_dir(lab.path("tmp")).unwrap().count(), 0);
 }

@@ -34,6 +34,11 @@ pub fn version(tree: &Path) -> Result<String> {
 ///
 /// It is no kernel source.
 pub(super) fn version_of(tree: &Path, name: &str) -> Result<String> {
+    if !tree.is_dir() {
+        bail!(
+            "{name} is no directory, or does not exist: --source takes an unpacked kernel source"
+        );
+    }
     let makefile = tree.join("Makefile");
     let text = fs::read_to_string(&makefile)
         .ok()

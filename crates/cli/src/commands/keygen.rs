@@ -3,11 +3,13 @@
 mod staff;
 mod wireguard;
 
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use clap::ValueEnum;
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
 
 use crate::Result;
@@ -17,6 +19,7 @@ use crate::certificate::Validity;
 use crate::dates;
 use crate::error::Error;
 use crate::files;
+use crate::files::NewFile;
 use crate::keys::KeyFormat;
 use crate::keys::PrivateKey;
 use crate::keys::PublicKey;
@@ -57,7 +60,7 @@ enum What {
 #[command(after_help = ROOT_EXAMPLES)]
 struct Root {
     /// Name in the certificate. Without it: the base64 of the key's SHA-256.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     subject_cn: Option<String>,
     /// Where the certificate goes: `ospkg_signing_root.pem` of a trust policy is such a file. Missing
     /// directories above it are made.
@@ -99,7 +102,7 @@ struct Issue {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["out_key", "key_format"])]
     key: Option<PathBuf>,
     /// Name in the certificate. Without it: the base64 of the key's SHA-256.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     subject_cn: Option<String>,
     /// Where the certificate goes. Missing directories above it are made.
     #[arg(long, value_name = "FILE", default_value = "cert.pem")]
@@ -187,13 +190,9 @@ fn root(args: &Root, output: &Output) -> Result<()> {
     let key = PrivateKey::generate()?;
     let validity = args.dates.validity(args.valid_days);
     let certificate = certificate::issue_root(&key, args.subject_cn.as_deref(), validity)?;
+    let place = NewFile::create(&args.out_cert)?;
     write_key(&args.out_key, &key, &args.files, "ramstrap root")?;
-    files::write(
-        &args.out_cert,
-        certificate.to_pem()?.as_bytes(),
-        files::PUBLIC,
-        args.files.force,
-    )?;
+    write_certificate(place, &certificate, args.files.force)?;
     tell(output, &certificate, &args.out_cert, Some(&args.out_key))
 }
 
@@ -231,15 +230,11 @@ fn issue(args: &Issue, output: &mut Output) -> Result<()> {
     if validity.not_after <= dates::now() {
         output.warning("the certificate has expired already");
     }
+    let place = NewFile::create(&args.out_cert)?;
     if let Some(key) = &fresh {
         write_key(&args.out_key, key, &args.files, "ramstrap signer")?;
     }
-    files::write(
-        &args.out_cert,
-        certificate.to_pem()?.as_bytes(),
-        files::PUBLIC,
-        args.files.force,
-    )?;
+    write_certificate(place, &certificate, args.files.force)?;
     tell(output, &certificate, &args.out_cert, fresh.is_some().then_some(args.out_key.as_path()))
 }
 
@@ -254,6 +249,13 @@ fn refuse_same(paths: [impl AsRef<Path>; 2]) -> Result<()> {
 fn write_key(path: &Path, key: &PrivateKey, options: &OutputFiles, comment: &str) -> Result<()> {
     let pem = key.to_pem(options.key_format.into(), comment)?;
     files::write(path, pem.as_bytes(), files::SECRET, options.force)
+}
+
+/// Into a place that was made before the key was written: no key without its certificate.
+fn write_certificate(mut place: NewFile, certificate: &Certificate, replace: bool) -> Result<()> {
+    let written = place.write_all(certificate.to_pem()?.as_bytes());
+    written.map_err(|error| Error::io("write", place.path(), &error))?;
+    place.publish(files::PUBLIC, replace)
 }
 
 fn tell(

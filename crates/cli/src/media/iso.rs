@@ -25,6 +25,7 @@ use crate::Error;
 use crate::Result;
 use crate::files;
 use crate::files::NewFile;
+use crate::unfinished::Unfinished;
 
 const VOLUME: &str = "RAMSTRAP";
 const XORRISO: &str = "xorriso";
@@ -45,6 +46,7 @@ pub fn iso(parts: &Parts, uki: &[u8], loaders: &Loaders, out: &Path) -> Result<(
     let mut new = NewFile::create(out)?;
     let work = TempDir::with_prefix("ramstrap-iso-")
         .map_err(|error| Error::io("write", &std::env::temp_dir(), &error))?;
+    let _noted = Unfinished::note(work.path());
     let tree = work.path().join("tree");
     for (name, bytes) in [
         ("boot/vmlinuz", &parts.kernel),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use bootmedia::secure_boot::Guid;
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
 
 use super::unix;
@@ -29,7 +30,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// What the names in the certificates start with.
-    #[arg(long, value_name = "NAME", default_value = "ramstrap")]
+    #[arg(long, value_name = "NAME", default_value = "ramstrap", value_parser = NonEmptyStringValueParser::new())]
     name: String,
     /// Lifetime of the certificates. Firmware does not look at it.
     #[arg(

@@ -1,0 +1,54 @@
+//! Files in the making, which an interrupted command must not leave behind.
+//!
+//! Files and directories in the making remove themselves when they are dropped; a signal drops
+//! nothing. So each is also noted here, and a signal that ends the process removes what is noted.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process;
+use std::sync::Mutex;
+use std::sync::Once;
+
+/// What a shell reports of a command that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
+
+static NOTED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static HANDLER: Once = Once::new();
+
+/// A file or directory that is noted for as long as this lives.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Unfinished(PathBuf);
+
+impl Unfinished {
+    /// Notes a path.
+    pub(crate) fn note(path: &Path) -> Self {
+        // Only once there is something to remove: until then signals do what they always do. Where
+        // there is a handler already, that one decides.
+        HANDLER.call_once(|| drop(ctrlc::try_set_handler(remove_all_and_exit)));
+        if let Ok(mut noted) = NOTED.lock() {
+            noted.insert(path.to_owned());
+        }
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Ok(mut noted) = NOTED.lock() {
+            noted.remove(&self.0);
+        }
+    }
+}
+
+fn remove_all_and_exit() {
+    if let Ok(noted) = NOTED.lock() {
+        for path in noted.iter() {
+            // What cannot be removed stays: there is nobody left to tell.
+            let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        }
+    }
+    process::exit(INTERRUPTED);
+}
