@@ -20,11 +20,14 @@ use super::Avoided;
 use super::Status;
 use super::facts::Facts;
 use super::facts::Share;
+use super::shares;
+use super::waiting::news;
+use super::waiting::news_of_any;
+use super::waiting::sleep_until;
 use crate::acd;
 use crate::backoff::Random;
 use crate::backoff::pause;
 use crate::configuration::Configuration;
-use crate::configuration::StaticRoute;
 use crate::dhcp;
 use crate::dhcp::Target;
 use crate::dhcp6;
@@ -218,17 +221,17 @@ impl Manager {
         {
             facts.dhcp_server = Some(lease.server);
             facts.lease_seconds = Some(lease.seconds);
-            facts.add(Method::Dhcp, share_of_lease(lease));
+            facts.add(Method::Dhcp, shares::of_lease(lease));
         }
         if let Some((_, v6)) = &mut self.v6
             && let Some(lease) = &v6.status.borrow_and_update().lease
         {
             facts.lease_seconds.get_or_insert(lease.seconds);
-            facts.add(Method::Dhcp6, share_of_v6_lease(lease));
+            facts.add(Method::Dhcp6, shares::of_v6_lease(lease));
         }
         if let Some(routers) = &mut self.routers {
             let settings = &routers.status.borrow_and_update().settings;
-            facts.add(Method::Slaac, share_of_routers(settings));
+            facts.add(Method::Slaac, shares::of_routers(settings));
         }
         if let Addressing::Static(own) = &self.plan.addressing {
             let configuration = Configuration::from_static(own, &self.plan.routes);
@@ -430,78 +433,8 @@ impl Manager {
     }
 }
 
-/// Waits until there is something new to see; for ever if nothing ever will be.
-async fn news<T>(of: Option<&mut watch::Receiver<T>>) {
-    let Some(of) = of else { return pending().await };
-    if of.changed().await.is_err() {
-        pending().await
-    }
-}
-
-async fn news_of_any<T>(of: &mut [&mut watch::Receiver<T>]) {
-    if of.is_empty() {
-        return pending().await;
-    }
-    let all = of.iter_mut().map(|one| Box::pin(news(Some(&mut **one))));
-    futures_util::future::select_all(all).await;
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => pending().await,
-    }
-}
-
 fn conflict(name: &str, address: &Cidr, mac: Option<[u8; 6]>) -> Failure {
     let who = mac.map_or_else(String::new, |mac| format!(" ({})", Mac::ethernet(mac)));
     let detail = format!("{name}: another machine{who} has the address {address}");
     Failure::new(Code::AddressConflict, detail)
-}
-
-fn share_of_lease(lease: &dhcp::Lease) -> Share {
-    Share {
-        configuration: dhcp::configuration(lease),
-        dns: lease.dns.iter().copied().map(IpAddr::V4).collect(),
-        search: lease.search.clone(),
-        ntp: lease.ntp.iter().copied().map(IpAddr::V4).collect(),
-    }
-}
-
-fn share_of_v6_lease(lease: &dhcp6::Lease) -> Share {
-    let address = lease.address.and_then(|address| Cidr::new(address.into(), 128).ok());
-    Share {
-        configuration: Configuration {
-            addresses: address.into_iter().collect(),
-            ..Configuration::default()
-        },
-        dns: lease.dns.iter().copied().map(IpAddr::V6).collect(),
-        search: lease.search.clone(),
-        ntp: lease.ntp.iter().copied().map(IpAddr::V6).collect(),
-    }
-}
-
-fn share_of_routers(settings: &slaac::Settings) -> Share {
-    let address = |own: &slaac::Address| Cidr::new(own.address.into(), 128).ok();
-    let on_link = settings
-        .on_link
-        .iter()
-        .map(|prefix| StaticRoute::on_link(prefix.network.into(), prefix.prefix_len));
-    // The best router is used; the kernel has no more than one per destination and metric.
-    let default = settings.routers.first().map(|router| StaticRoute::default_by((*router).into()));
-    let others = settings.routes.iter().map(|route| StaticRoute {
-        destination: route.destination.into(),
-        prefix_len: route.prefix_len,
-        gateway: Some(route.gateway.into()),
-    });
-    Share {
-        configuration: Configuration {
-            addresses: settings.addresses.iter().filter_map(address).collect(),
-            routes: on_link.chain(default).chain(others).collect(),
-            mtu: settings.mtu,
-        },
-        dns: settings.dns.iter().copied().map(IpAddr::V6).collect(),
-        search: settings.search.clone(),
-        ntp: Vec::new(),
-    }
 }

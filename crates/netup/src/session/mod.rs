@@ -7,6 +7,8 @@
 
 mod facts;
 mod manager;
+mod shares;
+mod waiting;
 
 use core::net::Ipv4Addr;
 use std::sync::Arc;
