@@ -4,6 +4,7 @@ use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ const DEVICE: &str = "/dev/watchdog0";
 const STATE: &str = "/sys/class/watchdog/watchdog0/state";
 const IDENTITY: &str = "/sys/class/watchdog/watchdog0/identity";
 const TIMEOUT: &str = "/sys/class/watchdog/watchdog0/timeout";
+
+/// `WDIOC_SETTIMEOUT` of Linux (`include/uapi/linux/watchdog.h`): `_IOWR('W', 6, int)`.
+const SET_TIMEOUT: libc::Ioctl = 0xC004_5706;
 
 static WATCHDOG: Mutex<Option<File>> = Mutex::new(None);
 
@@ -30,6 +34,10 @@ pub(crate) fn take_over(left_running: Option<u32>) -> Option<Duration> {
             return None;
         }
     };
+    // This kernel's driver began with a time of its own.
+    if let Some(seconds) = left_running {
+        set_timeout(&device, seconds);
+    }
     let told = fs::read_to_string(TIMEOUT).ok().and_then(|text| text.trim().parse().ok());
     let seconds = told.or(left_running).unwrap_or(60).max(1);
     *WATCHDOG.lock().ok()? = Some(device);
@@ -47,9 +55,19 @@ pub(crate) fn pet() {
     }
 }
 
-/// What the next OS is told of one that it must take over; `None` if none runs.
+/// Sets its time-out. What a driver does not take stays as it was: it is read anew afterwards.
+fn set_timeout(device: &File, seconds: u32) {
+    let mut seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
+    // SAFETY: the request reads and writes one int, which lives longer than the call.
+    unsafe { libc::ioctl(device.as_raw_fd(), SET_TIMEOUT, &raw mut seconds) };
+}
+
+/// Gives the next OS the time that it asks for; and what it is told of a watchdog that it must take
+/// over. `None` if none runs.
 pub(crate) fn left_running(asked_seconds: u32) -> Option<WatchdogReport> {
-    let running = WATCHDOG.try_lock().is_ok_and(|slot| slot.is_some());
+    let running = WATCHDOG.try_lock().is_ok_and(|slot| {
+        slot.as_ref().inspect(|device| set_timeout(device, asked_seconds)).is_some()
+    });
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     running.then(|| WatchdogReport {
         device: DEVICE.to_owned(),
