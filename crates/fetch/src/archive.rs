@@ -174,6 +174,7 @@ where
         let failed = |kind| FetchError::new(url.to_string(), kind).after_answer();
         if self.partial.is_complete() {
             // The last byte came, and with it the end of the connection.
+            self.partial.vouch(url);
             return Ok(());
         }
         let offset = self.partial.received();

@@ -55,15 +55,17 @@ pub(crate) struct Holder {
 /// answers is used, the others are cleaned up and switched off.
 ///
 /// Several probes run at the same time, on this task: they are not spawned and need not be `Send`.
-/// A probe is dropped when its NIC loses carrier or lease, when another NIC wins, and at the
-/// deadline; it must bind its sockets to [`Link::interface`].
+/// A probe is dropped when its NIC loses carrier or an address, when another NIC wins, and at the
+/// deadline; it must bind its sockets to [`Link::interface`]. When a NIC gets more addresses, a second
+/// probe may begin beside the one over what there was before.
 ///
 /// # Errors
 ///
 /// At the deadline, or before it when every NIC with carrier has failed for good and the others
 /// had no carrier for 45 seconds. The failure is the gravest of all NICs: what a probe said, else
 /// E0205, E0204, E0203, or E0201 and E0202 if there was no NIC to try. Addresses are removed (unless
-/// [`Plan::keep_addresses`]), links stay up: another call finds them without a new wait for the switch.
+/// [`Plan::keep_addresses`]); links, bonds and VLANs stay up: another call finds them without a new
+/// wait for the switch.
 ///
 /// If the future is dropped before it is ready, addresses stay where they are.
 pub async fn connect<T, P, F>(

@@ -117,7 +117,7 @@ fn lacp_is_up_before_the_first_packet() {
         .unwrap();
         println!("from nothing to an answer: {:?}", started.elapsed());
         assert_eq!(connected.link.interface, "bond7");
-        let first = first.borrow();
+        let first = first.into_inner();
         for setting in
             ["802.3ad", "miimon 50", "layer3+4", "min_links 2", "lacp_rate slow", "ad_num_ports 2"]
         {

@@ -210,6 +210,34 @@ fn the_useful_nic_wins_and_the_other_is_cleaned_up() {
 }
 
 #[test]
+fn the_nic_that_the_firmware_booted_from_answers_first_if_it_can() {
+    let test = "the_nic_that_the_firmware_booted_from_answers_first_if_it_can";
+    in_namespace(test, TOOLS, async || {
+        let mut server = Machine::new();
+        server.cable("v0", "p0", Some("10.77.0.1/24"));
+        server.cable("v1", "p1", Some("10.78.0.1/24"));
+        server.dnsmasq("p0", &[RANGE]);
+        server.dnsmasq("p1", &["--dhcp-range=10.78.0.100,10.78.0.150,255.255.255.0,1h"]);
+        for preferred in ["v0", "v1"] {
+            // The address stands behind "link/ether".
+            let shown = sh(&format!("ip -oneline link show dev {preferred}"));
+            let mac = shown.split_whitespace().skip_while(|word| *word != "link/ether").nth(1);
+            let plan = Plan { preferred: Some(mac.unwrap().parse().unwrap()), ..dhcp() };
+            let connected = connect(&plan, in_seconds(30), async |_| Ok(())).await.unwrap();
+            assert_eq!(connected.link.interface, preferred);
+            // Another one is used all the same if it leads nowhere.
+            let connected = connect(&plan, in_seconds(30), async |link| {
+                if link.interface == preferred {
+                    core::future::pending::<()>().await;
+                }
+                Ok(())
+            });
+            assert_ne!(connected.await.unwrap().link.interface, preferred);
+        }
+    });
+}
+
+#[test]
 fn two_nics_in_one_subnet_both_work() {
     in_namespace("two_nics_in_one_subnet_both_work", TOOLS, async || {
         let mut server = Machine::new();

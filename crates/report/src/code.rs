@@ -121,7 +121,7 @@ codes! {
     NoLease = "E0204", Transient, "no DHCP server gave a lease",
         "check the DHCP server and the VLAN of the switch port, or configure a static address";
     AddressSetup = "E0205", Permanent, "the kernel refused the network configuration",
-        "check host_ip, gateway and the bonding settings of the host configuration";
+        "check addresses, gateways, routes, vlan and the bonding settings of the host configuration";
     DnsFailed = "E0206", Transient, "a host name could not be resolved",
         "check the DNS servers of the lease or of the host configuration, and the name in the URL";
     NetworkUnsupported = "E0207", Permanent, "the network configuration asks for what this version cannot do",

@@ -93,7 +93,7 @@ fn fact(directory: &Path, name: &str, lease: Option<Result<Leased, String>>) -> 
             fact.carrier = true;
             fact.address = leased.link.addresses.first().map(ToString::to_string);
             fact.dhcp_server = leased.link.dhcp_server.map(|server| server.to_string());
-            fact.gateway = leased.link.gateway.map(|gateway| gateway.to_string());
+            fact.gateway = leased.link.gateway().map(|gateway| gateway.to_string());
             fact.gateway_answers = leased.gateway_answers;
             fact.lease_ms = u64::try_from(leased.after.as_millis()).ok();
         }
@@ -118,13 +118,11 @@ fn lease_all(names: &[String], patience: Duration) -> Option<Vec<Result<Leased, 
 
 async fn lease(name: &str, patience: Duration) -> Result<Leased, String> {
     let plan = Plan {
-        addressing: Addressing::Dhcp,
-        dns: Vec::new(),
         interfaces: vec![InterfaceSelector {
             name: Some(name.to_owned()),
             ..InterfaceSelector::default()
         }],
-        bonding: None,
+        ..Plan::new(Addressing::Dhcp)
     };
     let started = Instant::now();
     let deadline = tokio::time::Instant::now() + patience;
@@ -132,7 +130,7 @@ async fn lease(name: &str, patience: Duration) -> Result<Leased, String> {
         .await
         .map_err(|error| error.failure.to_string())?;
     let after = started.elapsed();
-    let gateway_answers = match connected.link.gateway {
+    let gateway_answers = match connected.link.gateway() {
         Some(gateway) => Some(answers(&connected.link, gateway).await),
         None => None,
     };
