@@ -199,7 +199,9 @@ impl Run {
         ensure!(!self.result.serial.contains(OS_MARKER), "an OS runs after a refusal");
         let summary = format!("BOOT FAILED  {code}");
         ensure!(self.result.serial.contains(&summary), "the console never says {summary:?}");
-        ensure!(self.result.serial.contains(code.remedy()), "the console names no remedy");
+        // Wrapped to the width of a terminal.
+        let words = self.result.serial.split_whitespace().collect::<Vec<_>>().join(" ");
+        ensure!(words.contains(code.remedy()), "the console names no remedy");
         Ok(())
     }
 
