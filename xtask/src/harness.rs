@@ -47,6 +47,7 @@ pub use options::Echo;
 pub use options::LinkChange;
 pub use options::Netdev;
 pub use options::Nic;
+pub use options::RandomNumbers;
 pub use result::BootResult;
 pub use result::Ended;
 pub use result::Mark;

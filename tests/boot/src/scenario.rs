@@ -71,7 +71,7 @@ pub struct Scenario {
     wires: Vec<Netdev>,
     link_changes: Vec<LinkChange>,
     memory_mib: Option<u32>,
-    rtc: Option<&'static str>,
+    rtc: Option<String>,
     /// Seconds before the reboot after a failure.
     reboot_delay: u32,
     /// Whether `/init` is made to hang while it downloads.
@@ -208,6 +208,12 @@ impl Scenario {
         self
     }
 
+    /// With this key left to the host configuration's own default.
+    #[must_use]
+    pub fn without(self, key: &str) -> Self {
+        self.host_config(key, Value::Null)
+    }
+
     /// With these bytes as host configuration.
     #[must_use]
     pub fn raw_host_config(mut self, content: &[u8]) -> Self {
@@ -307,8 +313,8 @@ impl Scenario {
 
     /// With a clock that starts at this date.
     #[must_use]
-    pub const fn rtc(mut self, date: &'static str) -> Self {
-        self.rtc = Some(date);
+    pub fn rtc(mut self, date: impl Into<String>) -> Self {
+        self.rtc = Some(date.into());
         self
     }
 
@@ -416,8 +422,16 @@ impl Scenario {
         }
 
         let kernel = self.kernel.as_ref().unwrap_or(&bench.kernel).clone();
-        let Hardware { machine, cpus, firmware, nic_model: _, disks, display, watchdog } =
-            self.hardware.clone();
+        let Hardware {
+            machine,
+            cpus,
+            firmware,
+            nic_model: _,
+            disks,
+            display,
+            watchdog,
+            random_numbers,
+        } = self.hardware.clone();
         let mut options = BootOptions {
             machine,
             cpus,
@@ -425,13 +439,14 @@ impl Scenario {
             disks,
             display,
             watchdog,
+            random_numbers,
             screenshot: display.has_screen().then(|| directory.join("screen.png")),
             uefi_variables: self.uefi_variables.clone(),
             uefi_store: self.uefi_store.as_deref().map(Path::to_path_buf),
             ..BootOptions::new(kernel, &policy)
         };
         self.place_host_configuration(&sites, scratch.path(), &mut options)?;
-        options.rtc = self.rtc.map(str::to_owned);
+        options.rtc.clone_from(&self.rtc);
         options.timeout = self.timeout;
         if let Some(memory_mib) = self.memory_mib {
             options.memory_mib = memory_mib;

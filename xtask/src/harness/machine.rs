@@ -10,6 +10,7 @@ use super::hardware::Machine;
 use super::hardware::Start;
 use super::options::BootOptions;
 use super::options::Netdev;
+use super::options::RandomNumbers;
 use crate::accel::Accel;
 
 /// What QEMU is given besides the options: files and sockets that it inherits.
@@ -41,8 +42,10 @@ pub(super) fn arguments(options: &BootOptions, resources: &Resources) -> Vec<Str
     consoles(&mut args, options, resources);
     args.option("-chardev", format!("socket,id=qmp,fd={}", resources.qmp_fd));
     args.option("-mon", "chardev=qmp,mode=control");
-    args.option("-object", "rng-random,id=rng,filename=/dev/urandom");
-    args.option("-device", "virtio-rng-pci,rng=rng");
+    if options.random_numbers != RandomNumbers::None {
+        args.option("-object", "rng-random,id=rng,filename=/dev/urandom");
+        args.option("-device", "virtio-rng-pci,rng=rng");
+    }
     ports(&mut args, options, &resources.port_fds);
     network(&mut args, options);
     if let Some(date) = &options.rtc {
@@ -142,21 +145,26 @@ fn firmware(args: &mut Arguments, options: &BootOptions, resources: &Resources) 
 }
 
 fn accelerator(args: &mut Arguments, options: &BootOptions, accel: Accel) {
-    match (accel, options.icount) {
+    let cpu = match (accel, options.icount) {
         (_, Some(shift)) => {
             args.option("-accel", "tcg,thread=single");
             args.option("-icount", format!("shift={shift},sleep=off"));
-            args.option("-cpu", "max");
+            "max"
         }
         (Accel::Tcg, None) => {
             args.option("-accel", "tcg");
-            args.option("-cpu", "max");
+            "max"
         }
         (Accel::Kvm, None) => {
             args.option("-accel", "kvm");
-            args.option("-cpu", "host");
+            "host"
         }
-    }
+    };
+    let without = match options.random_numbers {
+        RandomNumbers::Both => "",
+        RandomNumbers::Device | RandomNumbers::None => ",-rdrand,-rdseed",
+    };
+    args.option("-cpu", format!("{cpu}{without}"));
 }
 
 fn network(args: &mut Arguments, options: &BootOptions) {
@@ -225,6 +233,7 @@ mod tests {
     use crate::harness::Machine;
     use crate::harness::Netdev;
     use crate::harness::Nic;
+    use crate::harness::RandomNumbers;
     use crate::harness::Start;
     use crate::kernels::Kernel;
 
@@ -311,6 +320,16 @@ mod tests {
         let line = lines(|options| options.display = Display::Mute);
         assert!(line.contains("-append console=ttynull no_timer") && !line.contains("ttyS0"));
         assert!(line.contains("-serial chardev:console -serial chardev:report"), "{line}");
+    }
+
+    #[test]
+    fn a_machine_may_lack_random_numbers() {
+        let line = lines(|_| ());
+        assert!(line.contains("virtio-rng-pci") && !line.contains("-rdrand"), "{line}");
+        let line = lines(|options| options.random_numbers = RandomNumbers::Device);
+        assert!(line.contains("virtio-rng-pci") && line.contains("-cpu max,-rdrand"), "{line}");
+        let line = lines(|options| options.random_numbers = RandomNumbers::None);
+        assert!(!line.contains("virtio-rng-pci") && line.contains("-cpu max,-rdrand"), "{line}");
     }
 
     #[test]

@@ -68,6 +68,9 @@ pub struct BootOptions {
     pub uefi_store: Option<PathBuf>,
     /// Disks besides the one that it starts from. What the machine writes to them stays.
     pub disks: Vec<Disk>,
+    /// Whether the machine has a source of random numbers: the processor's instructions, and a
+    /// virtio device.
+    pub random_numbers: RandomNumbers,
     /// What the machine shows itself on.
     pub display: Display,
     /// Where to keep a picture (PNG) of the screen as it is at the end; wants a [`Display`] that
@@ -109,6 +112,7 @@ impl BootOptions {
             uefi_variables: Vec::new(),
             uefi_store: None,
             disks: Vec::new(),
+            random_numbers: RandomNumbers::default(),
             display: Display::default(),
             screenshot: None,
             watchdog: false,
@@ -151,6 +155,18 @@ impl Default for Nic {
     fn default() -> Self {
         Self::new("virtio-net-pci")
     }
+}
+
+/// Where a machine has random numbers from.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum RandomNumbers {
+    /// The processor, and a virtio device.
+    #[default]
+    Both,
+    /// A virtio device; the processor has no instructions for it.
+    Device,
+    /// Nowhere.
+    None,
 }
 
 /// What a NIC's cable leads to.

@@ -1,9 +1,15 @@
 //! The machine itself: its clock, its memory, its arguments; and what must never come out of it.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use anyhow::ensure;
 use fault_server::Fault;
 use report::Code;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use xtask::harness::RandomNumbers;
 
 use crate::bench::Bench;
 use crate::canary;
@@ -14,6 +20,10 @@ use crate::package::CMDLINE;
 use crate::package::manifest_with_cmdline;
 use crate::scenario::Scenario;
 use crate::site::Mirror;
+
+/// How QEMU takes the time.
+const RTC: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
 
 /// Initramfs that no machine of [`SMALL_MIB`] takes, in bytes.
 const LARGE: u64 = 80 << 20;
@@ -30,6 +40,28 @@ pub(super) fn cases() -> Vec<Case> {
             .checked(untrusted_clock),
         Case::boots("clock_2099", |bench| Ok(good(bench)?.rtc("2099-01-01")))
             .checked(untrusted_clock),
+        Case::boots("clock_1970", |bench| Ok(good(bench)?.rtc("1970-01-01")))
+            .slow()
+            .checked(untrusted_clock),
+        // Behind what 32 bits can count.
+        Case::boots("clock_2040", |bench| Ok(good(bench)?.rtc("2040-01-01")))
+            .slow()
+            .checked(untrusted_clock),
+        Case::boots("clock_in_local_time", |bench| {
+            // Somewhere in the west: hours before the boot image was built.
+            let time = OffsetDateTime::now_utc() - Duration::from_secs(8 * 3600);
+            Ok(good(bench)?.rtc(time.format(RTC)?))
+        })
+        .slow()
+        .checked(untrusted_clock),
+        Case::boots("no_random_numbers_from_the_processor", |bench| {
+            Ok(good(bench)?.random_numbers(RandomNumbers::Device))
+        })
+        .slow(),
+        Case::boots("no_random_numbers_at_all", |bench| {
+            Ok(good(bench)?.random_numbers(RandomNumbers::None))
+        })
+        .slow(),
         Case::refused("clock_2001_and_signer_expired", Code::SignerExpired, |bench| {
             let signers = [&bench.keys.signers[0], &bench.keys.expired];
             let descriptor = bench.minimal.descriptor(&signers)?;

@@ -35,12 +35,14 @@ pub fn all() -> Vec<Case> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::collections::HashSet;
 
     use report::Code;
 
     use super::all;
     use crate::case::Expected;
+    use crate::case::Tier;
 
     /// Codes that no boot here can bring about, and where they are tested.
     const WITHOUT_A_BOOT: [(Code, &str); 13] = [
@@ -81,5 +83,26 @@ mod tests {
             let excused = WITHOUT_A_BOOT.iter().any(|(without, _)| without == code);
             assert!(booted.contains(code) != excused, "{code}: one of both, not {excused}");
         }
+    }
+
+    /// What the guide says of the cases is so: they are there, and those in bold are in every run.
+    #[test]
+    fn the_guide_names_cases_as_they_are() {
+        let guide = include_str!("../../../../docs/boot-tests.md");
+        let (_, rest) = guide.split_once("\n## What hurts").expect("a section");
+        let (table, _) = rest.split_once("\n## ").expect("its end");
+        let cases: HashMap<&str, Tier> = all().iter().map(|case| (case.name, case.tier)).collect();
+        let mut named = 0;
+        for line in table.lines().filter(|line| line.starts_with("| ")) {
+            let cell = line.split('|').nth(2).unwrap_or_default();
+            for word in cell.split([' ', ',', ';', ':']).filter(|word| word.contains('_')) {
+                let name = word.trim_matches('*');
+                let tier = cases.get(name).unwrap_or_else(|| panic!("there is no case {name}"));
+                let bold = word.starts_with("**");
+                assert_eq!(*tier == Tier::Quick, bold, "{name} is in bold: {bold}");
+                named += 1;
+            }
+        }
+        assert!(named > 50, "{named} cases are named");
     }
 }

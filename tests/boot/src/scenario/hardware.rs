@@ -7,6 +7,7 @@ use xtask::harness::Disk;
 use xtask::harness::Display;
 use xtask::harness::Firmware;
 use xtask::harness::Machine;
+use xtask::harness::RandomNumbers;
 use xtask::harness::uefi_vars::Variable;
 use xtask::kernels::Kernel;
 
@@ -24,6 +25,7 @@ pub(super) struct Hardware {
     pub(super) disks: Vec<Disk>,
     pub(super) display: Display,
     pub(super) watchdog: bool,
+    pub(super) random_numbers: RandomNumbers,
 }
 
 impl Default for Hardware {
@@ -36,6 +38,7 @@ impl Default for Hardware {
             disks: Vec::new(),
             display: Display::default(),
             watchdog: false,
+            random_numbers: RandomNumbers::default(),
         }
     }
 }
@@ -88,6 +91,13 @@ impl Scenario {
     #[must_use]
     pub const fn watchdog(mut self) -> Self {
         self.hardware.watchdog = true;
+        self
+    }
+
+    /// With random numbers from there only.
+    #[must_use]
+    pub const fn random_numbers(mut self, random_numbers: RandomNumbers) -> Self {
+        self.hardware.random_numbers = random_numbers;
         self
     }
 

@@ -19,6 +19,9 @@ pub(super) fn cases() -> Vec<Case> {
     [bring_up::cases(), fetch::cases()].concat()
 }
 
+/// The same, asked for by its name.
+const NAMED_MIRROR: &str = "https://mirror.lab.example/os.json";
+
 /// A machine with a NIC on the first cable, that asks this mirror in the lab.
 fn machine(bench: &Bench, url: &str) -> Scenario {
     Scenario::new(bench, []).lab_cables(1).host_config("ospkg_pointer", json!(url))
