@@ -45,7 +45,8 @@ mod tests {
     use crate::case::Tier;
 
     /// Codes that no boot here can bring about, and where they are tested.
-    const WITHOUT_A_BOOT: [(Code, &str); 13] = [
+    const WITHOUT_A_BOOT: [(Code, &str); 14] = [
+        (Code::PiecesDiffer, "netboot: wants mirrors that differ in the middle of a file"),
         (Code::AddressSetup, "netup: the kernel takes every address that hostcfg lets through"),
         (Code::NetworkUnsupported, "no setting of this version leads to it"),
         (Code::TlsFailed, "fetch: mirrors::tls"),

@@ -82,7 +82,7 @@ pub(super) fn cases() -> Vec<Case> {
             plain,
         ),
         Case::reaches_in("net_mtu_black_hole", BLACK_HOLE, black_hole),
-        Case::refused_in("net_captive_portal", Code::DescriptorMalformed, PORTAL, |bench| {
+        Case::refused_in("net_captive_portal", Code::PageForPeople, PORTAL, |bench| {
             Ok(machine(bench, PLAIN_MIRROR).argument("--deadline=30s"))
         }),
         Case::reaches_in("net_captive_portal_beside_a_good_network", BESIDE_PORTAL, |bench| {

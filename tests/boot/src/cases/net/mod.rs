@@ -2,6 +2,10 @@
 
 mod bring_up;
 mod fetch;
+mod ipv6;
+mod links;
+mod proxy;
+mod services;
 
 use anyhow::Result;
 use anyhow::ensure;
@@ -16,7 +20,15 @@ use crate::scenario::Scenario;
 const MIRROR: &str = "https://192.0.2.1/os.json";
 
 pub(super) fn cases() -> Vec<Case> {
-    [bring_up::cases(), fetch::cases()].concat()
+    [
+        bring_up::cases(),
+        fetch::cases(),
+        ipv6::cases(),
+        links::cases(),
+        proxy::cases(),
+        services::cases(),
+    ]
+    .concat()
 }
 
 /// The same, asked for by its name.
