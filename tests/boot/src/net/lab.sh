@@ -107,7 +107,7 @@ on() {
 }
 
 # dhcp LINK FIRST LAST [OPTION...]: gives leases there. dnsmasq names the link's own address as gateway
-# and name server unless told otherwise.
+# unless told otherwise, and no name server (--dhcp-option=6,ADDRESS).
 dhcp() {
     link=$1
     range=$2,$3
@@ -228,7 +228,7 @@ wire() {
 # named LINK NETWORK: a network as it should be, with a name for its mirror.
 named() {
     up $1 $2.1/24
-    dhcp $1 $2.100 $2.150
+    dhcp $1 $2.100 $2.150 --dhcp-option=6,$2.1
     dns $2.1 /mirror.lab.example/$2.1
     nginx_serves "listen $2.1:80; listen $2.1:443 ssl;"
 }
@@ -236,7 +236,7 @@ named() {
 # portal LINK NETWORK: whatever name is asked for, and whatever file, the answer is a page.
 portal() {
     up $1 $2.1/24
-    dhcp $1 $2.100 $2.150
+    dhcp $1 $2.100 $2.150 --dhcp-option=6,$2.1
     dns $2.1 /#/$2.1
     nginx_serves "listen $2.1:80; location / { default_type text/html; return 200 '<html>please log in</html>'; }"
 }

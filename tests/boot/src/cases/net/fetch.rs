@@ -27,14 +27,14 @@ const BESIDE_PORTAL: &str = "
 /// A name server that says that every name is the machine itself.
 const LIES: &str = "
     up eth1 198.51.100.1/24
-    dhcp eth1 198.51.100.100 198.51.100.150
+    dhcp eth1 198.51.100.100 198.51.100.150 --dhcp-option=6,198.51.100.1
     dns 198.51.100.1 /#/127.0.0.1
 ";
 
 /// The same, beside a good network with names.
 const BESIDE_LIES: &str = "
     up eth1 198.51.100.1/24
-    dhcp eth1 198.51.100.100 198.51.100.150
+    dhcp eth1 198.51.100.100 198.51.100.150 --dhcp-option=6,198.51.100.1
     dns 198.51.100.1 /#/127.0.0.1
     named eth2 192.0.2
 ";
@@ -51,7 +51,7 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::reaches_in(
             "net_mirror_by_name",
-            "good --domain=lab.example
+            "good --dhcp-option=6,192.0.2.1
              dns 192.0.2.1 /mirror.lab.example/192.0.2.1",
             named,
         )

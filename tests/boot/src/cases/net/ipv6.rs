@@ -99,7 +99,7 @@ pub(super) fn cases() -> Vec<Case> {
              up br0 192.0.2.1/24 2001:db8::1/64
              box squatter br0 2001:db8::5054:ff:fe12:3456/64
              ra br0 'prefix 2001:db8::/64 { };'
-             dhcp br0 192.0.2.100 192.0.2.150
+             dhcp br0 192.0.2.100 192.0.2.150 --dhcp-option=6,192.0.2.1
              dns 192.0.2.1 /mirror.lab.example/2001:db8::1 /mirror.lab.example/192.0.2.1
              web",
             automatic,
