@@ -199,6 +199,9 @@ impl<'a, P> Life<'a, P> {
                 }
                 Probed::Final | Probed::Tired => {}
             }
+            if session.news().routers > 1 {
+                session.next_router();
+            }
             let Some(server) = link.dhcp_server else { continue };
             let is_final = matches!(outcome, Probed::Final);
             let is_other = |other: &Ipv4Addr| *other != server && !hopeless.contains(other);

@@ -199,6 +199,7 @@ mod tests {
                 ok: true,
                 summary: "2 of 2".into(),
             }],
+            entropy: None,
             upgraded_from: None,
             trust_policy: None,
             host_configuration: None,

@@ -16,7 +16,7 @@ use report::Failure;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Avoided;
+use super::Orders;
 use super::Status;
 use super::facts::Facts;
 use super::facts::Share;
@@ -58,9 +58,9 @@ pub(super) struct Manager {
     links: Links,
     random: Random,
     sender: watch::Sender<Status>,
-    avoided: watch::Receiver<Avoided>,
-    /// Orders of `avoided` that were carried out.
-    orders: u32,
+    received: watch::Receiver<Orders>,
+    /// The orders that were carried out.
+    orders: Orders,
     /// DHCP servers whose leases the kernel refused.
     refused: Vec<Ipv4Addr>,
     v4: Option<dhcp::Session>,
@@ -89,7 +89,7 @@ impl Manager {
         nic: Nic,
         random: Random,
         sender: watch::Sender<Status>,
-        avoided: watch::Receiver<Avoided>,
+        received: watch::Receiver<Orders>,
     ) -> Self {
         let links = network.links();
         Self {
@@ -99,8 +99,8 @@ impl Manager {
             links,
             random,
             sender,
-            avoided,
-            orders: 0,
+            received,
+            orders: Orders::default(),
             refused: Vec::new(),
             v4: None,
             routers: None,
@@ -163,12 +163,20 @@ impl Manager {
 
     fn start_dhcp(&mut self, delay: Duration) {
         let Some(target) = self.target() else { return };
-        let Avoided { servers: mut avoid, orders } = self.avoided.borrow_and_update().clone();
-        self.orders = orders;
+        let mut avoid = self.orders.avoid.clone();
         avoid.extend(&self.refused);
         avoid.truncate(MAX_AVOIDED);
         let (network, random) = (Arc::clone(&self.network), self.random());
         self.v4 = Some(dhcp::Session::start(network, target, random, avoid, delay));
+    }
+
+    /// Looks for another way, as it was told to.
+    fn obey(&mut self) {
+        let before =
+            core::mem::replace(&mut self.orders, self.received.borrow_and_update().clone());
+        if before.leases != self.orders.leases {
+            self.start_dhcp(Duration::ZERO);
+        }
     }
 
     fn start_routers(&mut self) {
@@ -231,7 +239,7 @@ impl Manager {
         }
         if let Some(routers) = &mut self.routers {
             let settings = &routers.status.borrow_and_update().settings;
-            facts.add(Method::Slaac, shares::of_routers(settings));
+            facts.add(Method::Slaac, shares::of_routers(settings, self.orders.routers));
         }
         if let Addressing::Static(own) = &self.plan.addressing {
             let configuration = Configuration::from_static(own, &self.plan.routes);
@@ -386,7 +394,7 @@ impl Manager {
             self.conflict = None;
         }
         let mut status =
-            Status { link, orders: self.orders, stuck: self.stuck, ..Status::default() };
+            Status { link, orders: self.orders.count(), stuck: self.stuck, ..Status::default() };
         let mut failure = self.refusal_failure.clone().or_else(|| self.conflict.clone());
         if let Some(v4) = &self.v4 {
             let v4 = v4.status.borrow();
@@ -397,6 +405,7 @@ impl Manager {
         if let Some(routers) = &self.routers {
             let routers = routers.status.borrow();
             status.rounds = status.rounds.max(routers.solicitations);
+            status.routers = routers.settings.routers.len();
             failure = failure.or_else(|| routers.failure.clone());
         }
         if let Some((_, v6)) = &self.v6 {
@@ -428,7 +437,7 @@ impl Manager {
             () = news_of_any(&mut checks) => {}
             () = news(Some(&mut self.links)) => {}
             () = sleep_until(again) => {}
-            () = news(Some(&mut self.avoided)) => self.start_dhcp(Duration::ZERO),
+            () = news(Some(&mut self.received)) => self.obey(),
         }
     }
 }

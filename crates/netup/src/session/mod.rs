@@ -35,25 +35,36 @@ pub(crate) struct Status {
     pub(crate) servers: Vec<Ipv4Addr>,
     /// What went wrong last, other than silence.
     pub(crate) failure: Option<Failure>,
-    /// How many orders to avoid servers it has carried out.
+    /// How many routers of IPv6 say that they lead everywhere.
+    pub(crate) routers: usize,
+    /// How many orders to look for another way it has carried out.
     pub(crate) orders: u32,
     /// Whether nothing will come of it, as the configuration itself is refused.
     pub(crate) stuck: bool,
 }
 
-/// DHCP servers that others are to be preferred to.
+/// Other ways that are to be looked for.
 #[derive(Clone, Debug, Default)]
-struct Avoided {
-    servers: Vec<Ipv4Addr>,
-    /// Counts the orders.
-    orders: u32,
+struct Orders {
+    /// DHCP servers that others are to be preferred to.
+    avoid: Vec<Ipv4Addr>,
+    /// How often the IPv4 lease was to be given up.
+    leases: u32,
+    /// How often the next router of IPv6 was to be taken.
+    routers: u32,
+}
+
+impl Orders {
+    const fn count(&self) -> u32 {
+        self.leases.wrapping_add(self.routers)
+    }
 }
 
 /// Keeps the addresses of one interface until this is dropped; leaves them where they are then.
 #[derive(Debug)]
 pub(crate) struct Session {
     status: watch::Receiver<Status>,
-    avoid: watch::Sender<Avoided>,
+    orders: watch::Sender<Orders>,
     _task: Task,
 }
 
@@ -66,23 +77,30 @@ impl Session {
         random: Random,
     ) -> Self {
         let (sender, status) = watch::channel(Status::default());
-        let (avoid, avoided) = watch::channel(Avoided::default());
-        let manager = Manager::new(network, plan, nic, random, sender, avoided);
-        Self { status, avoid, _task: Task::spawn(manager.run()) }
+        let (orders, received) = watch::channel(Orders::default());
+        let manager = Manager::new(network, plan, nic, random, sender, received);
+        Self { status, orders, _task: Task::spawn(manager.run()) }
     }
 
     /// Gives the IPv4 lease up and asks again, preferring other servers to these. Until
     /// [`Session::news`] has a status without it, the old one is hidden.
     pub(crate) fn avoid(&self, servers: Vec<Ipv4Addr>) {
-        self.avoid.send_modify(|avoided| {
-            *avoided = Avoided { servers, orders: avoided.orders.wrapping_add(1) };
+        self.orders.send_modify(|orders| {
+            orders.avoid = servers;
+            orders.leases = orders.leases.wrapping_add(1);
         });
+    }
+
+    /// Takes the next of the routers that say that they lead everywhere, and after the last one the
+    /// first again: who advertises itself as the best may lead nowhere.
+    pub(crate) fn next_router(&self) {
+        self.orders.send_modify(|orders| orders.routers = orders.routers.wrapping_add(1));
     }
 
     /// The status as of now; [`Session::changed`] says when there is another one.
     pub(crate) fn news(&mut self) -> Status {
         let status = self.status.borrow_and_update().clone();
-        if status.orders == self.avoid.borrow().orders {
+        if status.orders == self.orders.borrow().count() {
             status
         } else {
             Status { orders: status.orders, ..Status::default() }

@@ -35,15 +35,19 @@ pub(super) fn of_v6_lease(lease: &dhcp6::Lease) -> Share {
     }
 }
 
-/// What routers say.
-pub(super) fn of_routers(settings: &slaac::Settings) -> Share {
+/// What routers say. Of those that lead everywhere one is used: the best at `turn` 0, the next one at
+/// each further.
+pub(super) fn of_routers(settings: &slaac::Settings, turn: u32) -> Share {
     let address = |own: &slaac::Address| Cidr::new(own.address.into(), 128).ok();
     let on_link = settings
         .on_link
         .iter()
         .map(|prefix| StaticRoute::on_link(prefix.network.into(), prefix.prefix_len));
-    // The best router is used; the kernel has no more than one per destination and metric.
-    let default = settings.routers.first().map(|router| StaticRoute::default_by((*router).into()));
+    // The kernel has no more than one per destination and metric.
+    let place = usize::try_from(turn).unwrap_or(0).checked_rem(settings.routers.len());
+    let default = place
+        .and_then(|place| settings.routers.get(place))
+        .map(|router| StaticRoute::default_by((*router).into()));
     let others = settings.routes.iter().map(|route| StaticRoute {
         destination: route.destination.into(),
         prefix_len: route.prefix_len,
