@@ -263,8 +263,11 @@ impl<W: World> Search<'_, W> {
         if answered {
             return Ok((client, None));
         }
+        // Those that are left alone for a while were not asked, and may serve later.
+        let hope = self.ledger.borrow().hope(interface) > 0;
         Err(match transient {
             Some(failure) => ProbeError::Transient(failure),
+            None if hope => ProbeError::Transient(self.last_transient(interface)),
             None => ProbeError::Final(self.gravest(interface)),
         })
     }
