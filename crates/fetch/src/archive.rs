@@ -54,14 +54,23 @@ pub struct Download {
     pub sources: usize,
 }
 
-/// How long a mirror is borne with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Patience {
-    /// There is nobody else to ask at the moment.
-    Alone,
-    /// Another mirror may be asked instead: [`Limits::stall_bytes_with_others`] and
-    /// [`Limits::resume_attempts_with_others`] hold.
-    Others,
+/// How long a mirror is waited for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Patience {
+    /// Whether another mirror may be asked at this moment. Then
+    /// [`Limits::stall_bytes_with_others`] and [`Limits::resume_attempts_with_others`] hold.
+    pub others: bool,
+    /// A download that has had this much time, and has no end in sight before as much has passed
+    /// again, gives way to other mirrors ([`ErrorKind::NoEnd`]). `None`: it may take as long as it
+    /// likes.
+    pub turn: Option<Duration>,
+}
+
+impl Patience {
+    /// There is nobody else to ask.
+    pub const ALONE: Self = Self { others: false, turn: None };
+    /// Another mirror may be asked instead.
+    pub const OTHERS: Self = Self { others: true, turn: None };
 }
 
 impl<T: Transport> Client<T> {
@@ -93,14 +102,15 @@ impl<T: Transport> Client<T> {
         progress: impl FnMut(Progress),
     ) -> Result<Download, FetchError> {
         let limits = self.limits();
-        let (stall_bytes, attempts) = match patience {
-            Patience::Alone => (limits.stall_bytes, limits.resume_attempts),
-            Patience::Others => {
-                (limits.stall_bytes_with_others, limits.resume_attempts_with_others)
-            }
+        let (stall_bytes, attempts) = if patience.others {
+            (limits.stall_bytes_with_others, limits.resume_attempts_with_others)
+        } else {
+            (limits.stall_bytes, limits.resume_attempts)
         };
+        let turn = Turn::begin(patience.turn, partial.received());
+        let begun = false;
         let mut transfer =
-            Transfer { limits, mirror, url, stall_bytes, partial, admit, progress, begun: false };
+            Transfer { limits, mirror, url, stall_bytes, turn, partial, admit, progress, begun };
         // Bytes from which on a try counts as having brought something.
         let mut goal = transfer.partial.received().saturating_add(limits.stall_bytes);
         let mut fruitless = 0;
@@ -155,6 +165,7 @@ struct Transfer<'a, S, A, P> {
     mirror: &'a Mirror,
     url: &'a ProvisioningUrl,
     stall_bytes: u64,
+    turn: Turn,
     partial: &'a mut Partial<S>,
     admit: A,
     progress: P,
@@ -274,6 +285,7 @@ where
             (self.progress)(self.partial.progress());
             watch.add(len);
             watch.check(Instant::now()).map_err(stalled)?;
+            self.turn.check(received, total)?;
         }
         let received = self.partial.received();
         match total {
@@ -282,6 +294,40 @@ where
             ))),
             _ => Ok(()),
         }
+    }
+}
+
+/// The time that a mirror has, over as many connections as it takes.
+struct Turn {
+    length: Option<Duration>,
+    begun: Instant,
+    /// Bytes that were there when it began.
+    before: u64,
+}
+
+impl Turn {
+    fn begin(length: Option<Duration>, before: u64) -> Self {
+        Self { length, begun: Instant::now(), before }
+    }
+
+    /// Whoever sends without end, or so slowly that it comes to the same, must not keep a machine
+    /// from mirrors that would serve it.
+    fn check(&self, received: u64, total: Option<u64>) -> Result<(), ErrorKind> {
+        let elapsed = self.begun.elapsed();
+        let Some(length) = self.length.filter(|length| elapsed >= *length) else { return Ok(()) };
+        let came = received.saturating_sub(self.before);
+        let in_sight = total.is_some_and(|total| {
+            let missing = u128::from(total.saturating_sub(received));
+            missing * elapsed.as_millis() <= u128::from(came) * length.as_millis()
+        });
+        if in_sight {
+            return Ok(());
+        }
+        let end = match total {
+            Some(total) => format!("{received} of {total} bytes are there"),
+            None => format!("{received} bytes are there, and the server announced no length"),
+        };
+        Err(ErrorKind::NoEnd(format!("no end in sight after {} s: {end}", elapsed.as_secs())))
     }
 }
 

@@ -74,6 +74,9 @@ pub enum ErrorKind {
     /// Too little came in too much time.
     #[error("{0}")]
     Stalled(String),
+    /// The end was too far away while others may be asked.
+    #[error("{0}")]
+    NoEnd(String),
     /// The body ended early, and resuming did not help or is not for this caller.
     #[error("{0}")]
     Truncated(String),
@@ -207,7 +210,7 @@ impl Coded for FetchError {
             ErrorKind::Redirect(_) => Code::RedirectRefused,
             ErrorKind::DescriptorTooLarge { .. } => Code::DescriptorTooLarge,
             ErrorKind::ArchiveTooLarge { .. } => Code::ArchiveTooLarge,
-            ErrorKind::Stalled(_) => Code::Stalled,
+            ErrorKind::Stalled(_) | ErrorKind::NoEnd(_) => Code::Stalled,
             ErrorKind::Truncated(_) => Code::BodyTruncated,
             ErrorKind::TooLong(_) => Code::BodyTooLong,
             ErrorKind::ArchiveUrl(_) => Code::ArchiveUrlInvalid,

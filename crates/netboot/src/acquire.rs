@@ -311,7 +311,10 @@ impl<W: World> Search<'_, W> {
             let Some(mirror) = self.mirrors.get(index) else {
                 return Err(self.gravest(interface));
             };
-            let others = self.ledger.borrow().has_other(interface, index);
+            let (others, turn) = {
+                let ledger = self.ledger.borrow();
+                (ledger.has_other(interface, index), ledger.turn(interface, index))
+            };
             let mut attempt = Try::new(self.events);
             let mut job = Job {
                 world: self.world,
@@ -321,7 +324,7 @@ impl<W: World> Search<'_, W> {
                 interface,
                 time: &time,
                 mirror,
-                patience: if others { Patience::Others } else { Patience::Alone },
+                patience: Patience { others, turn },
                 running: None,
                 shelf,
             };

@@ -17,6 +17,10 @@ const PAUSE_UNIT: Duration = Duration::from_secs(1);
 /// Where the doubling ends.
 pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// How long a mirror may send without an end in sight while there are others; twice as long each
+/// further time, so that a large package comes through over a slow line, too.
+const TURN: Duration = Duration::from_secs(120);
+
 /// What is held against one mirror over one interface.
 #[derive(Debug)]
 struct Account {
@@ -56,13 +60,21 @@ pub(crate) struct Ledger {
     accounts: BTreeMap<(String, usize), Account>,
     /// When each was asked last.
     asked: BTreeMap<(String, usize), Instant>,
+    /// How often each had no end in sight.
+    without_end: BTreeMap<(String, usize), u32>,
     latest: Option<Failure>,
 }
 
 impl Ledger {
     /// A clean one for so many mirrors.
     pub(crate) const fn new(mirrors: usize) -> Self {
-        Self { mirrors, accounts: BTreeMap::new(), asked: BTreeMap::new(), latest: None }
+        Self {
+            mirrors,
+            accounts: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            without_end: BTreeMap::new(),
+            latest: None,
+        }
     }
 
     /// Charges a failure to a mirror. `advanced` says that the try brought a download further,
@@ -80,12 +92,23 @@ impl Ledger {
         let failure = &trouble.failure;
         self.latest = Some(failure.clone());
         let key = (interface.to_owned(), mirror);
+        if trouble.no_end {
+            *self.without_end.entry(key.clone()).or_default() += 1;
+        }
         let before = self.accounts.get(&key).filter(|_| !advanced);
         let in_a_row = before.map_or(0, |account| account.in_a_row).saturating_add(1);
         let pause = pause(in_a_row, trouble.retry_after.unwrap_or_default(), random);
         let ready = Instant::now() + pause;
         self.accounts.insert(key, Account { last: failure.clone(), in_a_row, ready });
         (failure.class == Class::Transient).then_some(pause)
+    }
+
+    /// How long this mirror may send without an end in sight; as long as it likes if there is no
+    /// other in this boot.
+    pub(crate) fn turn(&self, interface: &str, mirror: usize) -> Option<Duration> {
+        let alone = self.alive(interface).all(|(other, _)| other == mirror);
+        let before = self.without_end.get(&(interface.to_owned(), mirror)).copied().unwrap_or(0);
+        (!alone).then(|| TURN.saturating_mul(2_u32.saturating_pow(before)))
     }
 
     /// A mirror is being asked. Nobody else asks it over this interface right behind.
@@ -195,17 +218,20 @@ pub(crate) struct Trouble {
     pub(crate) failure: Failure,
     /// How long the server asked to be left alone.
     pub(crate) retry_after: Option<Duration>,
+    /// Whether the mirror was still sending.
+    pub(crate) no_end: bool,
 }
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
-        Self { failure, retry_after: None }
+        Self { failure, retry_after: None, no_end: false }
     }
 }
 
 impl From<fetch::FetchError> for Trouble {
     fn from(error: fetch::FetchError) -> Self {
-        Self { failure: error.failure(), retry_after: error.retry_after() }
+        let no_end = matches!(error.kind(), fetch::ErrorKind::NoEnd(_));
+        Self { failure: error.failure(), retry_after: error.retry_after(), no_end }
     }
 }
 
@@ -221,6 +247,7 @@ mod tests {
     use super::Ledger;
     use super::PAUSE_MAX;
     use super::PAUSE_MIN;
+    use super::TURN;
     use super::Trouble;
     use super::pause;
 
@@ -243,6 +270,19 @@ mod tests {
         assert_eq!(ledger.latest().unwrap().code, Code::SignatureWrong);
         assert_eq!(ledger.choose("eth0", &[]), Choice::Nobody);
         assert_eq!(ledger.choose("eth1", &[]), Choice::Ask(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_without_end_gives_way_to_others_and_gets_more_time_next() {
+        let mut ledger = Ledger::new(2);
+        assert_eq!(ledger.turn("eth0", 0), Some(TURN));
+        let endless = Trouble { no_end: true, ..trouble(Code::Stalled) };
+        ledger.charge("eth0", 0, &endless, true, 0);
+        assert_eq!(ledger.turn("eth0", 0), Some(2 * TURN));
+        assert_eq!(ledger.turn("eth0", 1), Some(TURN));
+        assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(1));
+        charge(&mut ledger, "eth0", 1, Code::NotFound);
+        assert_eq!(ledger.turn("eth0", 0), None, "there is nobody else");
     }
 
     #[tokio::test(start_paused = true)]

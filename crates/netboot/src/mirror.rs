@@ -105,13 +105,14 @@ impl<W: World> Job<'_, W> {
         attempt: &mut Try,
     ) -> Result<Verified<W::File>, Trouble> {
         let fetching = Running::begin(self.events, Stage::Fetch);
-        let (fetched, retry_after) = match self.fetch(descriptor, attempt).await {
-            Ok(fetched) => (Ok(fetched), None),
-            Err(Trouble { failure, retry_after }) => (Err(failure), retry_after),
+        let fetched = match self.fetch(descriptor, attempt).await {
+            Ok(fetched) => fetching.close(Ok(fetched), Fetched::summary)?,
+            Err(trouble) => {
+                // What it returns is part of the trouble.
+                fetching.close(Err::<(), _>(trouble.failure.clone()), |()| String::new()).ok();
+                return Err(trouble);
+            }
         };
-        let fetched = fetching
-            .close(fetched, Fetched::summary)
-            .map_err(|failure| Trouble { failure, retry_after })?;
 
         let verifying = Running::begin(self.events, Stage::Verify);
         let (clock, report) = self.time.settled().await;

@@ -45,7 +45,7 @@ fn main() -> Result<()> {
         let client = Client::new(options)?;
         let mut partial = Partial::new(Memory(MemFile::create("archive")?));
         let download = client
-            .archive(&mirror, &mirror.url, &mut partial, Patience::Alone, |_| Ok(()), |_| ())
+            .archive(&mirror, &mirror.url, &mut partial, Patience::ALONE, |_| Ok(()), |_| ())
             .await?;
         let seconds = started.elapsed().as_secs_f64();
         let sha256 = download.sha256.to_string();

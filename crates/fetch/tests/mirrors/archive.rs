@@ -295,9 +295,9 @@ async fn continued_by(
     let (first, second) = (plain(PATH, first), plain(PATH, second));
     let client = client(limits());
     let mut partial = Partial::new(Vec::new());
-    continued(&client, &first, &mut partial, Patience::Others).await.unwrap_err();
+    continued(&client, &first, &mut partial, Patience::OTHERS).await.unwrap_err();
     assert!(partial.received() > 0);
-    let outcome = continued(&client, &second, &mut partial, Patience::Others).await;
+    let outcome = continued(&client, &second, &mut partial, Patience::OTHERS).await;
     let sources = outcome.as_ref().map_or(0, |download| download.sources);
     assert_eq!(partial.is_mixed(), sources > 1);
     (partial.into_sink(), outcome, second)
@@ -356,7 +356,7 @@ async fn a_server_is_borne_with_for_longer_while_there_is_no_other() {
         let (file, _) = file_with_first_break();
         plain(PATH, file.always(Fault::Hangup))
     };
-    for (patience, requests) in [(Patience::Alone, 7), (Patience::Others, 2)] {
+    for (patience, requests) in [(Patience::ALONE, 7), (Patience::OTHERS, 2)] {
         let server = broken();
         let mut partial = Partial::new(Vec::new());
         continued(&client(limits()), &server, &mut partial, patience).await.unwrap_err();
@@ -369,7 +369,7 @@ async fn a_server_is_borne_with_for_longer_while_there_is_no_other() {
     let drip = Fault::Drip { after: 0, every: Duration::from_micros(20) };
     let server = plain(PATH, file.always(drip));
     let mut partial = Partial::new(Vec::new());
-    let outcome = continued(&client(limits), &server, &mut partial, Patience::Others).await;
+    let outcome = continued(&client(limits), &server, &mut partial, Patience::OTHERS).await;
     assert_fails(outcome, Code::Stalled, true);
     assert!(partial.received() < expected.len() as u64);
 }

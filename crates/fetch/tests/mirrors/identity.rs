@@ -48,7 +48,7 @@ async fn headers_go_to_the_mirrors_own_origin_only() {
     for target in ["os.zip", &other.url("/os.zip")] {
         let url = client.archive_url(&mirror, target).unwrap();
         let mut partial = fetch::Partial::new(Vec::new());
-        let patience = fetch::Patience::Alone;
+        let patience = fetch::Patience::ALONE;
         client.archive(&mirror, &url, &mut partial, patience, |_| Ok(()), |_| {}).await.unwrap();
     }
     let sent: Vec<(String, Option<String>)> = server

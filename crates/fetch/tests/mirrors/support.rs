@@ -91,7 +91,7 @@ pub(crate) async fn archive(
     server: &FaultServer,
 ) -> (Vec<u8>, Result<Download, FetchError>) {
     let mut partial = Partial::new(Vec::new());
-    let outcome = continued(client, server, &mut partial, Patience::Alone).await;
+    let outcome = continued(client, server, &mut partial, Patience::ALONE).await;
     (partial.into_sink(), outcome)
 }
 
@@ -105,7 +105,7 @@ pub(crate) async fn download<S: Sink>(
 ) -> Result<Download, FetchError> {
     let mirror = Mirror::plain(url.clone());
     let mut partial = Partial::new(sink);
-    client.archive(&mirror, url, &mut partial, Patience::Alone, admit, progress).await
+    client.archive(&mirror, url, &mut partial, Patience::ALONE, admit, progress).await
 }
 
 /// Downloads what a mirror has at its URL.
@@ -115,7 +115,7 @@ pub(crate) async fn whole(
 ) -> (Vec<u8>, Result<Download, FetchError>) {
     let mut sink = Vec::new();
     let mut partial = Partial::new(&mut sink);
-    let patience = Patience::Alone;
+    let patience = Patience::ALONE;
     let outcome =
         client.archive(mirror, &mirror.url, &mut partial, patience, |_| Ok(()), |_| {}).await;
     (sink, outcome)

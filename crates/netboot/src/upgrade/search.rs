@@ -206,7 +206,7 @@ impl<'a> Search<'a> {
             // The OS keeps its clock by itself.
             time: &LinkTime::of_machine(inputs.clock),
             mirror,
-            patience: Patience::Alone,
+            patience: Patience::ALONE,
             running: Some(current),
             shelf: &mut self.shelf,
         };
