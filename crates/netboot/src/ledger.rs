@@ -122,14 +122,16 @@ impl Ledger {
         self.accounts.retain(|(name, _), it| name != interface || it.last.code != code);
     }
 
-    /// Whom to ask next over this interface: of those that may be asked now, the one with the fewest
-    /// failures in a row; the first of the host configuration among equals.
+    /// Whom to ask next over this interface: of those that may be asked now, the first of the host
+    /// configuration that has nothing held against it, else the one whose pause ended first. Pauses
+    /// grow with failures in a row, so that nobody is kept waiting by others that get on and never
+    /// come to an end.
     pub(crate) fn choose(&self, interface: &str, not: &[usize]) -> Choice {
         let now = Instant::now();
         let open = || self.alive(interface).filter(|(mirror, _)| !not.contains(mirror));
         let ready_at = |mirror: usize| self.ready_at(interface, mirror);
         let ready = open().filter(|(mirror, _)| ready_at(*mirror).is_none_or(|at| at <= now));
-        let best = ready.min_by_key(|(mirror, account)| (account.map(|it| it.in_a_row), *mirror));
+        let best = ready.min_by_key(|(mirror, account)| (account.map(|it| it.ready), *mirror));
         let first = open().filter_map(|(mirror, _)| ready_at(mirror)).min();
         match (best, first) {
             (Some((mirror, _)), _) => Choice::Ask(mirror),

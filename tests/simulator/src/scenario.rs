@@ -254,6 +254,8 @@ fn heal_segment(
 ) {
     segment.uplinks = vec![good_router(number).into(), IpAddr::V6(good_router_v6())];
     if by_router {
+        // Nobody else may speak in its name.
+        segment.routers.retain(|router| router.address != good_router_v6());
         segment.routers.push(Router {
             address: good_router_v6(),
             prefix: Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0),
