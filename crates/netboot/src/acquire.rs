@@ -96,7 +96,8 @@ pub async fn package_in<W: World>(
     loop {
         let (online, answer) = search.connect(&plan).await?;
         let interface = online.link.interface.as_str();
-        let tried = search.over_link(&online.link, answer, &mut shelf);
+        let more = online.nics.len() > 1;
+        let tried = search.over_link(&online.link, answer, more, &mut shelf);
         match tokio::time::timeout_at(deadline, tried).await {
             Ok(Ok(package)) => return Ok((online, package)),
             // A rogue or stale network must not keep the machine from those beside it.
@@ -287,13 +288,15 @@ impl<W: World> Search<'_, W> {
         }
     }
 
-    /// Tries the mirrors over one link, each again after its pause.
+    /// Tries the mirrors over one link, each again after its pause. `more_links`: there are others
+    /// that may serve.
     ///
     /// Fails with a transient failure when it is time to look at the other links again.
     async fn over_link(
         &self,
         link: &Link,
         answer: Answer<W::Transport>,
+        more_links: bool,
         shelf: &mut Shelf<W::File>,
     ) -> Result<Verified<W::File>, Failure> {
         let interface = link.interface.as_str();
@@ -347,6 +350,10 @@ impl<W: World> Search<'_, W> {
             if let Some(later) = self.later_time(interface, failure, clock, &time).await {
                 client = self.world.client_at(self.inputs, link, later)?;
                 clock = later;
+            }
+            if trouble.no_end && more_links {
+                // Another network may lead to mirrors that come to an end.
+                return Err(trouble.failure);
             }
             fruitless = if attempt.advanced() { 0 } else { fruitless + 1 };
             let hope = self.ledger.borrow().hope(interface);

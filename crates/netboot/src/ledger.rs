@@ -313,15 +313,27 @@ mod tests {
         assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(0), "in the configured order again");
         charge(&mut ledger, "eth0", 0, Code::ServerError);
         advance(Duration::from_secs(60)).await;
-        assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(1), "who failed least");
-        // A mirror that brings a download further begins anew.
-        for mirror in [1, 2] {
-            charge(&mut ledger, "eth0", mirror, Code::ServerError);
-            charge(&mut ledger, "eth0", mirror, Code::ServerError);
+        assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(1), "who has waited longest");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gets_on_waits_less_but_keeps_nobody_else_waiting() {
+        // The longest pause that chance gives after the third failure in a row.
+        const CHANCE: u64 = 8_000;
+        let mut ledger = Ledger::new(2);
+        for mirror in [0, 1, 0, 1, 0] {
+            ledger.charge("eth0", mirror, &trouble(Code::ServerError), false, CHANCE);
         }
-        ledger.charge("eth0", 2, &trouble(Code::BodyTruncated), true, 0);
-        advance(Duration::from_secs(60)).await;
-        assert_eq!(ledger.choose("eth0", &[]), Choice::Ask(2));
+        // It gets on again and again, and never comes to an end.
+        let mut asked = [0, 0];
+        for _ in 0..20 {
+            ledger.charge("eth0", 1, &trouble(Code::BodyTruncated), true, 0);
+            advance(Duration::from_secs(1)).await;
+            if let Choice::Ask(mirror) = ledger.choose("eth0", &[]) {
+                asked[mirror] += 1;
+            }
+        }
+        assert!(asked[1] > 0 && asked[0] > 0, "{asked:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -341,7 +341,9 @@ impl Client {
         };
         let (address, server) = (lease.address, lease.server);
         self.trouble = Some(self.conflicts.with(by, address, server));
-        if self.conflicts.in_a_row() > 1 {
+        // The first time in a row the server may not have known. A conflict that shows itself only
+        // later would be the first one each time.
+        if self.conflicts.in_a_row() > 1 || self.held {
             self.avoid(server);
         }
         self.xid = self.random.next_u32();
