@@ -58,8 +58,8 @@ pub(super) fn cases() -> Vec<Case> {
             }
             Ok(())
         }),
-        Case::refused_in("net_proxy_password_is_wrong", Code::ProxyAuth, LOCKED, |bench| {
-            let proxy = "http://canaryuser:wrong@192.0.2.1:3128";
+        Case::refused_in("net_proxy_password_is_missing", Code::ProxyAuth, LOCKED, |bench| {
+            let proxy = "http://192.0.2.1:3128";
             Ok(named(bench)?.host_config("proxy", json!(proxy)).argument("--deadline=30s"))
         }),
         Case::refused_in("net_proxy_lets_nobody_through", Code::ProxyRefused, OPEN, |bench| {
@@ -81,6 +81,16 @@ pub(super) fn cases() -> Vec<Case> {
                     { "url": "https://192.0.2.1/os.json", "priority": 10 },
                 ]),
             ))
+        })
+        .quick()
+        .checked(|run| {
+            // What the first had sent was not asked for again.
+            let parts = run.logged("web", "/os.zip 206");
+            let rest = parts.iter().any(|it| it.contains("bytes=") && !it.contains("bytes=0-"));
+            ensure!(rest, "nobody asked for the rest: {parts:?}");
+            let urls: Vec<&str> = run.report()?.mirrors.iter().map(|it| it.url.as_str()).collect();
+            ensure!(urls.iter().any(|it| it.contains("192.0.2.2")), "only {urls:?} were asked");
+            Ok(())
         }),
     ]
 }
