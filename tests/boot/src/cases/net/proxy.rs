@@ -25,15 +25,18 @@ const LOCKED: &str = "
     proxy 192.0.2.1 'BasicAuth canaryuser canarypass'
 ";
 
-/// Breaks the connection to the first mirror's archive in the middle, by a reset.
+/// Resets the connection to the first mirror in the middle of the archive, and every further one.
 const BREAKS: &str = "
     up eth1 192.0.2.1/24 192.0.2.2/24
     dhcp eth1 192.0.2.100 192.0.2.150
     web
     sysctl -q -w net.netfilter.nf_conntrack_acct=1
     nft add table ip cut
+    nft 'add set ip cut broken { type ipv4_addr; flags dynamic; }'
     nft 'add chain ip cut in { type filter hook input priority 0 ; }'
-    nft add rule ip cut in ip daddr 192.0.2.1 tcp dport 443 ct reply bytes '>' 4000000 counter reject with tcp reset
+    nft add rule ip cut in ip daddr @broken tcp dport 443 reject with tcp reset
+    nft 'add rule ip cut in ip daddr 192.0.2.1 tcp dport 443 ct reply bytes > 4000000 \\
+        add @broken { ip daddr } reject with tcp reset'
 ";
 
 pub(super) fn cases() -> Vec<Case> {
