@@ -143,9 +143,13 @@ dns() {
     listen=$1
     shift
     answers=
-    for answer in "$@"; do answers="$answers --address=$answer"; done
+    for answer in "$@"; do
+        # Where it knows a name, it has no other addresses of it; /#/ is every name.
+        case $answer in /#/*) local= ;; *) local=--local=/lab.example/ ;; esac
+        answers="$answers $local --address=$answer"
+    done
     dnsmasq --conf-file=/dev/null --user=root --pid-file=/run/dns-$$.pid --no-resolv --no-hosts \
-        --listen-address=$listen --bind-interfaces --local=/lab.example/ --log-queries --log-facility=/run/log/dns $answers
+        --listen-address=$listen --bind-interfaces --log-queries --log-facility=/run/log/dns $answers
 }
 
 # web [DIRECTIVE...]: serves /srv by http and https on every address.

@@ -25,15 +25,18 @@ const LOCKED: &str = "
     proxy 192.0.2.1 'BasicAuth canaryuser canarypass'
 ";
 
-/// Breaks the connection to the first mirror's archive in the middle, by a reset.
+/// Resets the connection to the first mirror in the middle of the archive, and every further one.
 const BREAKS: &str = "
     up eth1 192.0.2.1/24 192.0.2.2/24
     dhcp eth1 192.0.2.100 192.0.2.150
     web
     sysctl -q -w net.netfilter.nf_conntrack_acct=1
     nft add table ip cut
+    nft 'add set ip cut broken { type ipv4_addr; flags dynamic; }'
     nft 'add chain ip cut in { type filter hook input priority 0 ; }'
-    nft add rule ip cut in ip daddr 192.0.2.1 tcp dport 443 ct reply bytes '>' 4000000 counter reject with tcp reset
+    nft add rule ip cut in ip daddr @broken tcp dport 443 reject with tcp reset
+    nft 'add rule ip cut in ip daddr 192.0.2.1 tcp dport 443 ct reply bytes > 4000000 \\
+        add @broken { ip daddr } reject with tcp reset'
 ";
 
 pub(super) fn cases() -> Vec<Case> {
@@ -58,8 +61,8 @@ pub(super) fn cases() -> Vec<Case> {
             }
             Ok(())
         }),
-        Case::refused_in("net_proxy_password_is_wrong", Code::ProxyAuth, LOCKED, |bench| {
-            let proxy = "http://canaryuser:wrong@192.0.2.1:3128";
+        Case::refused_in("net_proxy_password_is_missing", Code::ProxyAuth, LOCKED, |bench| {
+            let proxy = "http://192.0.2.1:3128";
             Ok(named(bench)?.host_config("proxy", json!(proxy)).argument("--deadline=30s"))
         }),
         Case::refused_in("net_proxy_lets_nobody_through", Code::ProxyRefused, OPEN, |bench| {
@@ -81,6 +84,16 @@ pub(super) fn cases() -> Vec<Case> {
                     { "url": "https://192.0.2.1/os.json", "priority": 10 },
                 ]),
             ))
+        })
+        .quick()
+        .checked(|run| {
+            // What the first had sent was not asked for again.
+            let parts = run.logged("web", "/os.zip 206");
+            let rest = parts.iter().any(|it| it.contains("bytes=") && !it.contains("bytes=0-"));
+            ensure!(rest, "nobody asked for the rest: {parts:?}");
+            let urls: Vec<&str> = run.report()?.mirrors.iter().map(|it| it.url.as_str()).collect();
+            ensure!(urls.iter().any(|it| it.contains("192.0.2.2")), "only {urls:?} were asked");
+            Ok(())
         }),
     ]
 }
