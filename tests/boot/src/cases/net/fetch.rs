@@ -100,7 +100,7 @@ pub(super) fn cases() -> Vec<Case> {
             ensure!(asked > 0, "the lying name server was never asked");
             used(run, "eth1", "192.0.2.1")
         }),
-        Case::refused_in("net_name_server_lies", Code::ConnectFailed, LIES, |bench| {
+        Case::refused_in("net_name_server_lies", Code::DnsFailed, LIES, |bench| {
             Ok(named(bench)?.argument("--deadline=30s"))
         }),
     ]
