@@ -42,6 +42,10 @@ use crate::world::World;
 /// Tries per mirror in a row that bring nothing, before all links are looked at again.
 const TRIES_PER_LINK: usize = 4;
 
+/// How long all other links are waited for before mirrors are asked again over one that has been
+/// tried in vain.
+const OTHERS_FIRST: Duration = Duration::from_secs(20);
+
 /// How often a machine that waits says so.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
@@ -91,7 +95,8 @@ pub async fn package_in<W: World>(
     plan.keep_addresses = inputs.host.config.remote_log.is_some();
     let mirrors = &inputs.host.config.mirrors;
     let ledger = RefCell::new(Ledger::new(mirrors.len()));
-    let search = Search { world, inputs, events, mirrors, ledger, deadline };
+    let worn = RefCell::new(None);
+    let search = Search { world, inputs, events, mirrors, ledger, worn, deadline };
     let mut shelf = Shelf::new();
     loop {
         let (online, answer) = search.connect(&plan).await?;
@@ -106,6 +111,9 @@ pub async fn package_in<W: World>(
             }
             Ok(Err(failure)) => {
                 warn!("looking at all interfaces again: {}", failure.headline());
+                if more {
+                    search.worn.replace(Some(interface.to_owned()));
+                }
             }
             Err(_) => {
                 let ledger = search.ledger.borrow();
@@ -124,6 +132,9 @@ struct Search<'a, W> {
     events: &'a dyn Events,
     mirrors: &'a [Mirror],
     ledger: RefCell<Ledger>,
+    /// The interface that was used last, in vain: where a mirror answers that never serves, a link
+    /// must not win again and again for being the quickest.
+    worn: RefCell<Option<String>>,
     deadline: Instant,
 }
 
@@ -182,6 +193,10 @@ impl<W: World> Search<'_, W> {
     /// server then says that it is another time, the mirrors are asked once more.
     async fn probe(&self, link: Link) -> Result<Answer<W::Transport>, ProbeError> {
         self.events.on(Event::Link { link: link.clone(), used: false });
+        if self.worn.borrow().as_ref() == Some(&link.interface) {
+            tokio::time::sleep(OTHERS_FIRST).await;
+            self.worn.replace(None);
+        }
         let time = self.world.time(self.inputs, &link);
         let clock = self.inputs.clock;
         let error = match self.probe_at(&link, clock).await {
@@ -302,6 +317,7 @@ impl<W: World> Search<'_, W> {
         let interface = link.interface.as_str();
         let Answer { mut client, descriptor: mut known, time, mut clock } = answer;
         let mut fruitless = 0;
+        let mut endless = false;
         loop {
             // The probe has the answer of one mirror already.
             let (index, descriptor) = match known.take() {
@@ -351,13 +367,12 @@ impl<W: World> Search<'_, W> {
                 client = self.world.client_at(self.inputs, link, later)?;
                 clock = later;
             }
-            if trouble.no_end && more_links {
-                // Another network may lead to mirrors that come to an end.
-                return Err(trouble.failure);
-            }
-            fruitless = if attempt.advanced() { 0 } else { fruitless + 1 };
+            endless |= trouble.no_end;
+            fruitless = if attempt.advanced() && !trouble.no_end { 0 } else { fruitless + 1 };
             let hope = self.ledger.borrow().hope(interface);
-            if hope > 0 && fruitless >= TRIES_PER_LINK * hope {
+            // Another network may lead to mirrors that come to an end.
+            let tries = if endless && more_links { 1 } else { TRIES_PER_LINK };
+            if hope > 0 && fruitless >= tries * hope {
                 return Err(self.last_transient(interface));
             }
         }

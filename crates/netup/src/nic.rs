@@ -164,9 +164,21 @@ impl<'a, P> Life<'a, P> {
         let mut probes = Probes::new(self.probe, self.state, context);
         // Over whose leases the probe failed for good.
         let mut hopeless: Vec<Ipv4Addr> = Vec::new();
+        // Over whose leases it failed again and again, until one of them had to be taken again.
+        let mut tiring: Vec<Ipv4Addr> = Vec::new();
+        // How many probes had failed when the router was chosen.
+        let mut failed_before = self.state.borrow().probes();
         loop {
             let status = session.news();
             self.state.borrow_mut().news(&status);
+            // Whether or not they were in a row over the same addresses: others come and go.
+            let failed = self.state.borrow().probes();
+            if status.routers > 1 && failed >= failed_before.saturating_add(TIRED_AFTER) {
+                failed_before = failed;
+                session.next_router();
+                probes.forget();
+                continue;
+            }
             let mut wake_at = None;
             if Instant::now() >= may_probe_at {
                 probes.follow(status.link.as_ref());
@@ -199,9 +211,6 @@ impl<'a, P> Life<'a, P> {
                 }
                 Probed::Final | Probed::Tired => {}
             }
-            if session.news().routers > 1 {
-                session.next_router();
-            }
             let Some(server) = link.dhcp_server else { continue };
             let is_final = matches!(outcome, Probed::Final);
             let is_other = |other: &Ipv4Addr| *other != server && !hopeless.contains(other);
@@ -215,8 +224,12 @@ impl<'a, P> Life<'a, P> {
             }
             if ask_others {
                 tracing::info!("{}: looking for another DHCP server than {server}", nic.name);
+                if tiring.contains(&server) {
+                    tiring.clear();
+                }
+                tiring.push(server);
                 let mut avoid = hopeless.clone();
-                avoid.push(server);
+                avoid.extend(&tiring);
                 session.avoid(avoid);
                 probes.forget();
             }
