@@ -20,9 +20,11 @@ use crate::mirrors::Phase;
 use crate::router::Router;
 
 /// How long a boot may take.
-const PATIENCE: Duration = Duration::from_secs(20 * 60);
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
-/// By when all that a promise needs is there. What is left after it is long enough to boot in.
+/// By when all that a promise needs is there, in seconds. What is left after it is long enough to boot
+/// in: there may be three networks that lead nowhere and three mirrors that cannot serve to be found
+/// out about first, each after its time-outs.
 const LATEST: u64 = 8 * 60;
 
 const NEVER: Duration = Duration::from_secs(u64::MAX >> 20);
@@ -238,7 +240,7 @@ fn healing(rng: &mut Rng, since: Duration) -> Vec<Phase> {
 /// In for good from some time before `since` on, with losses that DHCP and TCP outlive.
 fn heal_cable(rng: &mut Rng, cable: &mut Cable, since: Duration) {
     cable.toggles.retain(|toggle| *toggle < since);
-    if cable.toggles.len() % 2 == 0 {
+    if cable.toggles.len().is_multiple_of(2) {
         cable.toggles.push(since);
     }
     cable.loss = *pick(rng, &[0.0, 0.05, 0.2]).unwrap_or(&0.0);
