@@ -67,10 +67,12 @@ impl HandOver {
         found
     }
 
-    /// The TCP ports of all URLs that the next release may come from.
+    /// The TCP ports of all URLs that the next release may come from, and of the proxy on the way.
     pub(crate) fn fetch_ports(&self) -> BTreeSet<u16> {
         let urls = self.host.iter().flat_map(HostConfig::urls);
-        urls.filter_map(|url| url.url_without_userinfo().port_or_known_default()).collect()
+        let ports = urls.filter_map(|url| url.url_without_userinfo().port_or_known_default());
+        let proxy = self.host.as_ref().and_then(|host| Some(host.proxy.as_ref()?.port));
+        ports.chain(proxy).collect()
     }
 
     /// The MAC address of the NIC that the package came over.
@@ -95,12 +97,12 @@ mod tests {
     #[test]
     fn what_is_missing_is_said_and_the_rest_is_read() {
         let directory = tempfile::tempdir().unwrap();
-        let host = r#"{"network_mode":"dhcp","ospkg_pointer":"https://a.example:8443/x.json,https://b.example/y.json"}"#;
+        let host = r#"{"network_mode":"dhcp","ospkg_pointer":"https://a.example:8443/x.json,https://b.example/y.json","proxy":"http://proxy.example:3128"}"#;
         fs::write(directory.path().join("host_configuration.json"), host).unwrap();
         let found = HandOver::read(directory.path());
         assert_eq!(found.problems.len(), 1, "{:?}", found.problems);
         assert!(found.problems[0].contains("boot-report.json"));
-        assert_eq!(found.fetch_ports().into_iter().collect::<Vec<_>>(), [443, 8443]);
+        assert_eq!(found.fetch_ports().into_iter().collect::<Vec<_>>(), [443, 3128, 8443]);
         assert!(found.used_mac().is_none() && found.package.sha256.is_none());
     }
 

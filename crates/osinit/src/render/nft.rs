@@ -145,9 +145,12 @@ impl<'a> Ruleset<'a> {
         out.line("ct state invalid drop");
         out.line("ct state established,related accept");
         out.line("udp sport 67 udp dport 68 accept");
+        out.line("ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept");
         out.line("icmp type echo-request limit rate 20/second burst 40 packets accept");
         out.line("icmpv6 type echo-request limit rate 20/second burst 40 packets accept");
         out.line("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept");
+        // Routers speak on their own link only, and no client of ours is one.
+        out.line(&format!("iifname != \"{tunnel}\" ip6 saddr fe80::/10 icmpv6 type nd-router-advert ip6 hoplimit 255 accept"));
         out.line("icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept");
         match self.service {
             Service::Vpn(vpn) => {
@@ -196,6 +199,7 @@ impl<'a> Ruleset<'a> {
         out.line("oifname \"lo\" accept");
         out.line("ct state established,related accept");
         out.line("udp sport 68 udp dport 67 accept");
+        out.line("udp sport 546 udp dport 547 accept");
         out.line("icmp type { echo-reply, destination-unreachable, time-exceeded, parameter-problem } accept");
         out.line("icmpv6 type { echo-reply, destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept");
         out.line("icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report } accept");
