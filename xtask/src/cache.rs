@@ -4,6 +4,7 @@
 use std::env;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -76,6 +77,8 @@ pub fn publish_file(target: &Path, contents: &[u8]) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(parent)?;
         file.write_all(contents)?;
+        // Temporary files are their owner's alone; lock files and pages are for everybody.
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
         file.persist(target).map_err(|error| error.error)?;
         Ok(())
     };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
+use xtask::build;
 use xtask::locked::Locked;
 use xtask::ospkg;
 
@@ -82,7 +83,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
-    let out = args.out.clone().unwrap_or_else(|| xtask::build::target_dir().join("ospkg"));
+    let out = args.out.clone().unwrap_or_else(|| build::target_dir().join("ospkg"));
     let mut options = recipe::Options {
         label: args.label.clone(),
         release: args.release,
@@ -98,6 +99,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     };
     if args.no_cache {
         options.cache = None;
+    }
+    let dirty = rebuild::source::of_checkout(build::root()).is_ok_and(|source| source.dirty);
+    if args.release.is_some() && dirty {
+        eprintln!(
+            "warning: the source tree has files that are not committed, so that nobody can rebuild \
+             this release: commit or remove them first (`git status`)"
+        );
     }
     let locked = args.locked.then(|| Locked::open(&options.debs)).transpose()?;
     let built = ospkg::build_in(&options, locked.as_ref())?;
