@@ -10,12 +10,15 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::Mutex;
 use std::sync::Once;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 /// What a shell reports of a command that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
 
 static NOTED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 static HANDLER: Once = Once::new();
+static ENDS_BY_ITSELF: AtomicBool = AtomicBool::new(false);
 
 /// A file or directory that is noted for as long as this lives.
 #[derive(Debug)]
@@ -25,9 +28,8 @@ pub(crate) struct Unfinished(PathBuf);
 impl Unfinished {
     /// Notes a path.
     pub(crate) fn note(path: &Path) -> Self {
-        // Only once there is something to remove: until then signals do what they always do. Where
-        // there is a handler already, that one decides.
-        HANDLER.call_once(|| drop(ctrlc::try_set_handler(remove_all_and_exit)));
+        // Only once there is something to remove: until then Ctrl-C does what it always does.
+        HANDLER.call_once(|| drop(ctrlc::set_handler(remove_all_and_exit)));
         if let Ok(mut noted) = NOTED.lock() {
             noted.insert(path.to_owned());
         }
@@ -43,6 +45,11 @@ impl Drop for Unfinished {
     }
 }
 
+/// From now on the process ends by itself when it is interrupted, and with a status of its own.
+pub(crate) fn leave_the_end_to_others() {
+    ENDS_BY_ITSELF.store(true, Ordering::Relaxed);
+}
+
 fn remove_all_and_exit() {
     if let Ok(noted) = NOTED.lock() {
         for path in noted.iter() {
@@ -50,5 +57,7 @@ fn remove_all_and_exit() {
             let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         }
     }
-    process::exit(INTERRUPTED);
+    if !ENDS_BY_ITSELF.load(Ordering::Relaxed) {
+        process::exit(INTERRUPTED);
+    }
 }

@@ -21,6 +21,7 @@ use crate::serve::Config;
 use crate::serve::LabTls;
 use crate::serve::Served;
 use crate::serve::TlsFiles;
+use crate::unfinished;
 
 /// Where a guest of QEMU's user network finds this computer's loopback.
 const QEMU_HOST: &str = "10.0.2.2";
@@ -74,6 +75,7 @@ Examples:
 pub(super) fn run(args: Args, output: &Output) -> Result<()> {
     let (tls, roots) = transport(&args)?;
     // Before anybody is told that it listens, so that a request to end is never missed.
+    unfinished::leave_the_end_to_others();
     let end = End::new()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let json = output.is_json();
