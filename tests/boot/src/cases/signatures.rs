@@ -133,8 +133,12 @@ pub(super) fn cases() -> Vec<Case> {
             second_signature(bench, |signature| signature.push(0))
         }),
         Case::refused("descriptor_not_json", Code::DescriptorMalformed, |bench| {
-            descriptor(bench, b"<html>It works!</html>")
+            descriptor(bench, b"It works!")
         }),
+        Case::refused("descriptor_is_a_page", Code::HttpInvalid, |bench| {
+            descriptor(bench, b"<html>It works!</html>")
+        })
+        .slow(),
         Case::refused("descriptor_of_10_mb", Code::DescriptorTooLarge, |bench| {
             let good = bench.minimal.descriptor(&bench.keys.two())?.to_json();
             // Blanks keep it well-formed: only its length is wrong.
