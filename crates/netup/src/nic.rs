@@ -24,6 +24,7 @@ use crate::probes::Probed;
 use crate::probes::Probes;
 use crate::session::Session;
 use crate::state::NicState;
+use crate::task::sleep_until_instant;
 
 /// After so many failures in a row that may heal, other DHCP servers' offers are asked for.
 pub(crate) const TIRED_AFTER: u32 = 3;
@@ -199,7 +200,7 @@ impl<'a, P> Life<'a, P> {
                 biased;
                 probed = probes.next() => probed,
                 () = session.changed() => continue,
-                () = sleep_until(wake_at) => continue,
+                () = sleep_until_instant(wake_at) => continue,
             };
             let (link, outcome) = probed;
             match outcome {
@@ -258,13 +259,6 @@ pub(crate) async fn set_mtu(network: &dyn Network, plan: &Plan, nic: &Nic) {
     let Some(mtu) = plan.mtu.map(u32::from).filter(|mtu| *mtu > nic.mtu) else { return };
     if let Err(error) = network.set_mtu(nic.index, mtu).await {
         tracing::warn!("{}: {error}; going on with {}", nic.name, nic.mtu);
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => core::future::pending().await,
     }
 }
 

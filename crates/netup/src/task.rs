@@ -24,8 +24,13 @@ impl Drop for Task {
 
 /// Sleeps until a time after `origin`; without one, for ever.
 pub(crate) async fn sleep_until(origin: Instant, at: Option<Duration>) {
+    sleep_until_instant(at.map(|at| origin + at)).await;
+}
+
+/// Sleeps until then; without a time, for ever.
+pub(crate) async fn sleep_until_instant(at: Option<Instant>) {
     match at {
-        Some(at) => tokio::time::sleep_until(origin + at).await,
+        Some(at) => tokio::time::sleep_until(at).await,
         None => core::future::pending().await,
     }
 }

@@ -23,7 +23,6 @@ use super::facts::Share;
 use super::shares;
 use super::waiting::news;
 use super::waiting::news_of_any;
-use super::waiting::sleep_until;
 use crate::acd;
 use crate::backoff::Random;
 use crate::backoff::pause;
@@ -39,6 +38,7 @@ use crate::network::Nic;
 use crate::plan::Method;
 use crate::plan::Plan;
 use crate::slaac;
+use crate::task::sleep_until_instant;
 
 /// How often the kernel is asked to take a static configuration before that is taken for final.
 const STATIC_TRIES: u32 = 3;
@@ -436,7 +436,7 @@ impl Manager {
             () = news(self.v6.as_mut().map(|(_, v6)| &mut v6.status)) => {}
             () = news_of_any(&mut checks) => {}
             () = news(Some(&mut self.links)) => {}
-            () = sleep_until(again) => {}
+            () = sleep_until_instant(again) => {}
             () = news(Some(&mut self.received)) => self.obey(),
         }
     }

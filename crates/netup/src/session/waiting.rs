@@ -3,7 +3,6 @@
 use core::future::pending;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 /// Waits until there is something new to see; for ever if nothing ever will be.
 pub(super) async fn news<T>(of: Option<&mut watch::Receiver<T>>) {
@@ -20,12 +19,4 @@ pub(super) async fn news_of_any<T>(of: &mut [&mut watch::Receiver<T>]) {
     }
     let all = of.iter_mut().map(|one| Box::pin(news(Some(&mut **one))));
     futures_util::future::select_all(all).await;
-}
-
-/// Sleeps until then; without a time, for ever.
-pub(super) async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => pending().await,
-    }
 }
