@@ -102,6 +102,12 @@ pub struct Online<H = Connected<()>> {
     pub hold: H,
 }
 
+impl From<Connected<()>> for Online {
+    fn from(hold: Connected<()>) -> Self {
+        Self { link: hold.link.clone(), nics: hold.nics.clone(), hold }
+    }
+}
+
 /// A file in memory.
 pub trait Scratch: Debug + Read + Write + Seek {
     /// Throws the content away and starts again at offset 0.
@@ -147,9 +153,7 @@ impl World for Machine {
         P: Fn(Link) -> F,
         F: Future<Output = Result<(), ProbeError>>,
     {
-        let connected = netup::connect(plan, deadline, probe).await?;
-        let (link, nics) = (connected.link.clone(), connected.nics.clone());
-        Ok(Online { link, nics, hold: connected })
+        Ok(netup::connect(plan, deadline, probe).await?.into())
     }
 
     fn client(&self, inputs: &Inputs, link: &Link) -> Result<Client, Failure> {

@@ -121,8 +121,7 @@ impl World for Simulated {
         F: Future<Output = Result<(), ProbeError>>,
     {
         let network = Arc::clone(&self.lan) as _;
-        let hold = netup::connect_over(network, plan, deadline, probe).await?;
-        Ok(Online { link: hold.link.clone(), nics: hold.nics.clone(), hold })
+        Ok(netup::connect_over(network, plan, deadline, probe).await?.into())
     }
 
     fn client(&self, _: &Inputs, link: &Link) -> Result<Client<Mirrors>, Failure> {

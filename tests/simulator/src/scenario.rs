@@ -96,7 +96,7 @@ impl Scenario {
         if let Some((cable, segment)) = self.nics.get_mut(nic) {
             heal_cable(rng, cable, since);
             let by_router = self.mode == "auto" && rng.bool();
-            heal_segment(rng, segment, nic, since, by_router);
+            heal_segment(rng, segment, since, by_router);
             if let Some(reachable) = segment.mirrors.get_mut(mirror) {
                 *reachable = true;
             }
@@ -116,21 +116,16 @@ impl Scenario {
             && let Some(document) = document.as_object_mut()
         {
             document.insert("host_ip".to_owned(), json!("192.0.2.200/24"));
-            document.insert("gateway".to_owned(), json!(good_router(0).to_string()));
-            document.insert("dns".to_owned(), json!([good_router(0).to_string()]));
+            document.insert("gateway".to_owned(), json!(GOOD_ROUTER.to_string()));
+            document.insert("dns".to_owned(), json!([GOOD_ROUTER.to_string()]));
         }
         document.to_string()
     }
 }
 
 /// The router of every segment that forwards, if any does.
-const fn good_router(_: usize) -> Ipv4Addr {
-    Ipv4Addr::new(192, 0, 2, 1)
-}
-
-const fn good_router_v6() -> Ipv6Addr {
-    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)
-}
+const GOOD_ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const GOOD_ROUTER_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
 fn nic(rng: &mut Rng, number: usize, mirrors: usize) -> (Cable, Segment) {
     let toggles = match rng.u8(..5) {
@@ -142,14 +137,14 @@ fn nic(rng: &mut Rng, number: usize, mirrors: usize) -> (Cable, Segment) {
     let swallows = if happens(rng, 0.3) { seconds(rng, 5, 50) } else { Duration::ZERO };
     let loss = pick(rng, &[0.0, 0.0, 0.05, 0.3, 1.0]).copied().unwrap_or_default();
     let mut segment = Segment {
-        dhcp: (0..rng.usize(..3)).map(|position| dhcp(rng, number, position)).collect(),
+        dhcp: (0..rng.usize(..3)).map(|position| dhcp(rng, position)).collect(),
         routers: (0..rng.usize(..3)).map(|position| router(rng, position)).collect(),
         delay: Duration::from_millis(rng.u64(..300)),
         mirrors: (0..mirrors).map(|_| happens(rng, 0.7)).collect(),
         ..Segment::default()
     };
     if happens(rng, 0.7) {
-        segment.uplinks = vec![good_router(number).into(), IpAddr::V6(good_router_v6())];
+        segment.uplinks = vec![GOOD_ROUTER.into(), IpAddr::V6(GOOD_ROUTER_V6)];
     }
     if happens(rng, 0.2) {
         // What a DHCP server may give although somebody has it.
@@ -172,7 +167,7 @@ fn flaps(rng: &mut Rng, until: u64) -> Vec<Duration> {
     toggles
 }
 
-fn dhcp(rng: &mut Rng, number: usize, position: usize) -> Server {
+fn dhcp(rng: &mut Rng, position: usize) -> Server {
     let habits = [
         Habit::Serves,
         Habit::Serves,
@@ -186,7 +181,7 @@ fn dhcp(rng: &mut Rng, number: usize, position: usize) -> Server {
     let from = if happens(rng, 0.3) { seconds(rng, 1, 120) } else { Duration::ZERO };
     Server {
         address: Ipv4Addr::new(192, 0, 2, octet),
-        router: if rogue { Ipv4Addr::new(192, 0, 2, 66) } else { good_router(number) },
+        router: if rogue { Ipv4Addr::new(192, 0, 2, 66) } else { GOOD_ROUTER },
         gives: Ipv4Addr::new(192, 0, 2, octet * 5),
         there: (from, if happens(rng, 0.2) { from + seconds(rng, 30, 300) } else { NEVER }),
         delay: Duration::from_millis(rng.u64(1..4000)),
@@ -247,19 +242,13 @@ fn heal_cable(rng: &mut Rng, cable: &mut Cable, since: Duration) {
 }
 
 /// A DHCP server or a router that is good, beside those that are there.
-fn heal_segment(
-    rng: &mut Rng,
-    segment: &mut Segment,
-    number: usize,
-    since: Duration,
-    by_router: bool,
-) {
-    segment.uplinks = vec![good_router(number).into(), IpAddr::V6(good_router_v6())];
+fn heal_segment(rng: &mut Rng, segment: &mut Segment, since: Duration, by_router: bool) {
+    segment.uplinks = vec![GOOD_ROUTER.into(), IpAddr::V6(GOOD_ROUTER_V6)];
     if by_router {
         // Nobody else may speak in its name.
-        segment.routers.retain(|router| router.address != good_router_v6());
+        segment.routers.retain(|router| router.address != GOOD_ROUTER_V6);
         segment.routers.push(Router {
-            address: good_router_v6(),
+            address: GOOD_ROUTER_V6,
             prefix: Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0),
             there: (since, NEVER),
             every: seconds(rng, 5, 120),
@@ -270,7 +259,7 @@ fn heal_segment(
     }
     segment.dhcp.push(Server {
         address: Ipv4Addr::new(192, 0, 2, 2),
-        router: good_router(number),
+        router: GOOD_ROUTER,
         gives: Ipv4Addr::new(192, 0, 2, 100),
         there: (since, NEVER),
         delay: Duration::from_millis(rng.u64(1..1500)),
