@@ -33,8 +33,7 @@ static SIGNER: LazyLock<Option<Signer>> = LazyLock::new(|| {
     let policy = TrustPolicy::load(&PolicyFiles {
         trust_policy_json: POLICY,
         signing_root_pem: Some(ROOT.as_bytes()),
-        tls_roots_pem: None,
-        other_files: &[],
+        ..PolicyFiles::default()
     });
     // PKCS#8 of an Ed25519 key ends in its seed.
     Some(Signer { key: SigningKey::from_bytes(der.last_chunk()?), policy: policy.ok()? })

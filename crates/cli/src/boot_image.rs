@@ -29,12 +29,14 @@ pub use built::Built;
 pub use built::BuiltKernel;
 
 /// Names in a trust policy directory that go into a boot image.
-pub const POLICY_FILES: [&str; 3] =
-    ["trust_policy.json", "ospkg_signing_root.pem", "tls_roots.pem"];
+pub const POLICY_FILES: [&str; 5] =
+    [TRUST_POLICY, SIGNING_ROOT, TLS_ROOTS, SIGSUM_POLICY, DECRYPTION_IDENTITIES];
 
 const TRUST_POLICY: &str = "trust_policy.json";
 const SIGNING_ROOT: &str = "ospkg_signing_root.pem";
 const TLS_ROOTS: &str = "tls_roots.pem";
+const SIGSUM_POLICY: &str = "ospkg_trust_policy";
+const DECRYPTION_IDENTITIES: &str = "decryption_identities";
 
 /// Best ratio that still unpacks in a fraction of a second; the window stays at 8 MiB.
 const ZSTD_LEVEL: i32 = 19;
@@ -257,13 +259,12 @@ pub fn load_policy(found: &BTreeMap<String, Vec<u8>>) -> Result<TrustPolicy> {
             "a trust policy is a directory with trust_policy.json and ospkg_signing_root.pem",
         )
     })?;
-    let others: Vec<String> =
-        found.keys().filter(|name| !POLICY_FILES.contains(&name.as_str())).cloned().collect();
     TrustPolicy::load(&PolicyFiles {
         trust_policy_json: json,
         signing_root_pem: get(SIGNING_ROOT),
         tls_roots_pem: get(TLS_ROOTS),
-        other_files: &others,
+        sigsum_policy: get(SIGSUM_POLICY),
+        decryption_identities: get(DECRYPTION_IDENTITIES),
     })
     .map_err(|error| Error::coded(&error))
 }

@@ -66,13 +66,13 @@ impl Policy {
         let file = |wanted: &str| {
             files.iter().find(|(name, _)| name == wanted).map(|(_, content)| content.as_slice())
         };
-        let other_files: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
         let policy = TrustPolicy::load(&PolicyFiles {
             trust_policy_json: file("trust_policy.json")
                 .ok_or_else(|| missing(&directory.join("trust_policy.json")))?,
             signing_root_pem: file("ospkg_signing_root.pem"),
             tls_roots_pem: file("tls_roots.pem"),
-            other_files: &other_files,
+            sigsum_policy: file("ospkg_trust_policy"),
+            decryption_identities: file("decryption_identities"),
         })
         .map_err(|error| Failure::from_error(&error))?;
         for warning in policy.document().warnings() {

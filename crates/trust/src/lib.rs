@@ -13,8 +13,7 @@
 //! let policy = TrustPolicy::load(&PolicyFiles {
 //!     trust_policy_json: br#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network"}"#,
 //!     signing_root_pem: Some(root_pem),
-//!     tls_roots_pem: None,
-//!     other_files: &[],
+//!     ..PolicyFiles::default()
 //! })?;
 //! let clock = Clock::exactly(Timestamp::from_unix(1_800_000_000));
 //! let refusal = authorize(&policy, &[], Sha256Digest::of(b"archive"), &clock).unwrap_err();

@@ -23,12 +23,11 @@ pub const MAX_TLS_ROOTS: usize = 1024;
 const SIGNING_ROOTS: &str = "ospkg_signing_root.pem";
 const TLS_ROOTS: &str = "tls_roots.pem";
 
-/// Files that narrow what may boot, or without which packages cannot be read, and that this version
-/// does not support: never ignored.
-const UNSUPPORTED_FILES: [&str; 2] = ["ospkg_trust_policy", "decryption_identities"];
+const SIGSUM_POLICY: &str = "ospkg_trust_policy";
+const DECRYPTION_IDENTITIES: &str = "decryption_identities";
 
-/// The files of a trust policy directory.
-#[derive(Clone, Copy, Debug)]
+/// The files of a trust policy directory. Files by other names mean nothing.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct PolicyFiles<'a> {
     /// `trust_policy.json`.
     pub trust_policy_json: &'a [u8],
@@ -36,8 +35,10 @@ pub struct PolicyFiles<'a> {
     pub signing_root_pem: Option<&'a [u8]>,
     /// `tls_roots.pem`, if there is one.
     pub tls_roots_pem: Option<&'a [u8]>,
-    /// Names of all other files in the directory.
-    pub other_files: &'a [String],
+    /// `ospkg_trust_policy`, the Sigsum policy, if there is one.
+    pub sigsum_policy: Option<&'a [u8]>,
+    /// `decryption_identities`, the age identities, if there are any.
+    pub decryption_identities: Option<&'a [u8]>,
 }
 
 /// Why a trust policy cannot be used.
@@ -139,8 +140,12 @@ impl TrustPolicy {
     ///
     /// [`PolicyError`] for anything in these files that cannot be used; never a part of a policy.
     pub fn load(files: &PolicyFiles<'_>) -> Result<Self, PolicyError> {
-        for name in files.other_files {
-            if UNSUPPORTED_FILES.contains(&name.as_str()) {
+        // Without them more would boot, or nothing could be read: never ignored.
+        for (name, file) in [
+            (SIGSUM_POLICY, files.sigsum_policy),
+            (DECRYPTION_IDENTITIES, files.decryption_identities),
+        ] {
+            if file.is_some() {
                 return Err(PolicyError::Unsupported(format!("the file {name}")));
             }
         }

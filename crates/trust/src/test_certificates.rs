@@ -105,8 +105,7 @@ pub(crate) fn policy(roots: &[&Root], keys: &str) -> TrustPolicy {
     TrustPolicy::load(&PolicyFiles {
         trust_policy_json: json.as_bytes(),
         signing_root_pem: Some(pem.as_bytes()),
-        tls_roots_pem: None,
-        other_files: &[],
+        ..PolicyFiles::default()
     })
     .unwrap()
 }

@@ -126,7 +126,7 @@ fn load(signing: &[u8], tls: Option<&[u8]>) -> Result<TrustPolicy, Code> {
         trust_policy_json: JSON,
         signing_root_pem: Some(signing),
         tls_roots_pem: tls,
-        other_files: &[],
+        ..PolicyFiles::default()
     })
     .map_err(|error| error.code())
 }

@@ -71,7 +71,7 @@ impl Packages {
             trust_policy_json: POLICY.as_bytes(),
             signing_root_pem: Some(self.root.as_bytes()),
             tls_roots_pem: Some(self.root.as_bytes()),
-            other_files: &[],
+            ..PolicyFiles::default()
         })?;
         Ok(Policy { policy, files: Vec::new() })
     }

@@ -67,8 +67,7 @@ pub(crate) fn inputs(hosts: &[&str]) -> Inputs {
     let policy = TrustPolicy::load(&PolicyFiles {
         trust_policy_json: br#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network"}"#,
         signing_root_pem: Some(key_file("root.cert.pem").as_bytes()),
-        tls_roots_pem: None,
-        other_files: &[],
+        ..PolicyFiles::default()
     });
     Inputs {
         policy: Policy { policy: policy.unwrap(), files: Vec::new() },

@@ -62,8 +62,7 @@ pub(crate) fn authorize_by(
     let policy = TrustPolicy::load(&PolicyFiles {
         trust_policy_json: policy.as_bytes(),
         signing_root_pem: Some(certificate("root").as_bytes()),
-        tls_roots_pem: None,
-        other_files: &[],
+        ..PolicyFiles::default()
     })
     .unwrap();
     let clock = Clock::exactly(Timestamp::from_unix(NOW));

@@ -18,17 +18,12 @@ use crate::test_certificates::root_params;
 
 const JSON: &[u8] = br#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network"}"#;
 
-fn load(
-    signing: Option<&str>,
-    tls: Option<&str>,
-    others: &[&str],
-) -> Result<TrustPolicy, PolicyError> {
-    let others: Vec<_> = others.iter().map(|name| (*name).to_owned()).collect();
+fn load(signing: Option<&str>, tls: Option<&str>) -> Result<TrustPolicy, PolicyError> {
     TrustPolicy::load(&PolicyFiles {
         trust_policy_json: JSON,
         signing_root_pem: signing.map(str::as_bytes),
         tls_roots_pem: tls.map(str::as_bytes),
-        other_files: &others,
+        ..PolicyFiles::default()
     })
 }
 
@@ -36,7 +31,7 @@ fn load(
 fn a_policy_is_loaded_whole() {
     let (one, two) = (Root::new("one"), Root::new("two"));
     let signing = one.pem() + &two.pem();
-    let policy = load(Some(&signing), Some(&two.pem()), &["README"]).unwrap();
+    let policy = load(Some(&signing), Some(&two.pem())).unwrap();
     assert_eq!(policy.document().threshold(), 2);
     assert_eq!(policy.digest(), Sha256Digest::of(JSON));
     assert_eq!(policy.signing_roots()[1].subject(), "CN=two");
@@ -45,14 +40,22 @@ fn a_policy_is_loaded_whole() {
     assert_eq!(report.sha256, Sha256Digest::of(JSON).to_string());
     assert_eq!(report.threshold, 2);
     assert_eq!(report.signing_roots[1], Sha256Digest::of(&two.der).to_string());
-    assert!(load(Some(&signing), None, &[]).unwrap().tls_roots().is_empty());
+    assert!(load(Some(&signing), None).unwrap().tls_roots().is_empty());
 }
 
 #[test]
 fn files_that_narrow_trust_are_never_ignored() {
     let root = Root::new("root").pem();
-    for name in ["ospkg_trust_policy", "decryption_identities"] {
-        let error = load(Some(&root), None, &["README", name]).unwrap_err();
+    let files = PolicyFiles {
+        trust_policy_json: JSON,
+        signing_root_pem: Some(root.as_bytes()),
+        ..PolicyFiles::default()
+    };
+    for (name, files) in [
+        ("ospkg_trust_policy", PolicyFiles { sigsum_policy: Some(b""), ..files }),
+        ("decryption_identities", PolicyFiles { decryption_identities: Some(b""), ..files }),
+    ] {
+        let error = TrustPolicy::load(&files).unwrap_err();
         assert_eq!(error.code(), Code::TrustPolicyUnsupported);
         assert!(error.to_string().contains(name));
     }
@@ -76,19 +79,19 @@ fn one_bad_signing_root_refuses_the_policy() {
             "ospkg_signing_root.pem: more than 64 certificates",
         ),
     ] {
-        let error = load(file.as_deref(), None, &[]).unwrap_err();
+        let error = load(file.as_deref(), None).unwrap_err();
         assert_eq!((error.code(), &*error.to_string()), (Code::SigningRootInvalid, message));
     }
-    let error = load(Some(&(root.pem() + &pem(b"garbage"))), None, &[]).unwrap_err();
+    let error = load(Some(&(root.pem() + &pem(b"garbage"))), None).unwrap_err();
     assert_eq!(error.code(), Code::SigningRootInvalid);
-    assert!(load(Some(&root.pem().repeat(MAX_SIGNING_ROOTS)), None, &[]).is_ok());
+    assert!(load(Some(&root.pem().repeat(MAX_SIGNING_ROOTS)), None).is_ok());
 }
 
 #[test]
 fn one_bad_tls_root_refuses_the_policy() {
     let root = Root::new("root").pem();
     for file in [String::new(), root.clone() + &pem(b"garbage"), root.repeat(1025)] {
-        let error = load(Some(&root), Some(&file), &[]).unwrap_err();
+        let error = load(Some(&root), Some(&file)).unwrap_err();
         assert_eq!(error.code(), Code::TlsRootsInvalid, "{error}");
     }
     // DER, but not of a certificate that anybody reads.
@@ -96,7 +99,7 @@ fn one_bad_tls_root_refuses_the_policy() {
     params.custom_extensions =
         vec![CustomExtension::from_oid_content(&[2, 5, 29, 31], b"garbage".to_vec())];
     let broken = Root::with(params, ed25519()).pem();
-    let error = load(Some(&root), Some(&broken), &[]).unwrap_err();
+    let error = load(Some(&root), Some(&broken)).unwrap_err();
     assert_eq!(error.code(), Code::TlsRootsInvalid, "{error}");
 }
 
@@ -122,7 +125,7 @@ proptest! {
             trust_policy_json: &json,
             signing_root_pem: Some(&signing),
             tls_roots_pem: Some(&tls),
-            other_files: &[],
+            ..PolicyFiles::default()
         });
         let _ = TrustPolicy::for_roots(&signing, 1);
     }
