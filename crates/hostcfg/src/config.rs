@@ -9,6 +9,7 @@ use crate::document::Document;
 use crate::error::HostConfigError;
 use crate::fields::optional_string;
 use crate::fields::warn_of_unknown_keys;
+use crate::legacy;
 use crate::mac::Mac;
 use crate::mirror::Mirror;
 use crate::network::Addressing;
@@ -78,6 +79,7 @@ impl HostConfig {
     /// Reads `host_configuration.json`. A key that is absent is the same as one that is `null`;
     /// only `network_mode` and one of `ospkg_pointer` and `mirrors` are required, an address and
     /// gateways also with static addressing, `bond_name` and `network_interfaces` also with bonding.
+    /// Forms of 2021 to 2023 are read as today's, with warnings.
     ///
     /// Whether any entry of `ospkg_pointer` can be fetched from is not judged here but by
     /// [`HostConfig::provisioning_urls`]; there is a warning if none can.
@@ -97,6 +99,7 @@ impl HostConfig {
         let mut warnings = Vec::new();
         let noted = &mut warnings;
 
+        legacy::modernise(object, noted)?;
         let network = read::addressing(object, noted)?;
         let routes = read::routes(object, &network, noted)?;
         let mtu = read::mtu(object, &network, noted)?;

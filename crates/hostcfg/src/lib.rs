@@ -20,6 +20,7 @@ mod document;
 mod error;
 mod fields;
 mod host;
+mod legacy;
 mod mac;
 mod mirror;
 mod network;

@@ -43,19 +43,8 @@ pub(crate) fn read(
         }
         None | Some(Value::Null) if has_mirrors => return Ok(Vec::new()),
         Some(value) => return Err(invalid_secret("ospkg_pointer", Some(&value), EXPECTED_POINTER)),
-        None if object.take_set("provisioning_urls").is_some() => {
-            return Err(HostConfigError::Invalid {
-                field: "provisioning_urls".to_owned(),
-                found: "the form of 2022".to_owned(),
-                expected: "ospkg_pointer with the same URLs, separated by commas, in its place",
-            });
-        }
         None => return Err(invalid("ospkg_pointer", None, EXPECTED_POINTER)),
     };
-    if object.take_set("provisioning_urls").is_some() {
-        warnings.push("provisioning_urls: ignored, because there is ospkg_pointer".to_owned());
-    }
-
     let identity = substitute(&pointer, ID, "identity", identity)?;
     let authentication =
         substitute(&pointer, AUTH, "authentication", authentication)?.map(Secret::new);
@@ -131,7 +120,7 @@ fn substitute(
 
 /// Cuts the list at its commas and trims the entries. A comma inside a password does not count: a
 /// piece with `@` but without scheme belongs to the piece before, if that ends before its host.
-fn split(pointer: &str) -> Vec<String> {
+pub(crate) fn split(pointer: &str) -> Vec<String> {
     let mut entries: Vec<String> = Vec::new();
     for piece in pointer.split(',') {
         let continues = piece.contains('@') && !piece.contains("://");

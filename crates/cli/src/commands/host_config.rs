@@ -71,6 +71,9 @@ enum What {
 /// What a machine refuses is refused here, but for one thing: `ospkg_pointer` may be without a
 /// usable URL, as an OS package in the initramfs needs none. A warning says so then, because a
 /// machine that boots from the network refuses it, and so does `boot-image build` (E0114).
+///
+/// A configuration in a form of 2021 to 2023 is accepted with warnings, and printed in today's form: put
+/// in its passwords again, and it takes the place of the old one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 struct Check {
