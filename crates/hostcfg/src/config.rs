@@ -15,6 +15,7 @@ use crate::mirror::Mirror;
 use crate::network::Addressing;
 use crate::network::InterfaceSelector;
 use crate::network::Route;
+use crate::package_name::PackageName;
 use crate::pointer;
 use crate::pointer::Entry;
 use crate::provisioning_url::ProvisioningUrl;
@@ -56,6 +57,10 @@ pub struct HostConfig {
     /// entries of `ospkg_pointer` (which have 0) before those of `mirrors`. May be empty; see
     /// [`HostConfig::provisioning_urls`].
     pub mirrors: Vec<Mirror>,
+    /// The package of the boot image that `ospkg_pointer` names, where it is a file name and no list
+    /// of URLs. Only where the trust policy has packages come from the boot image, and for
+    /// [`PackageName::is_provision`], it is of use.
+    pub package: Option<PackageName>,
     /// What mirrors are asked through, unless [`Mirror::direct`] or [`HostConfig::no_proxy`] say
     /// otherwise.
     pub proxy: Option<Proxy>,
@@ -109,7 +114,7 @@ impl HostConfig {
         let ntp = read::ntp(object, noted)?;
         let interfaces = read::interfaces(object, noted)?;
         let listed = read::mirrors(object, noted)?;
-        let entries = pointer::read(object, !listed.is_empty(), noted)?;
+        let (entries, package) = pointer::read(object, !listed.is_empty(), noted)?;
         let mirrors = in_order(&entries, listed);
         read::warn_of_repetitions(&mirrors, noted);
         let bonding = read::bonding(object, &interfaces, noted)?;
@@ -133,6 +138,7 @@ impl HostConfig {
             interfaces,
             bonding,
             mirrors,
+            package,
             proxy,
             no_proxy,
             boot_interface: None,

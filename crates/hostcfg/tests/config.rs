@@ -167,7 +167,7 @@ fn what_cannot_work_is_warned_of() {
             "provisioning_urls: ignored, because there is ospkg_pointer",
         ),
         (json!({"ospkg_pointer": "https://a/x.json,ftp://b/x"}), "entry 2 (\"ftp://b/x\")"),
-        (json!({"ospkg_pointer": "my-ospkg.zip"}), "nothing can be fetched"),
+        (json!({"ospkg_pointer": "boot/my-ospkg.zip"}), "nothing can be fetched"),
         (json!({"ospkg_pointer": "http://u:p@a/x.json"}), "CLEAR TEXT"),
     ] {
         let warnings = warnings(extra);
@@ -179,6 +179,15 @@ fn what_cannot_work_is_warned_of() {
 fn a_configuration_without_url_is_read_but_does_not_boot() {
     let config = parse(&with(json!({"ospkg_pointer": "my-ospkg.zip"}))).unwrap();
     assert_eq!(config.provisioning_urls().unwrap_err().code(), Code::HostConfigNoUrl);
+    assert_eq!(config.package.as_ref().map(ToString::to_string).as_deref(), Some("my-ospkg.zip"));
+    assert_eq!(config.warnings, [""; 0], "which is right depends on the trust policy");
+    let again = HostConfig::parse(config.redacted_json().as_bytes()).unwrap();
+    assert_eq!(again.package, config.package);
+    for pointer in ["https://a/provision.zip", "provision.zip,https://a/x.json", "a/provision.zip"]
+    {
+        let config = parse(&with(json!({ "ospkg_pointer": pointer }))).unwrap();
+        assert_eq!(config.package, None, "{pointer}");
+    }
 }
 
 #[test]

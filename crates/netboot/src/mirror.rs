@@ -1,23 +1,16 @@
 //! One try at one mirror: fetch what it has, verify it, open it.
 
-use std::io::Seek;
-
 use fetch::Client;
 use fetch::Patience;
 use hostcfg::Mirror;
 use hostcfg::ProvisioningUrl;
 use kexec_rs::MemFile;
 use ospkg::Descriptor;
-use ospkg::Package;
 use ospkg::VerifiedPackage;
-use report::Code;
 use report::Failure;
 use report::MirrorReport;
-use report::PackageReport;
 use report::Stage;
 use report::micros;
-use tracing::debug;
-use tracing::warn;
 use trust::Clock;
 
 use crate::events::Event;
@@ -32,7 +25,7 @@ use crate::pieces::Pieces;
 use crate::pieces::Shelf;
 use crate::time::LinkTime;
 use crate::upgrade::Current;
-use crate::world::Scratch;
+use crate::verify::Found;
 use crate::world::World;
 
 /// What may be started, in memory files of its own.
@@ -180,63 +173,20 @@ impl<W: World> Job<'_, W> {
         fetched: Fetched<W::File>,
     ) -> Result<(Verified<W::File>, String), Failure> {
         let Self { world, inputs, events, .. } = *self;
-        let Fetched { descriptor, archive_url, mut archive, download } = fetched;
-        let authorized = trust::authorize(
-            &inputs.policy.policy,
-            descriptor.endorsements(),
-            download.sha256,
-            clock,
-        )
-        .map_err(|refusal| {
-            let failure = Failure::from_error(&refusal);
-            if download.sources > 1 { self.shelf.blame_nobody(&failure) } else { failure }
-        })?;
-        let mut package_report = PackageReport {
-            sha256: download.sha256.to_string(),
-            size: download.len,
+        let Fetched { descriptor, archive_url, archive, download } = fetched;
+        let found = Found {
             descriptor_url: self.mirror.url.to_string(),
             archive_url: archive_url.to_string(),
-            signers: authorized.signer_reports(),
-            skipped: authorized.skipped_reports(),
-            ..PackageReport::default()
+            sha256: download.sha256,
+            len: download.len,
+            given_back: download.len,
+            descriptor,
+            archive,
         };
-        for skipped in &package_report.skipped {
-            warn!("signature {} was skipped: {} {}", skipped.entry, skipped.code, skipped.reason);
-        }
-
-        archive.rewind().map_err(|error| Failure::new(Code::MemoryFile, error.to_string()))?;
-        let package = Package::open(authorized, download.sha256, archive)
-            .map_err(|error| Failure::from_error(&error))?;
-        if let Some(running) = self.running {
-            running.check_newer(package.manifest().release)?;
-        }
-        let (kernel_len, initramfs_len) = (package.kernel_len(), package.initramfs_len());
-        memory::admit_extraction(events, world.memory(), download.len, kernel_len, initramfs_len)?;
-        package_report.label.clone_from(&package.manifest().label);
-        package_report.release = package.manifest().release;
-        package_report.kernel_size = kernel_len;
-        package_report.initramfs_size = initramfs_len;
-        let kernel = world.file("kernel")?;
-        let initramfs = world.file("initramfs")?;
-        let package = package
-            .extract(kernel, initramfs, |archive: &mut W::File, offset| {
-                if let Err(error) = archive.release_before(offset) {
-                    debug!("memory of the archive is not given back: {error}");
-                }
-            })
-            .map_err(|error| Failure::from_error(&error))?;
-
-        let signers: Vec<&str> =
-            package_report.signers.iter().map(|signer| signer.subject.as_str()).collect();
-        let summary = format!(
-            "{} signed by {} of {} needed: {}",
-            package_report.label.as_deref().unwrap_or("package"),
-            signers.len(),
-            inputs.policy.policy.document().threshold(),
-            signers.join(", "),
-        );
-        events.on(Event::Package(package_report));
-        Ok((package, summary))
+        let authorized = found.authorize(inputs, clock).map_err(|failure| {
+            if download.sources > 1 { self.shelf.blame_nobody(&failure) } else { failure }
+        })?;
+        found.open(authorized, world, inputs, events, self.running)
     }
 }
 

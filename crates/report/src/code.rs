@@ -97,7 +97,7 @@ codes! {
         "remove the setting, or use a release of ramstrap that supports it; it is never ignored";
     HostConfigMissing = "E0111", Permanent, "no host configuration was found",
         "put host_configuration.json into the boot image, store it in the EFI variable STHostConfig, or set \
-         ramstrap.url= on the kernel command line";
+         ramstrap.url= on the kernel command line; a boot image with the package provision.zip needs none";
     HostConfigMalformed = "E0112", Permanent, "the host configuration cannot be read",
         "check it with `ramstrap host-config check FILE`";
     HostConfigInvalid = "E0113", Permanent, "the host configuration has a value that cannot be used",
@@ -112,6 +112,12 @@ codes! {
         "give a virtual machine a CPU with RDRAND or a virtio-rng device; the boot goes on when there is enough";
     RemoteLogFailed = "E0123", Transient, "the remote log was not taken",
         "check `remote_log` in the host configuration and the server that it names; the boot goes on without it";
+    EmbeddedMissing = "E0124", Permanent, "the boot image does not hold the OS package that is to boot",
+        "build the boot image with --ospkg NAME.json, and name it in ospkg_pointer; provision.zip is for machines without a host configuration";
+    EmbeddedNameInvalid = "E0125", Permanent, "the host configuration names no OS package of the boot image",
+        "the trust policy has packages come from the boot image: ospkg_pointer must be a file name such as os.zip there, without directories";
+    EmbeddedOnly = "E0126", Permanent, "this machine's OS packages come from its boot image alone",
+        "build a boot image with the new package and restart the machine";
     // 02xx: network
     NoInterface = "E0201", Permanent, "there is no network interface",
         "the kernel has no driver for this machine's NIC: add its module (and firmware) to the boot image";

@@ -1,0 +1,117 @@
+//! A descriptor and its archive, wherever they were found, are judged and unpacked.
+
+use core::fmt::Debug;
+use std::io::Read;
+use std::io::Seek;
+
+use ospkg::Descriptor;
+use ospkg::Package;
+use report::Code;
+use report::Failure;
+use report::PackageReport;
+use tracing::debug;
+use tracing::warn;
+use trust::Authorized;
+use trust::Clock;
+use trust::Sha256Digest;
+
+use crate::events::Event;
+use crate::events::Events;
+use crate::inputs::Inputs;
+use crate::memory;
+use crate::mirror::Verified;
+use crate::upgrade::Current;
+use crate::world::Scratch;
+use crate::world::World;
+
+/// A descriptor and an archive, neither of them trusted.
+#[derive(Debug)]
+pub(crate) struct Found<A> {
+    pub(crate) descriptor: Descriptor,
+    pub(crate) archive: A,
+    /// SHA-256 of what `archive` yields from its first byte to its last.
+    pub(crate) sha256: Sha256Digest,
+    /// Length of the archive in bytes.
+    pub(crate) len: u64,
+    /// How many bytes of memory are given back while it is unpacked.
+    pub(crate) given_back: u64,
+    /// Where they were, for the report.
+    pub(crate) descriptor_url: String,
+    pub(crate) archive_url: String,
+}
+
+impl<A: Debug + Read + Seek> Found<A> {
+    /// Judges the signatures; nothing of the archive is read.
+    ///
+    /// # Errors
+    /// E0404 to E0413.
+    pub(crate) fn authorize(&self, inputs: &Inputs, clock: &Clock) -> Result<Authorized, Failure> {
+        let endorsements = self.descriptor.endorsements();
+        trust::authorize(&inputs.policy.policy, endorsements, self.sha256, clock)
+            .map_err(|refusal| Failure::from_error(&refusal))
+    }
+
+    /// Opens the archive and copies kernel and initramfs out of it. With a line about it.
+    ///
+    /// # Errors
+    /// E0414, E05xx and E06xx.
+    pub(crate) fn open<W: World>(
+        self,
+        authorized: Authorized,
+        world: &W,
+        inputs: &Inputs,
+        events: &dyn Events,
+        running: Option<&Current>,
+    ) -> Result<(Verified<W::File>, String), Failure>
+    where
+        A: Scratch,
+    {
+        let Self { mut archive, sha256, len, given_back, .. } = self;
+        let mut package_report = PackageReport {
+            sha256: sha256.to_string(),
+            size: len,
+            descriptor_url: self.descriptor_url,
+            archive_url: self.archive_url,
+            signers: authorized.signer_reports(),
+            skipped: authorized.skipped_reports(),
+            ..PackageReport::default()
+        };
+        for skipped in &package_report.skipped {
+            warn!("signature {} was skipped: {} {}", skipped.entry, skipped.code, skipped.reason);
+        }
+
+        archive.rewind().map_err(|error| Failure::new(Code::MemoryFile, error.to_string()))?;
+        let package = Package::open(authorized, sha256, archive)
+            .map_err(|error| Failure::from_error(&error))?;
+        if let Some(running) = running {
+            running.check_newer(package.manifest().release)?;
+        }
+        let (kernel_len, initramfs_len) = (package.kernel_len(), package.initramfs_len());
+        memory::admit_extraction(events, world.memory(), given_back, kernel_len, initramfs_len)?;
+        package_report.label.clone_from(&package.manifest().label);
+        package_report.release = package.manifest().release;
+        package_report.kernel_size = kernel_len;
+        package_report.initramfs_size = initramfs_len;
+        let kernel = world.file("kernel")?;
+        let initramfs = world.file("initramfs")?;
+        let package = package
+            .extract(kernel, initramfs, |archive: &mut A, offset| {
+                if let Err(error) = archive.release_before(offset) {
+                    debug!("memory of the archive is not given back: {error}");
+                }
+            })
+            .map_err(|error| Failure::from_error(&error))?;
+
+        let signers: Vec<&str> =
+            package_report.signers.iter().map(|signer| signer.subject.as_str()).collect();
+        let summary = format!(
+            "{} signed by {} of {} needed: {}",
+            package_report.label.as_deref().unwrap_or("package"),
+            signers.len(),
+            inputs.policy.policy.document().threshold(),
+            signers.join(", "),
+        );
+        events.on(Event::Package(package_report));
+        Ok((package, summary))
+    }
+}
