@@ -75,8 +75,8 @@ impl Policy {
             decryption_identities: file("decryption_identities"),
         })
         .map_err(|error| Failure::from_error(&error))?;
-        for warning in policy.document().warnings() {
-            warn!("trust_policy.json: {warning}");
+        for warning in policy.warnings() {
+            warn!("{warning}");
         }
         Ok(Self { policy, files })
     }

@@ -187,6 +187,9 @@ pub struct PolicyReport {
     pub threshold: u64,
     /// SHA-256 of each signing root's DER, hex.
     pub signing_roots: Vec<String>,
+    /// SHA-256 of `ospkg_trust_policy`, hex; absent where plain signatures count.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sigsum_sha256: Option<String>,
 }
 
 /// Where the host configuration came from.
@@ -273,6 +276,23 @@ pub struct SignerReport {
     pub subject: String,
     /// End of the certificate's validity, RFC 3339.
     pub not_after: String,
+    /// Where the signature was published; absent for a plain one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sigsum: Option<SigsumReport>,
+}
+
+/// Where a signature was published before it counted.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SigsumReport {
+    /// SHA-256 of the log's key, hex.
+    pub log: String,
+    /// Leaves in the log's tree.
+    pub size: u64,
+    /// Names of the witnesses that counted.
+    pub witnesses: Vec<String>,
+    /// When enough of them had cosigned, RFC 3339; absent where the policy needs none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time: Option<String>,
 }
 
 /// A signature that did not count.

@@ -89,7 +89,7 @@ fn policy(args: &Args, output: &mut Output) -> Result<TrustPolicy> {
     if let Some(directory) = &args.judge.trust_policy {
         let found = Config::read_trust_policy(directory)?;
         let policy = boot_image::load_policy(&found).map_err(|it| it.on(directory.display()))?;
-        for warning in policy.document().warnings() {
+        for warning in policy.warnings() {
             output.warning(format!("{}: {warning}", directory.display()));
         }
         return Ok(policy);
