@@ -47,7 +47,7 @@ impl Policy {
     /// Reads the directory of a trust policy.
     ///
     /// # Errors
-    /// E0101 to E0106.
+    /// E0101 to E0107.
     pub fn read(directory: &Path) -> Result<Self, Failure> {
         let missing = |path: &Path| {
             let detail = format!("{} does not exist", path.display());

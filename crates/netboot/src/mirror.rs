@@ -10,6 +10,7 @@ use kexec_rs::MemFile;
 use ospkg::Descriptor;
 use ospkg::Package;
 use ospkg::VerifiedPackage;
+use report::ClockReport;
 use report::Code;
 use report::Failure;
 use report::MirrorReport;
@@ -17,6 +18,7 @@ use report::PackageReport;
 use report::Stage;
 use report::micros;
 use tracing::debug;
+use tracing::info;
 use tracing::warn;
 use trust::Clock;
 
@@ -31,6 +33,7 @@ use crate::meter::megabytes;
 use crate::pieces::Pieces;
 use crate::pieces::Shelf;
 use crate::time::LinkTime;
+use crate::time::clock_report;
 use crate::upgrade::Current;
 use crate::world::Scratch;
 use crate::world::World;
@@ -116,8 +119,8 @@ impl<W: World> Job<'_, W> {
 
         let verifying = Running::begin(self.events, Stage::Verify);
         let (clock, report) = self.time.settled().await;
-        self.events.on(Event::Time(report));
-        let verified = self.verify(&clock, fetched);
+        self.events.on(Event::Time(report.clone()));
+        let verified = self.verify(&clock, report, fetched);
         Ok(verifying.close(verified, |(_, summary)| summary.clone()).map(|(package, _)| package)?)
     }
 
@@ -177,6 +180,7 @@ impl<W: World> Job<'_, W> {
     fn verify(
         &mut self,
         clock: &Clock,
+        clock_said: ClockReport,
         fetched: Fetched<W::File>,
     ) -> Result<(Verified<W::File>, String), Failure> {
         let Self { world, inputs, events, .. } = *self;
@@ -191,6 +195,7 @@ impl<W: World> Job<'_, W> {
             let failure = Failure::from_error(&refusal);
             if download.sources > 1 { self.shelf.blame_nobody(&failure) } else { failure }
         })?;
+        self.tell_of_time(clock, clock_said, authorized.clock());
         let mut package_report = PackageReport {
             sha256: download.sha256.to_string(),
             size: download.len,
@@ -200,6 +205,11 @@ impl<W: World> Job<'_, W> {
             skipped: authorized.skipped_reports(),
             ..PackageReport::default()
         };
+        for signer in &package_report.signers {
+            if let Some(sigsum) = &signer.sigsum {
+                info!("the signature of {} is public: {sigsum}", signer.subject);
+            }
+        }
         for skipped in &package_report.skipped {
             warn!("signature {} was skipped: {} {}", skipped.entry, skipped.code, skipped.reason);
         }
@@ -237,6 +247,23 @@ impl<W: World> Job<'_, W> {
         );
         events.on(Event::Package(package_report));
         Ok((package, summary))
+    }
+
+    /// What the witnesses of a log have said about the time, and what could not be judged without.
+    fn tell_of_time(&self, before: &Clock, said: ClockReport, now: &Clock) {
+        if now != before {
+            info!("by the Sigsum witnesses it is {} or later", now.floor());
+            let report = ClockReport { sntp: said.sntp, ..clock_report(now) };
+            self.events.on(Event::Time(report));
+        }
+        let age = self.inputs.policy.policy.document().max_cosignature_age();
+        if age.is_some() && !now.is_trusted() {
+            warn!(
+                "the clock is not trusted: max_cosignature_age was held against {} only, the earliest \
+                 that it can be",
+                now.floor()
+            );
+        }
     }
 }
 

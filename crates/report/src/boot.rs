@@ -145,7 +145,8 @@ pub struct ClockReport {
     pub source: String,
     /// Reading of the RTC at start, RFC 3339.
     pub rtc: String,
-    /// Build time of the boot image, RFC 3339: nothing that expired before it boots.
+    /// Build time of the boot image, or what Sigsum witnesses have signed since, RFC 3339: nothing
+    /// that expired before it boots.
     pub floor: String,
     /// What a time server said last, whether it was believed or not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -293,6 +294,16 @@ pub struct SigsumReport {
     /// When enough of them had cosigned, RFC 3339; absent where the policy needs none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub time: Option<String>,
+}
+
+impl core::fmt::Display for SigsumReport {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "log {}, size {}", self.log.get(..8).unwrap_or(&self.log), self.size)?;
+        if let Some(time) = &self.time {
+            write!(f, ", cosigned by {} on {time}", self.witnesses.join(", "))?;
+        }
+        Ok(())
+    }
 }
 
 /// A signature that did not count.

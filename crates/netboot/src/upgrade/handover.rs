@@ -51,7 +51,7 @@ impl Handover {
     /// of the boot image.
     ///
     /// # Errors
-    /// E0101 to E0106 and E0112 to E0114 for policy and host configuration, E0705 for all else.
+    /// E0101 to E0107 and E0112 to E0114 for policy and host configuration, E0705 for all else.
     pub fn read(directory: &Path, now: Timestamp) -> Result<Self, Failure> {
         let report = Report::read(&directory.join("boot-report.json"))?;
         let policy = Policy::read(&directory.join("trust_policy"))?;
