@@ -134,6 +134,9 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
     for signer in authorized.signers() {
         let signer = report::SignerReport::from(signer);
         output.field("signed by", format!("{} (until {})", signer.subject, signer.not_after));
+        if let Some(sigsum) = &signer.sigsum {
+            output.field("  public in", sigsum);
+        }
     }
     for skipped in authorized.skipped() {
         output.field("not counted", format!("{skipped} [{}]", skipped.code));
