@@ -191,7 +191,7 @@ impl Config {
     pub fn check(&self) -> Result<Checked> {
         let policy = load_policy(&self.trust_policy)?;
         let mut warnings: Vec<String> =
-            policy.document().warnings().iter().map(|it| format!("trust policy: {it}")).collect();
+            policy.warnings().iter().map(|it| format!("trust policy: {it}")).collect();
         warnings.extend(
             self.trust_policy
                 .keys()

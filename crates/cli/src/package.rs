@@ -371,7 +371,7 @@ fn base_name(path: &Path) -> Result<String> {
     })
 }
 
-fn write_descriptor(path: &Path, descriptor: &Descriptor) -> Result<()> {
+pub(crate) fn write_descriptor(path: &Path, descriptor: &Descriptor) -> Result<()> {
     let mut file = NewFile::create(path)?;
     file.write_all(descriptor.to_json().as_bytes())
         .map_err(|error| Error::io("write", path, &error))?;

@@ -26,6 +26,7 @@ use crate::inputs::Inputs;
 use crate::inputs::read_file;
 use crate::meter::megabytes;
 use crate::mirror::Verified;
+use crate::time::clock_report;
 use crate::verify::Found;
 use crate::world::Machine;
 use crate::world::World;
@@ -62,7 +63,7 @@ pub(crate) fn embedded_in<W: World>(
     })?;
     let verifying = Running::begin(events, Stage::Verify);
     let verified = found
-        .authorize(inputs, &inputs.clock)
+        .authorize(inputs, &inputs.clock, clock_report(&inputs.clock), events)
         .and_then(|authorized| found.open(authorized, world, inputs, events, None));
     Ok(verifying.close(verified, |(_, summary)| summary.clone())?.0)
 }

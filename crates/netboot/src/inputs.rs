@@ -48,7 +48,7 @@ impl Policy {
     /// Reads the directory of a trust policy.
     ///
     /// # Errors
-    /// E0101 to E0106.
+    /// E0101 to E0107.
     pub fn read(directory: &Path) -> Result<Self, Failure> {
         let missing = |path: &Path| {
             let detail = format!("{} does not exist", path.display());
@@ -76,8 +76,8 @@ impl Policy {
             decryption_identities: file("decryption_identities"),
         })
         .map_err(|error| Failure::from_error(&error))?;
-        for warning in policy.document().warnings() {
-            warn!("trust_policy.json: {warning}");
+        for warning in policy.warnings() {
+            warn!("{warning}");
         }
         Ok(Self { policy, files })
     }

@@ -7,6 +7,7 @@ use hostcfg::ProvisioningUrl;
 use kexec_rs::MemFile;
 use ospkg::Descriptor;
 use ospkg::VerifiedPackage;
+use report::ClockReport;
 use report::Failure;
 use report::MirrorReport;
 use report::Stage;
@@ -109,8 +110,8 @@ impl<W: World> Job<'_, W> {
 
         let verifying = Running::begin(self.events, Stage::Verify);
         let (clock, report) = self.time.settled().await;
-        self.events.on(Event::Time(report));
-        let verified = self.verify(&clock, fetched);
+        self.events.on(Event::Time(report.clone()));
+        let verified = self.verify(&clock, report, fetched);
         Ok(verifying.close(verified, |(_, summary)| summary.clone()).map(|(package, _)| package)?)
     }
 
@@ -170,6 +171,7 @@ impl<W: World> Job<'_, W> {
     fn verify(
         &mut self,
         clock: &Clock,
+        clock_said: ClockReport,
         fetched: Fetched<W::File>,
     ) -> Result<(Verified<W::File>, String), Failure> {
         let Self { world, inputs, events, .. } = *self;
@@ -183,7 +185,7 @@ impl<W: World> Job<'_, W> {
             descriptor,
             archive,
         };
-        let authorized = found.authorize(inputs, clock).map_err(|failure| {
+        let authorized = found.authorize(inputs, clock, clock_said, events).map_err(|failure| {
             if download.sources > 1 { self.shelf.blame_nobody(&failure) } else { failure }
         })?;
         found.open(authorized, world, inputs, events, self.running)

@@ -6,10 +6,12 @@ use std::io::Seek;
 
 use ospkg::Descriptor;
 use ospkg::Package;
+use report::ClockReport;
 use report::Code;
 use report::Failure;
 use report::PackageReport;
 use tracing::debug;
+use tracing::info;
 use tracing::warn;
 use trust::Authorized;
 use trust::Clock;
@@ -20,6 +22,7 @@ use crate::events::Events;
 use crate::inputs::Inputs;
 use crate::memory;
 use crate::mirror::Verified;
+use crate::time::clock_report;
 use crate::upgrade::Current;
 use crate::world::Scratch;
 use crate::world::World;
@@ -41,14 +44,35 @@ pub(crate) struct Found<A> {
 }
 
 impl<A: Debug + Read + Seek> Found<A> {
-    /// Judges the signatures; nothing of the archive is read.
+    /// Judges the signatures; nothing of the archive is read. `said` is what has been told of the
+    /// clock so far: it is told again if the witnesses of a log know better.
     ///
     /// # Errors
-    /// E0404 to E0413.
-    pub(crate) fn authorize(&self, inputs: &Inputs, clock: &Clock) -> Result<Authorized, Failure> {
-        let endorsements = self.descriptor.endorsements();
-        trust::authorize(&inputs.policy.policy, endorsements, self.sha256, clock)
-            .map_err(|refusal| Failure::from_error(&refusal))
+    /// E0404 to E0419.
+    pub(crate) fn authorize(
+        &self,
+        inputs: &Inputs,
+        clock: &Clock,
+        said: ClockReport,
+        events: &dyn Events,
+    ) -> Result<Authorized, Failure> {
+        let policy = &inputs.policy.policy;
+        let authorized =
+            trust::authorize(policy, self.descriptor.endorsements(), self.sha256, clock)
+                .map_err(|refusal| Failure::from_error(&refusal))?;
+        let now = authorized.clock();
+        if now != clock {
+            info!("by the Sigsum witnesses it is {} or later", now.floor());
+            events.on(Event::Time(ClockReport { sntp: said.sntp, ..clock_report(now) }));
+        }
+        if policy.document().max_cosignature_age().is_some() && !now.is_trusted() {
+            warn!(
+                "the clock is not trusted: max_cosignature_age was held against {} only, the earliest \
+                 that it can be",
+                now.floor()
+            );
+        }
+        Ok(authorized)
     }
 
     /// Opens the archive and copies kernel and initramfs out of it. With a line about it.
@@ -76,6 +100,11 @@ impl<A: Debug + Read + Seek> Found<A> {
             skipped: authorized.skipped_reports(),
             ..PackageReport::default()
         };
+        for signer in &package_report.signers {
+            if let Some(sigsum) = &signer.sigsum {
+                info!("the signature of {} is public: {sigsum}", signer.subject);
+            }
+        }
         for skipped in &package_report.skipped {
             warn!("signature {} was skipped: {} {}", skipped.entry, skipped.code, skipped.reason);
         }

@@ -95,6 +95,8 @@ codes! {
         "tls_roots.pem must hold one or more certificates in PEM; without the file only http works";
     TrustPolicyUnsupported = "E0106", Permanent, "the trust policy asks for what this version cannot do",
         "remove the setting, or use a release of ramstrap that supports it; it is never ignored";
+    SigsumPolicyInvalid = "E0107", Permanent, "the trust policy's ospkg_trust_policy cannot be used",
+        "correct the line that the message names; docs/sigsum.md has the format of this Sigsum policy";
     HostConfigMissing = "E0111", Permanent, "no host configuration was found",
         "put host_configuration.json into the boot image, store it in the EFI variable STHostConfig, or set \
          ramstrap.url= on the kernel command line; a boot image with the package provision.zip needs none";
@@ -205,6 +207,17 @@ codes! {
         "sign with keys that are still trusted";
     ReleaseTooOld = "E0414", Security, "the package's release is older than is allowed",
         "publish a package with a higher release (`ramstrap ospkg create --release N`); an old one that is served may be an attack";
+    SigsumKind = "E0415", Security, "the signatures are not of the kind that the trust policy wants",
+        "with the file ospkg_trust_policy in the trust policy only Sigsum proofs count, without it only plain signatures: \
+         attach proofs (`ramstrap ospkg sigsum attach`), or build the boot image with the other policy";
+    SigsumProofMalformed = "E0416", Security, "the Sigsum proofs cannot be read",
+        "attach the file that sigsum-submit wrote, byte for byte, with `ramstrap ospkg sigsum attach`";
+    SigsumLogWrong = "E0417", Security, "no Sigsum log of the policy vouches for the signatures",
+        "submit to a log of ospkg_trust_policy, or put that log into it; what is logged there and fails was changed on the way";
+    SigsumQuorum = "E0418", Security, "too few Sigsum witnesses have cosigned",
+        "submit again with the machines' own policy (`sigsum-submit -p ospkg_trust_policy`), which waits for the quorum; if it never comes, ask the witnesses";
+    SigsumTooOld = "E0419", Security, "the Sigsum witnesses' cosignatures are older than the policy allows",
+        "submit the package again and attach the new proof; an old one that is served may hide a newer release";
     // 05xx: what is inside the verified package
     ArchiveInvalid = "E0501", Permanent, "the archive is signed but is not a usable ZIP file",
         "create the package again with `ramstrap ospkg create`";

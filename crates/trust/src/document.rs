@@ -25,6 +25,7 @@ const FETCH_METHOD: &str = "ospkg_fetch_method";
 const DENIED_KEYS: &str = "denied_keys";
 const MAX_CLOCK_SKEW: &str = "max_clock_skew";
 const MIN_RELEASE: &str = "min_release";
+pub(crate) const MAX_COSIGNATURE_AGE: &str = "max_cosignature_age";
 
 /// Settings that restrict what may boot and that this version cannot enforce. To ignore them like
 /// any unknown key would boot what the policy's author meant to forbid.
@@ -54,6 +55,8 @@ pub struct PolicyDocument {
     max_clock_skew: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_release: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_cosignature_age: Option<u64>,
     #[serde(skip)]
     warnings: Vec<String>,
 }
@@ -86,6 +89,7 @@ impl PolicyDocument {
             denied_keys: denied_keys(&mut object)?,
             max_clock_skew: max_clock_skew(&mut object)?,
             min_release: min_release(&mut object)?,
+            max_cosignature_age: max_cosignature_age(&mut object)?,
             warnings: Vec::new(),
         };
         document.warn_of_threshold();
@@ -107,6 +111,7 @@ impl PolicyDocument {
             denied_keys: BTreeSet::new(),
             max_clock_skew: DEFAULT_MAX_CLOCK_SKEW,
             min_release: None,
+            max_cosignature_age: None,
             warnings: Vec::new(),
         };
         document.warn_of_threshold();
@@ -153,6 +158,13 @@ impl PolicyDocument {
     #[must_use]
     pub const fn min_release(&self) -> Option<u64> {
         self.min_release
+    }
+
+    /// How old the cosignatures of a Sigsum proof may be, in seconds; at least 1. `None` if they may be
+    /// of any age.
+    #[must_use]
+    pub const fn max_cosignature_age(&self) -> Option<u64> {
+        self.max_cosignature_age
     }
 
     /// What an operator should look at, though it does not make the policy invalid.
@@ -215,6 +227,13 @@ fn min_release(object: &mut Object) -> Result<Option<u64>, PolicyError> {
     let Some(value) = object.take_set(MIN_RELEASE) else { return Ok(None) };
     let must = "must be a whole number, 0 or more";
     value.as_u64().map(Some).ok_or_else(|| PolicyError::field(MIN_RELEASE, must))
+}
+
+fn max_cosignature_age(object: &mut Object) -> Result<Option<u64>, PolicyError> {
+    let Some(value) = object.take_set(MAX_COSIGNATURE_AGE) else { return Ok(None) };
+    let must = "must be a whole number of seconds, 1 or more";
+    let seconds = value.as_u64().filter(|seconds| *seconds > 0);
+    seconds.map(Some).ok_or_else(|| PolicyError::field(MAX_COSIGNATURE_AGE, must))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod create;
 mod inspect;
 mod sign;
+pub(super) mod sigsum;
 mod verify;
 
 use clap::Subcommand;
@@ -32,6 +33,7 @@ enum What {
     Sign(sign::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
+    Sigsum(sigsum::Args),
 }
 
 pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
@@ -40,5 +42,6 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         What::Sign(args) => sign::run(&args, output),
         What::Verify(args) => verify::run(&args, output),
         What::Inspect(args) => inspect::run(&args, output),
+        What::Sigsum(args) => sigsum::run(&args, output),
     }
 }

@@ -52,7 +52,7 @@ impl Handover {
     /// of the boot image.
     ///
     /// # Errors
-    /// E0101 to E0106, E0112 to E0114 and E0125 for policy and host configuration, E0126 where packages
+    /// E0101 to E0107, E0112 to E0114 and E0125 for policy and host configuration, E0126 where packages
     /// do not come over the network, E0705 for all else.
     pub fn read(directory: &Path, now: Timestamp) -> Result<Self, Failure> {
         let report = Report::read(&directory.join("boot-report.json"))?;

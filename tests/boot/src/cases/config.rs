@@ -46,7 +46,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::refused("tls_roots_malformed", Code::TlsRootsInvalid, |bench| {
             Ok(good(bench)?.policy_file("tls_roots.pem", Some(b"no certificate")))
         }),
-        Case::refused("sigsum_policy_is_not_ignored", Code::TrustPolicyUnsupported, |bench| {
+        Case::refused("sigsum_policy_malformed", Code::SigsumPolicyInvalid, |bench| {
             Ok(good(bench)?.policy_file("ospkg_trust_policy", Some(b"log 00 https://log.test\n")))
         }),
         Case::refused("host_config_malformed", Code::HostConfigMalformed, |bench| {

@@ -89,7 +89,7 @@ fn policy(args: &Args, output: &mut Output) -> Result<TrustPolicy> {
     if let Some(directory) = &args.judge.trust_policy {
         let found = Config::read_trust_policy(directory)?;
         let policy = boot_image::load_policy(&found).map_err(|it| it.on(directory.display()))?;
-        for warning in policy.document().warnings() {
+        for warning in policy.warnings() {
             output.warning(format!("{}: {warning}", directory.display()));
         }
         return Ok(policy);
@@ -134,6 +134,9 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
     for signer in authorized.signers() {
         let signer = report::SignerReport::from(signer);
         output.field("signed by", format!("{} (until {})", signer.subject, signer.not_after));
+        if let Some(sigsum) = &signer.sigsum {
+            output.field("  public in", sigsum);
+        }
     }
     for skipped in authorized.skipped() {
         output.field("not counted", format!("{skipped} [{}]", skipped.code));
