@@ -214,6 +214,11 @@ impl<W: World> Job<'_, W> {
         memory::admit_extraction(events, world.memory(), download.len, kernel_len, initramfs_len)?;
         package_report.label.clone_from(&package.manifest().label);
         package_report.release = package.manifest().release;
+        package_report.not_after = package.manifest().not_after.map(|end| end.to_string());
+        package_report.channel = package.manifest().channel.as_ref().map(ToString::to_string);
+        if let Some(end) = package_report.not_after.as_deref().filter(|_| !clock.is_trusted()) {
+            warn!("clock: untrusted; whether the package's end, {end}, has passed is not known");
+        }
         package_report.kernel_size = kernel_len;
         package_report.initramfs_size = initramfs_len;
         let kernel = world.file("kernel")?;
@@ -229,8 +234,9 @@ impl<W: World> Job<'_, W> {
         let signers: Vec<&str> =
             package_report.signers.iter().map(|signer| signer.subject.as_str()).collect();
         let summary = format!(
-            "{} signed by {} of {} needed: {}",
+            "{}{} signed by {} of {} needed: {}",
             package_report.label.as_deref().unwrap_or("package"),
+            facts(&package_report),
             signers.len(),
             inputs.policy.policy.document().threshold(),
             signers.join(", "),
@@ -238,6 +244,15 @@ impl<W: World> Job<'_, W> {
         events.on(Event::Package(package_report));
         Ok((package, summary))
     }
+}
+
+/// What the signed manifest says of the package itself, for the console.
+fn facts(package: &PackageReport) -> String {
+    let release = package.release.map(|number| format!("release {number}"));
+    let channel = package.channel.as_ref().map(|name| format!("channel {name}"));
+    let end = package.not_after.as_ref().map(|end| format!("not after {end}"));
+    let facts: Vec<String> = [release, channel, end].into_iter().flatten().collect();
+    if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) }
 }
 
 /// A descriptor and an archive, neither of them trusted.

@@ -199,6 +199,10 @@ codes! {
         "sign with keys that are still trusted";
     ReleaseTooOld = "E0414", Security, "the package's release is older than is allowed",
         "publish a package with a higher release (`ramstrap ospkg create --release N`); an old one that is served may be an attack";
+    PackageExpired = "E0420", Security, "the package has expired",
+        "publish a newer package; `ramstrap ospkg create --not-after` says until when machines boot it. One that is served after its end may be an attack; if it has not ended, check the machine's clock";
+    ChannelWrong = "E0421", Security, "the package is of another channel than the trust policy demands",
+        "publish a package of that channel (`ramstrap ospkg create --channel NAME`) where these machines look, or correct `channel` in trust_policy.json";
     // 05xx: what is inside the verified package
     ArchiveInvalid = "E0501", Permanent, "the archive is signed but is not a usable ZIP file",
         "create the package again with `ramstrap ospkg create`";

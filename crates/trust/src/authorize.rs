@@ -8,6 +8,7 @@ use report::SignerReport;
 use report::SkippedReport;
 
 use crate::Certificate;
+use crate::Channel;
 use crate::Clock;
 use crate::Refusal;
 use crate::Sha256Digest;
@@ -87,6 +88,8 @@ pub struct Authorized {
     archive: Sha256Digest,
     threshold: u64,
     min_release: Option<u64>,
+    channel: Option<Channel>,
+    clock: Clock,
     signers: Vec<Signer>,
     skipped: Vec<Skipped>,
 }
@@ -109,6 +112,20 @@ impl Authorized {
     #[must_use]
     pub const fn min_release(&self) -> Option<u64> {
         self.min_release
+    }
+
+    /// The channel that the policy demands, to be held against the archive's manifest like
+    /// [`Authorized::min_release`]; `None` if the policy asks for none.
+    #[must_use]
+    pub const fn channel(&self) -> Option<&Channel> {
+        self.channel.as_ref()
+    }
+
+    /// The clock that the signatures were judged by: the end that the archive's manifest sets is
+    /// judged by the same one.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The signers that count, one for each key, in the descriptor's order; at least
@@ -160,7 +177,17 @@ pub fn authorize(
     let (signers, skipped) = count_distinct_keys(judged);
     if u64::try_from(signers.len()).is_ok_and(|valid| valid >= required) {
         let min_release = policy.document().min_release();
-        Ok(Authorized { archive, threshold: required, min_release, signers, skipped })
+        let channel = policy.document().channel().cloned();
+        let clock = *clock;
+        Ok(Authorized {
+            archive,
+            threshold: required,
+            min_release,
+            channel,
+            clock,
+            signers,
+            skipped,
+        })
     } else {
         Err(Refusal::new(endorsements.len(), signers.len(), required, skipped))
     }
