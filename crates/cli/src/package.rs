@@ -19,11 +19,14 @@ use ospkg::bzimage::HEADER_LEN;
 use report::Code;
 use sha2::Digest;
 use sha2::Sha256;
+use trust::Channel;
 use trust::Sha256Digest;
+use trust::Timestamp;
 use url::Url;
 
 use crate::Error;
 use crate::Result;
+use crate::dates;
 use crate::files;
 use crate::files::NewFile;
 use crate::progress::Progress;
@@ -149,6 +152,10 @@ pub struct Contents {
     pub watchdog_seconds: Option<u32>,
     /// Number that grows from one release of the package to the next.
     pub release: Option<u64>,
+    /// The last second at which machines boot it; none if it has no end.
+    pub not_after: Option<Timestamp>,
+    /// The line of releases that it belongs to.
+    pub channel: Option<Channel>,
     /// A name for people.
     pub label: Option<String>,
     /// Where machines find the archive: absolute, or relative to the descriptor.
@@ -210,6 +217,10 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
             contents.initramfs.display()
         ));
     }
+    // A warning only: who builds an old package again must get the same bytes.
+    if let Some(end) = contents.not_after.filter(|end| end.unix() < dates::now()) {
+        warnings.push(format!("it ended on {end}: machines will not boot it"));
+    }
     check_url(&contents.url).map_err(|error| error.on("--url"))?;
     let descriptor =
         Descriptor::new(&contents.url).map_err(|error| Error::coded(&error).on("--url"))?;
@@ -220,6 +231,8 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
         initramfs_name: base_name(&contents.initramfs)?,
         watchdog_seconds: contents.watchdog_seconds,
         release: contents.release,
+        not_after: contents.not_after,
+        channel: contents.channel.clone(),
         extra: contents.extra.clone(),
     };
     let mut archive = NewFile::create(&names.archive)?;

@@ -191,7 +191,6 @@ impl<W: World> Job<'_, W> {
         found.open(authorized, world, inputs, events, self.running)
     }
 }
-
 /// A descriptor and an archive, neither of them trusted.
 struct Fetched<F> {
     descriptor: Descriptor,

@@ -109,6 +109,7 @@ impl<A: Debug + Read + Seek> Found<A> {
             warn!("signature {} was skipped: {} {}", skipped.entry, skipped.code, skipped.reason);
         }
 
+        let clock = *authorized.clock();
         archive.rewind().map_err(|error| Failure::new(Code::MemoryFile, error.to_string()))?;
         let package = Package::open(authorized, sha256, archive)
             .map_err(|error| Failure::from_error(&error))?;
@@ -119,6 +120,11 @@ impl<A: Debug + Read + Seek> Found<A> {
         memory::admit_extraction(events, world.memory(), given_back, kernel_len, initramfs_len)?;
         package_report.label.clone_from(&package.manifest().label);
         package_report.release = package.manifest().release;
+        package_report.not_after = package.manifest().not_after.map(|end| end.to_string());
+        package_report.channel = package.manifest().channel.as_ref().map(ToString::to_string);
+        if let Some(end) = package_report.not_after.as_deref().filter(|_| !clock.is_trusted()) {
+            warn!("clock: untrusted; whether the package's end, {end}, has passed is not known");
+        }
         package_report.kernel_size = kernel_len;
         package_report.initramfs_size = initramfs_len;
         let kernel = world.file("kernel")?;
@@ -134,8 +140,9 @@ impl<A: Debug + Read + Seek> Found<A> {
         let signers: Vec<&str> =
             package_report.signers.iter().map(|signer| signer.subject.as_str()).collect();
         let summary = format!(
-            "{} signed by {} of {} needed: {}",
+            "{}{} signed by {} of {} needed: {}",
             package_report.label.as_deref().unwrap_or("package"),
+            facts(&package_report),
             signers.len(),
             inputs.policy.policy.document().threshold(),
             signers.join(", "),
@@ -143,4 +150,13 @@ impl<A: Debug + Read + Seek> Found<A> {
         events.on(Event::Package(package_report));
         Ok((package, summary))
     }
+}
+
+/// What the signed manifest says of the package itself, for the console.
+fn facts(package: &PackageReport) -> String {
+    let release = package.release.map(|number| format!("release {number}"));
+    let channel = package.channel.as_ref().map(|name| format!("channel {name}"));
+    let end = package.not_after.as_ref().map(|end| format!("not after {end}"));
+    let facts: Vec<String> = [release, channel, end].into_iter().flatten().collect();
+    if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) }
 }

@@ -218,6 +218,10 @@ codes! {
         "submit again with the machines' own policy (`sigsum-submit -p ospkg_trust_policy`), which waits for the quorum; if it never comes, ask the witnesses";
     SigsumTooOld = "E0419", Security, "the Sigsum witnesses' cosignatures are older than the policy allows",
         "submit the package again and attach the new proof; an old one that is served may hide a newer release";
+    PackageExpired = "E0420", Security, "the package has expired",
+        "publish a newer package; `ramstrap ospkg create --not-after` says until when machines boot it. One that is served after its end may be an attack; if it has not ended, check the machine's clock";
+    ChannelWrong = "E0421", Security, "the package is of another channel than the trust policy demands",
+        "publish a package of that channel (`ramstrap ospkg create --channel NAME`) where these machines look, or correct `channel` in trust_policy.json";
     // 05xx: what is inside the verified package
     ArchiveInvalid = "E0501", Permanent, "the archive is signed but is not a usable ZIP file",
         "create the package again with `ramstrap ospkg create`";

@@ -165,6 +165,8 @@ fn make(dir: &Path, kernel: &Kernel, recipe: &Recipe, length: u64) -> Result<()>
         cmdline: Some(recipe.cmdline.clone()),
         watchdog_seconds: None,
         release: None,
+        not_after: None,
+        channel: None,
         label: Some(recipe.label.clone()),
         url: format!("{NAME}.zip"),
         any_kernel: false,

@@ -121,6 +121,12 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
     if let Some(release) = manifest.release {
         output.field("release", release);
     }
+    if let Some(channel) = &manifest.channel {
+        output.field("channel", channel);
+    }
+    if let Some(end) = manifest.not_after {
+        output.field("not after", end);
+    }
     output.field("SHA-256", authorized.archive_digest());
     output.field("size", size(length));
     if let Some(seconds) = manifest.watchdog_seconds {
@@ -157,6 +163,8 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
         "cmdline": manifest.cmdline,
         "watchdog_seconds": manifest.watchdog_seconds,
         "release": manifest.release,
+        "not_after": manifest.not_after.map(|end| end.to_string()),
+        "channel": manifest.channel,
         "kernel_size": package.kernel().length,
         "initramfs_size": package.initramfs().length,
     }));
