@@ -9,6 +9,7 @@ mod public;
 mod secret;
 mod signer;
 mod source;
+mod token;
 
 pub use options::SignerOptions;
 pub use private::KeyFormat;

@@ -4,6 +4,7 @@ mod public;
 mod staff;
 mod wireguard;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
@@ -19,13 +20,11 @@ use crate::certificate::Certificate;
 use crate::certificate::Validity;
 use crate::commands::signer_args::KEY_SOURCES;
 use crate::commands::signer_args::OpenKey;
-use crate::commands::signer_args::key_source;
 use crate::dates;
 use crate::error::Error;
 use crate::files;
 use crate::files::NewFile;
 use crate::keys::KeyFormat;
-use crate::keys::KeySource;
 use crate::keys::PrivateKey;
 use crate::keys::PublicKey;
 use crate::keys::Signer;
@@ -68,11 +67,8 @@ enum What {
 #[command(after_help = ROOT_EXAMPLES, after_long_help = format!("{KEY_SOURCES}\n\n{ROOT_EXAMPLES}"))]
 struct Root {
     /// The root's own key, in a file, in ssh-agent or on a token. Without it a new key is made.
-    #[arg(
-        long, value_name = "KEY", value_parser = key_source(),
-        conflicts_with_all = ["out_key", "key_format"]
-    )]
-    key: Option<KeySource>,
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["out_key", "key_format"])]
+    key: Option<OsString>,
     #[command(flatten)]
     open: OpenKey,
     /// Name in the certificate. Without it: the base64 of the key's SHA-256.
@@ -113,8 +109,8 @@ struct Issue {
     #[arg(long, value_name = "FILE")]
     root_cert: PathBuf,
     /// The root's private key: in a file, in ssh-agent or on a token.
-    #[arg(long, value_name = "KEY", value_parser = key_source())]
-    root_key: KeySource,
+    #[arg(long, value_name = "KEY")]
+    root_key: OsString,
     #[command(flatten)]
     open: OpenKey,
     /// File with the signer's own key, of which only the public half is needed: PEM, or a line
@@ -214,7 +210,7 @@ fn root(args: &Root, output: &Output) -> Result<()> {
         files::refuse_existing(&targets)?;
     }
     let (signer, fresh) = match &args.key {
-        Some(source) => (Signer::open(source, &args.open.options())?, None),
+        Some(source) => (args.open.open(source)?, None),
         None => {
             let key = PrivateKey::generate()?;
             (Signer::from(&key), Some(key))
@@ -240,7 +236,7 @@ fn issue(args: &Issue, output: &mut Output) -> Result<()> {
         files::refuse_existing(&targets)?;
     }
     let root = read_certificate(&args.root_cert)?;
-    let root_key = Signer::open(&args.root_key, &args.open.options())?;
+    let root_key = args.open.open(&args.root_key)?;
     let (public, fresh) = match &args.key {
         Some(file) => {
             let public = PublicKey::from_file(&files::read(file)?);

@@ -26,6 +26,11 @@ pub(super) struct Sources<'a> {
 }
 
 impl Sources<'_> {
+    /// Whether nobody would be asked.
+    pub(super) fn is_unattended(&self) -> bool {
+        self.file.is_some() || std::env::var_os(self.variable).is_some()
+    }
+
     /// The secret, or what is asked on the terminal with this prompt.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use super::agent;
 use super::is_openssh_public;
 use super::label;
 use super::text;
+use super::token;
 use crate::Error;
 use crate::Result;
 use crate::files;
@@ -33,6 +34,7 @@ pub struct Signer {
 enum Place {
     Memory(PrivateKey),
     Agent(agent::Found),
+    Token(token::TokenKey),
 }
 
 impl From<PrivateKey> for Signer {
@@ -59,6 +61,10 @@ impl Signer {
                 Self::from_file(file, options).map_err(|error| error.on(file.display()))
             }
             KeySource::Agent(which) => agent::find(which).map(Self::in_agent),
+            KeySource::Token(uri) => {
+                let key = token::find(uri, options)?;
+                Ok(Self { public: key.key().clone(), place: Place::Token(key) })
+            }
         }
     }
 
@@ -93,6 +99,7 @@ impl Signer {
         let signature = match &self.place {
             Place::Memory(key) => key.sign(message),
             Place::Agent(found) => found.sign(message)?,
+            Place::Token(key) => key.sign(message)?,
         };
         if !self.public.verifies(message, &signature) {
             return Err(Error::new("what came back is not this key's signature over the message")

@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use ramstrap_pkcs11::Uri;
+use ramstrap_pkcs11::UriError;
+
 use crate::Error;
 use crate::Result;
 
@@ -16,6 +19,8 @@ pub enum KeySource {
     File(PathBuf),
     /// In ssh-agent.
     Agent(AgentKey),
+    /// On a PKCS#11 token.
+    Token(Uri),
 }
 
 /// Which of ssh-agent's keys.
@@ -30,7 +35,7 @@ pub enum AgentKey {
 }
 
 impl KeySource {
-    /// Reads `ssh-agent:SHA256:…`, `ssh-agent:COMMENT`, `ssh-agent:`, or the path of a file. A file
+    /// Reads `ssh-agent:SHA256:…`, `ssh-agent:COMMENT`, `ssh-agent:`, `pkcs11:…` (RFC 7512), or the path of a file. A file
     /// whose name begins like one of these is meant with `./` before it.
     ///
     /// # Errors
@@ -49,7 +54,15 @@ impl KeySource {
             }));
         }
         if plain.starts_with(TOKEN) {
-            return Err(Error::usage("keys on PKCS#11 tokens cannot be used yet"));
+            return Uri::parse(plain).map(Self::Token).map_err(|error| {
+                let wrong = Error::usage(format!("this PKCS#11 URI cannot be used: {error}"));
+                wrong.remedy(match error {
+                    UriError::PinValue => {
+                        "give a file with --pin-file or pin-source=file:…, or be asked"
+                    }
+                    _ => "it looks like `pkcs11:token=NAME;object=NAME?module-path=/PATH.so` (RFC 7512)",
+                })
+            });
         }
         Ok(Self::File(text.into()))
     }

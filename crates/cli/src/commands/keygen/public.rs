@@ -1,5 +1,6 @@
 //! `ramstrap keygen public`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -7,11 +8,9 @@ use serde_json::json;
 use crate::Result;
 use crate::commands::signer_args::KEY_SOURCES;
 use crate::commands::signer_args::OpenKey;
-use crate::commands::signer_args::key_source;
 use crate::files;
 use crate::keys::KeySource;
 use crate::keys::PublicKey;
-use crate::keys::Signer;
 use crate::output::Output;
 
 /// Write the public half of a key, and what the key is known by.
@@ -22,8 +21,8 @@ use crate::output::Output;
 #[command(after_help = EXAMPLES, after_long_help = format!("{KEY_SOURCES}\n\n{EXAMPLES}"))]
 pub(super) struct Args {
     /// The key: in a file, in ssh-agent or on a token.
-    #[arg(long, value_name = "KEY", value_parser = key_source())]
-    key: KeySource,
+    #[arg(long, value_name = "KEY")]
+    key: OsString,
     #[command(flatten)]
     open: OpenKey,
     /// Where it goes, in PEM. Without it: to stdout.
@@ -40,13 +39,14 @@ Examples:
   ramstrap keygen public --key ssh-agent:alice@desk --out alice.pub.pem";
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
-    let key = match &args.key {
-        // Its private half need not be at hand.
-        KeySource::File(file) => match PublicKey::from_file(&files::read(file)?) {
-            Ok(key) => key,
-            Err(_) => Signer::open(&args.key, &args.open.options())?.public_key().clone(),
-        },
-        source => Signer::open(source, &args.open.options())?.public_key().clone(),
+    // Of a file the private half need not be at hand.
+    let of_file = match KeySource::parse(args.key.clone())? {
+        KeySource::File(file) => PublicKey::from_file(&files::read(&file)?).ok(),
+        _ => None,
+    };
+    let key = match of_file {
+        Some(key) => key,
+        None => args.open.open(&args.key)?.public_key().clone(),
     };
     let pem = key.to_pem()?;
     match &args.out {

@@ -1,5 +1,6 @@
 //! `ramstrap ospkg sign`.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -16,10 +17,7 @@ use crate::commands::count;
 use crate::commands::keygen;
 use crate::commands::signer_args::KEY_SOURCES;
 use crate::commands::signer_args::OpenKey;
-use crate::commands::signer_args::key_source;
 use crate::dates;
-use crate::keys::KeySource;
-use crate::keys::Signer;
 use crate::output::Output;
 use crate::package;
 use crate::package::InDoubt;
@@ -33,8 +31,8 @@ use crate::package::Names;
 #[command(after_help = EXAMPLES, after_long_help = format!("{KEY_SOURCES}\n\n{EXAMPLES}"))]
 pub(super) struct Args {
     /// The signer's Ed25519 key: in a file, in ssh-agent or on a token.
-    #[arg(long, value_name = "KEY", value_parser = key_source())]
-    key: KeySource,
+    #[arg(long, value_name = "KEY")]
+    key: OsString,
     #[command(flatten)]
     open: OpenKey,
     /// The signer's certificate.
@@ -60,7 +58,7 @@ Examples:
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let names = Names::of_descriptor(&args.descriptor)?;
-    let key = Signer::open(&args.key, &args.open.options())?;
+    let key = args.open.open(&args.key)?;
     let certificate = keygen::read_certificate(&args.cert)?;
     let validity = certificate.validity();
     let now = dates::now();
