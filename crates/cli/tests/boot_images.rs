@@ -288,7 +288,7 @@ fn root() -> Vec<u8> {
     static ROOT: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     ROOT.get_or_init(|| {
         let validity = Validity::days(1_700_000_000, 3653);
-        let root = certificate::issue_root(&PrivateKey::from_seed(&[1; 32]), None, validity);
+        let root = certificate::issue_root(&PrivateKey::from_seed(&[1; 32]).into(), None, validity);
         root.unwrap().to_pem().unwrap().into_bytes()
     })
     .clone()

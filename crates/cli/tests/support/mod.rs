@@ -113,6 +113,12 @@ impl Lab {
         self.ok("ospkg create --kernel vmlinuz --initramfs initramfs --url os.zip --out os");
     }
 
+    /// The same package without its signatures.
+    pub fn package_again(&self) {
+        fs::remove_file(self.path("os.json")).unwrap();
+        self.package();
+    }
+
     pub fn sign(&self, name: &str) {
         self.ok(&format!("ospkg sign --key {name}.key --cert {name}.pem os.json"));
     }
