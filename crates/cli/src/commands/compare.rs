@@ -26,7 +26,8 @@ const SHOWN: usize = 20;
 /// file inside the initramfs.
 ///
 /// Takes archives (NAME.zip, or NAME.json for the archive beside it), boot images and boot media, and
-/// any other two files. Signatures and trust play no part; nothing is decided. Contents are not
+/// any other two files. For builds that should be the same and are not; what an update changes for
+/// those who sign and run it is shown by `ramstrap ospkg diff`. Signatures and trust play no part; nothing is decided. Contents are not
 /// shown, only where they begin to differ.
 ///
 /// Exit status: 0 identical, 1 different or unreadable, 2 wrong usage.
