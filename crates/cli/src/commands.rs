@@ -12,8 +12,10 @@ mod ospkg;
 mod provision;
 mod secure_boot;
 mod serve;
+mod stmgr;
 mod store;
 mod trust_policy;
+mod uki;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -90,6 +92,8 @@ enum Command {
     Serve(serve::Args),
     Compare(compare::Args),
     Store(store::Args),
+    Uki(uki::Args),
+    Stmgr(stmgr::Args),
     Explain(explain::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -105,7 +109,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 /// As [`run`], for a program that has a way of its own to find the static executable that becomes
 /// `/init` of a boot image. It is asked only when a boot image is built without `--init`.
 pub fn run_with_init(args: impl Iterator<Item = OsString>, init: FindInit<'_>) -> ExitCode {
-    let args: Vec<OsString> = args.collect();
+    let args = stmgr::by_name(args.collect());
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error, &args),
@@ -136,6 +140,8 @@ fn dispatch(command: Command, output: &mut Output, init: FindInit<'_>) -> Result
         Command::Serve(args) => serve::run(args, output),
         Command::Compare(args) => compare::run(&args, output),
         Command::Store(args) => store::run(&args, output),
+        Command::Uki(args) => uki::run(args, output),
+        Command::Stmgr(args) => stmgr::run(&args, output, init),
         Command::Explain(args) => explain::run(&args, output),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args, output),

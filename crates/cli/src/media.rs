@@ -22,6 +22,8 @@ pub use parts::Parts;
 pub use pxe::pxe;
 pub use uki::uki;
 
+pub(crate) use bootmedia::uki::Sbat;
+
 pub(crate) use disk::EFI_SYSTEM_PARTITION;
 pub(crate) use fat::Fat;
 pub(crate) use iso::check_iso_tools;
@@ -33,6 +35,7 @@ pub(crate) use pxe::KERNEL as PXE_KERNEL;
 pub(crate) use pxe::SCRIPT as PXE_SCRIPT;
 pub(crate) use pxe::UKI as PXE_UKI;
 pub(crate) use uki::text;
+pub(crate) use uki::uki_of;
 
 use sha2::Digest;
 use sha2::Sha256;
