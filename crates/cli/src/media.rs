@@ -28,6 +28,7 @@ pub(crate) use disk::EFI_SYSTEM_PARTITION;
 pub(crate) use fat::Fat;
 pub(crate) use iso::check_iso_tools;
 pub(crate) use iso::for_isolinux;
+pub(crate) use iso::iso_as;
 pub(crate) use parts::read_kernel;
 pub(crate) use parts::release;
 pub(crate) use pxe::INITRAMFS as PXE_INITRAMFS;

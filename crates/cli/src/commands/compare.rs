@@ -16,6 +16,7 @@ use crate::files;
 use crate::inspect;
 use crate::output::Output;
 use crate::package::Names;
+use crate::progress::Progress;
 
 /// How a ZIP file begins.
 const ZIP: &[u8] = b"PK\x03\x04";
@@ -52,7 +53,10 @@ Examples:
   ramstrap compare --json a.zip b.zip | jq '.differences[0].place'";
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
-    let comparison = files_at(&args.first, &args.second)?;
+    let comparison = {
+        let _progress = Progress::spinner("comparing");
+        files_at(&args.first, &args.second)?
+    };
     let names = (args.first.as_path(), args.second.as_path());
     show(&comparison, names, if args.all { usize::MAX } else { SHOWN }, output);
     let data = data(&comparison, names);

@@ -26,10 +26,9 @@ const SHOWN: usize = 40;
 /// Letters of a digest that tell two apart at a glance.
 const SHORT: usize = 12;
 
-/// Say what changed from one OS package to another: kernel, command line, manifest, signers, and
-/// every file of the initramfs. What a signer wants to know before signing an update.
+/// Say what changed from one OS package to another, for who signs or runs the later one.
 ///
-/// Nothing is verified. What the initramfs holds is compared as the kernel will unpack it, however it
+/// Kernel, command line, manifest, signers, and every file of the initramfs are compared. Nothing is verified. What the initramfs holds is compared as the kernel will unpack it, however it
 /// is compressed; times of modification do not count. (`ramstrap compare` answers another question:
 /// at which bytes two builds that should be the same are not.)
 ///
