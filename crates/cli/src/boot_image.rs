@@ -248,6 +248,16 @@ impl Config {
         Err(Error::with_code(Code::EmbeddedMissing, detail))
     }
 
+    /// Whether there are passwords or keys in it: in URLs of the host configuration, or as
+    /// identities that packages are decrypted with. A host configuration that cannot be read may
+    /// hold some.
+    #[must_use]
+    pub fn holds_secrets(&self) -> bool {
+        let host = self.host_config.as_deref().map(HostConfig::parse);
+        self.trust_policy.contains_key(DECRYPTION_IDENTITIES)
+            || host.is_some_and(|it| it.map_or(true, |it| it.holds_secrets()))
+    }
+
     /// The same without the files that no boot image needs.
     #[must_use]
     pub fn only_known_files(mut self) -> Self {

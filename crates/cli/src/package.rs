@@ -32,7 +32,9 @@ use crate::files::NewFile;
 use crate::progress::Progress;
 
 pub(crate) use open::Opened;
+pub(crate) use open::anybody;
 pub(crate) use open::open;
+pub(crate) use open::open_into;
 pub use sign::InDoubt;
 pub use sign::Signed;
 pub use sign::Standing;
@@ -166,6 +168,9 @@ pub struct Contents {
     pub extra: Vec<(String, Vec<u8>)>,
     /// Replace a package even if its signatures are not over the new archive and are lost.
     pub replace: bool,
+    /// Write a descriptor without signatures, even where those of an earlier one are over this very
+    /// archive.
+    pub unsigned: bool,
 }
 
 /// A package that was created.
@@ -251,7 +256,7 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
     let failed = |error: std::io::Error| Error::io("write", &names.archive, &error);
     archive.file().rewind().map_err(failed)?;
     let (digest, length) = names.digest_archive(archive.file())?;
-    let descriptor = match former(names, digest, contents.replace, &mut warnings)? {
+    let descriptor = match former(names, digest, contents, &mut warnings)? {
         Some(signed) => signed
             .with_os_pkg_url(&contents.url)
             .map_err(|error| Error::coded(&error).on("--url"))?,
@@ -267,7 +272,7 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
 fn former(
     names: &Names,
     digest: Sha256Digest,
-    replace: bool,
+    &Contents { replace, unsigned, .. }: &Contents,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Descriptor>> {
     if names.descriptor.symlink_metadata().is_err() {
@@ -285,7 +290,7 @@ fn former(
     if standings.is_empty() {
         return Ok(None);
     }
-    if standings.iter().all(|it| it.over_this_archive == Some(true)) {
+    if !unsigned && standings.iter().all(|it| it.over_this_archive == Some(true)) {
         return Ok(Some(descriptor));
     }
     let subjects: Vec<&str> = standings.iter().map(|it| it.subject.as_str()).collect();

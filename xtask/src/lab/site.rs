@@ -173,6 +173,7 @@ fn make(dir: &Path, kernel: &Kernel, recipe: &Recipe, length: u64) -> Result<()>
         any_kernel: false,
         extra: Vec::new(),
         replace: false,
+        unsigned: false,
     };
     let names = names(dir);
     // New keys sign it, so signatures of former ones must not stay.

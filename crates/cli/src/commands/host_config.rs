@@ -177,7 +177,8 @@ fn print_schema(output: &Output) {
     output.result(json!({ "schema": schema }));
 }
 
-fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<()> {
+/// Judges the text of a host configuration and prints its normal form; `name` is for errors.
+pub(super) fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<()> {
     let config =
         HostConfig::parse(document).map_err(|error| Error::coded(&error).on(name).in_check())?;
     for warning in &config.warnings {

@@ -156,6 +156,9 @@ impl Inputs {
         if let (Some(kernel), Some(modules)) = (&kernel, &modules) {
             check_release(kernel, modules)?;
         }
+        if modules.is_none() {
+            warn_of_modules(kernel.as_deref(), output);
+        }
         let of_modules = modules.as_ref().map(Wanted::of_modules).unwrap_or_default();
         let wanted = builtin.unwrap_or_default().and(of_modules);
         let firmware = match &directory {
@@ -283,6 +286,41 @@ impl Inputs {
     }
 }
 
+/// A kernel of a distribution has hardly any driver in itself.
+fn warn_of_modules(kernel: Option<&[u8]>, output: &mut Output) {
+    let release = kernel.and_then(media::release);
+    if let Some(release) = release.filter(|it| is_distributions(it)) {
+        output.warning(format!(
+            "{release} is a distribution's kernel, whose drivers are modules, and none are taken along: \
+             machines will find no network. Give --modules /lib/modules/{release}"
+        ));
+    }
+}
+
+/// Whether distributions call their kernels so: Debian, Ubuntu, Fedora, RHEL, Arch, SUSE, Alpine.
+fn is_distributions(release: &str) -> bool {
+    const FLAVOURS: [&str; 14] = [
+        "amd64",
+        "generic",
+        "lowlatency",
+        "cloud",
+        "azure",
+        "aws",
+        "gcp",
+        "kvm",
+        "oracle",
+        "virt",
+        "lts",
+        "default",
+        "pve",
+        "zen",
+    ];
+    let last = release.rsplit('-').next().unwrap_or_default();
+    FLAVOURS.contains(&last)
+        || release.contains("-arch")
+        || [".fc", ".el", ".amzn"].iter().any(|mark| release.contains(mark))
+}
+
 /// A kernel finds no modules but its own.
 fn check_release(kernel: &[u8], modules: &Modules) -> Result<()> {
     match media::release(kernel) {
@@ -342,4 +380,25 @@ fn mode(file: &Path) -> Result<u32> {
     use std::os::unix::fs::PermissionsExt;
     let data = std::fs::metadata(file).map_err(|error| Error::io("read", file, &error))?;
     Ok(if data.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_distributions;
+
+    #[test]
+    fn kernels_of_distributions_are_known_by_their_names() {
+        for release in [
+            "6.1.0-25-amd64",
+            "6.1.0-25-cloud-amd64",
+            "6.8.0-31-generic",
+            "6.9.4-200.fc40.x86_64",
+            "6.9.3-arch1-1",
+        ] {
+            assert!(is_distributions(release), "{release}");
+        }
+        for release in ["6.12.117", "6.12.1-test", "6.12.117-ramstrap"] {
+            assert!(!is_distributions(release), "{release}");
+        }
+    }
 }
