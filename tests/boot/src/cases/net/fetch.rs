@@ -80,7 +80,14 @@ pub(super) fn cases() -> Vec<Case> {
             "good
              tc qdisc add dev eth1 root netem rate 2mbit",
             plain,
-        ),
+        )
+        .checked(|run| {
+            // How far, how fast, and how long still: as people see it.
+            for words in ["  fetch   [", " %  ", " MB/s  "] {
+                run.says(words)?;
+            }
+            Ok(())
+        }),
         Case::reaches_in("net_mtu_black_hole", BLACK_HOLE, black_hole),
         Case::refused_in("net_captive_portal", Code::PageForPeople, PORTAL, |bench| {
             Ok(machine(bench, PLAIN_MIRROR).argument("--deadline=30s"))
