@@ -112,7 +112,7 @@ fn telling(bench: &Bench, log: &str) -> Scenario {
 /// of the machine has a secret in it.
 fn tells_all_but_secrets(run: &Run, messages: &[&str]) -> Result<()> {
     ensure!(messages.len() > 10, "{} messages came to the lab: {messages:?}", messages.len());
-    for words in ["https://***@192.0.2.1/nothing.json", "E0307", "https://***@192.0.2.1/os.json"] {
+    for words in ["https://***@192.0.2.1/nothing.json", "E0307", "https://***@192.0.2.1/os.zip"] {
         let told = messages.iter().any(|it| it.contains(words));
         ensure!(told, "no message has {words:?}: {messages:?}");
     }
