@@ -13,6 +13,7 @@
 
 mod acquire;
 mod events;
+mod fairness;
 mod handover;
 mod inputs;
 mod ledger;
