@@ -14,6 +14,7 @@
 mod acquire;
 mod embedded;
 mod events;
+mod fairness;
 mod handover;
 mod inputs;
 mod ledger;

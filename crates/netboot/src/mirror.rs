@@ -8,10 +8,12 @@ use kexec_rs::MemFile;
 use ospkg::Descriptor;
 use ospkg::VerifiedPackage;
 use report::ClockReport;
+use report::Code;
 use report::Failure;
 use report::MirrorReport;
 use report::Stage;
 use report::micros;
+use tracing::info;
 use trust::Clock;
 
 use crate::events::Event;
@@ -24,6 +26,7 @@ use crate::meter::Meter;
 use crate::meter::megabytes;
 use crate::pieces::Pieces;
 use crate::pieces::Shelf;
+use crate::pieces::same_archive;
 use crate::time::LinkTime;
 use crate::upgrade::Current;
 use crate::verify::Found;
@@ -111,7 +114,10 @@ impl<W: World> Job<'_, W> {
         let verifying = Running::begin(self.events, Stage::Verify);
         let (clock, report) = self.time.settled().await;
         self.events.on(Event::Time(report.clone()));
-        let verified = self.verify(&clock, report, fetched);
+        let verified = match self.match_descriptor(&clock, fetched).await {
+            Ok(fetched) => self.verify(&clock, report, fetched),
+            Err(failure) => Err(failure),
+        };
         Ok(verifying.close(verified, |(_, summary)| summary.clone()).map(|(package, _)| package)?)
     }
 
@@ -165,6 +171,43 @@ impl<W: World> Job<'_, W> {
         attempt.resumed = download.resumed;
         let archive = pieces.partial.into_sink().0;
         Ok(Fetched { descriptor, archive_url, archive, download })
+    }
+
+    /// Where the archive is not the one that the descriptor names, it may have been put in the other
+    /// one's place after the descriptor was fetched: that is then fetched again, once in a boot.
+    async fn match_descriptor(
+        &mut self,
+        clock: &Clock,
+        fetched: Fetched<W::File>,
+    ) -> Result<Fetched<W::File>, Failure> {
+        let policy = &self.inputs.policy.policy;
+        let fits = |descriptor: &Descriptor| {
+            let digest = fetched.download.sha256;
+            let judged = trust::authorize(policy, descriptor.endorsements(), digest, clock);
+            judged.map(|_| ()).map_err(|refusal| Failure::from_error(&refusal))
+        };
+        let wrong = |failure: &Failure| failure.code == Code::SignatureWrong;
+        let one_source = fetched.download.sources <= 1;
+        if !fits(&fetched.descriptor).is_err_and(|failure| wrong(&failure)) {
+            return Ok(fetched);
+        }
+        let again = one_source && self.shelf.may_look_again(self.interface, &self.mirror.url);
+        if !again {
+            return Ok(fetched);
+        }
+        let bytes = self.client.descriptor(self.mirror).await;
+        let Some(now) = bytes.ok().and_then(|bytes| Descriptor::parse(&bytes).ok()) else {
+            return Ok(fetched);
+        };
+        if same_archive(&fetched.descriptor, &now) {
+            return Ok(fetched);
+        }
+        if fits(&now).is_err_and(|failure| wrong(&failure)) {
+            let detail = format!("{}: the descriptor is another one by now", self.mirror.url);
+            return Err(Failure::new(Code::PackageReplaced, detail));
+        }
+        info!("{}: the package was replaced during the download", self.mirror.url);
+        Ok(Fetched { descriptor: now, ..fetched })
     }
 
     /// Judges what was fetched; the archive is opened only once its digest is authorised.

@@ -178,6 +178,8 @@ codes! {
         "the network has a login page (captive portal) for machines that it does not know: let this one through; or correct the URL";
     PiecesDiffer = "E0323", Transient, "pieces of an archive from several mirrors do not fit together",
         "one of the mirrors has a broken or outdated archive: compare them; the next try keeps to one mirror";
+    PackageReplaced = "E0330", Transient, "the package was replaced on the mirror during the download",
+        "nothing, the next try takes the new one; give packages names of their own, and replace the descriptor last";
     // 04xx: verification
     DescriptorMalformed = "E0401", Security, "the descriptor cannot be read",
         "the URL must lead to an OS package descriptor of version 1; inspect it with `ramstrap ospkg inspect`";
