@@ -3,13 +3,15 @@
 mod create;
 mod inspect;
 mod sign;
-pub(super) mod sigsum;
+mod sigsum;
 mod verify;
 
 use clap::Subcommand;
 
 use crate::Result;
 use crate::output::Output;
+
+pub(super) use sigsum::read_policy as read_sigsum_policy;
 
 /// Create, sign, verify and inspect OS packages.
 #[derive(Debug, clap::Args)]
