@@ -326,6 +326,12 @@ pub struct PackageReport {
     /// Release from the signed manifest.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub release: Option<u64>,
+    /// End from the signed manifest, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub not_after: Option<String>,
+    /// Channel from the signed manifest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub channel: Option<String>,
     /// SHA-256 of the archive, hex.
     pub sha256: String,
     /// Length of the archive in bytes.

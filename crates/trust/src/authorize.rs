@@ -10,6 +10,7 @@ use report::SigsumReport;
 use report::SkippedReport;
 
 use crate::Certificate;
+use crate::Channel;
 use crate::Clock;
 use crate::Refusal;
 use crate::Sha256Digest;
@@ -102,6 +103,7 @@ pub struct Authorized {
     archive: Sha256Digest,
     threshold: u64,
     min_release: Option<u64>,
+    channel: Option<Channel>,
     clock: Clock,
     signers: Vec<Signer>,
     skipped: Vec<Skipped>,
@@ -127,8 +129,16 @@ impl Authorized {
         self.min_release
     }
 
+    /// The channel that the policy demands, to be held against the archive's manifest like
+    /// [`Authorized::min_release`]; `None` if the policy asks for none.
+    #[must_use]
+    pub const fn channel(&self) -> Option<&Channel> {
+        self.channel.as_ref()
+    }
+
     /// What is known about the present: the clock that [`authorize`] was given, raised by the times
-    /// that Sigsum witnesses have signed under this package.
+    /// that Sigsum witnesses have signed under this package. The end that the archive's manifest
+    /// sets is judged by it.
     #[must_use]
     pub const fn clock(&self) -> &Clock {
         &self.clock
@@ -196,7 +206,16 @@ pub fn authorize(
     let (signers, skipped) = count_distinct_keys(settled);
     if u64::try_from(signers.len()).is_ok_and(|valid| valid >= required) {
         let min_release = policy.document().min_release();
-        Ok(Authorized { archive, threshold: required, min_release, clock, signers, skipped })
+        let channel = policy.document().channel().cloned();
+        Ok(Authorized {
+            archive,
+            threshold: required,
+            min_release,
+            channel,
+            clock,
+            signers,
+            skipped,
+        })
     } else {
         Err(Refusal::new(endorsements.len(), signers.len(), required, skipped))
     }

@@ -284,6 +284,18 @@ impl Clock {
             Ok(())
         }
     }
+
+    /// Whether something that has no beginning, and ends with `not_after`, has not ended as far as is
+    /// known: [`Clock::check`] for what has been valid for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`TimeError::Expired`]: always for what ended before the floor, and for what ended since where
+    /// the clock is trusted.
+    pub fn check_end(&self, not_after: Timestamp) -> Result<(), TimeError> {
+        // No clock is before its floor.
+        self.check(self.floor, not_after)
+    }
 }
 
 #[cfg(test)]
@@ -466,6 +478,26 @@ mod tests {
                 let result = set.check(Timestamp(not_before), not_after);
                 proptest::prop_assert_eq!(result, Err(TimeError::Expired(not_after)));
             }
+        }
+
+        #[test]
+        fn an_end_alone_is_judged_by_floor_and_trusted_clock(
+            rtc: i64, floor: i64, skew: u64, network: Option<i64>, not_after: i64
+        ) {
+            let clock = Clock::from_rtc(Timestamp(rtc), Timestamp(floor), skew);
+            let set = network.and_then(|now| clock.with_network_time(Timestamp(now)));
+            let clock = set.unwrap_or(clock);
+            // What is known of the present: the time that is believed, else the floor alone.
+            let now = match clock.source() {
+                ClockSource::Sntp => network.unwrap_or_default(),
+                ClockSource::Rtc => rtc,
+                _ => floor,
+            };
+            let ended = not_after < floor || not_after < now;
+            let expected = if ended { Err(TimeError::Expired(Timestamp(not_after))) } else { Ok(()) };
+            proptest::prop_assert_eq!(clock.check_end(Timestamp(not_after)), expected);
+            let exact = Clock::exactly(Timestamp(rtc)).check_end(Timestamp(not_after));
+            proptest::prop_assert_eq!(exact.is_ok(), rtc <= not_after);
         }
 
         #[test]

@@ -1,6 +1,8 @@
 //! `ramstrap ospkg`: OS packages.
 
 mod create;
+mod diff;
+mod extract;
 mod inspect;
 mod sign;
 mod sigsum;
@@ -13,7 +15,7 @@ use crate::output::Output;
 
 pub(super) use sigsum::read_policy as read_sigsum_policy;
 
-/// Create, sign, verify and inspect OS packages.
+/// Create, sign, verify, inspect, compare and take apart OS packages.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -27,7 +29,8 @@ Examples:
   ramstrap ospkg sign --key alice.key --cert alice.pem os.json
   ramstrap ospkg sign --key bob.key --cert bob.pem os.json
   ramstrap ospkg verify --trust-policy trust-policy/ os.json
-  ramstrap ospkg inspect os.json";
+  ramstrap ospkg inspect os.json
+  ramstrap ospkg diff os-1.json os-2.json";
 
 #[derive(Debug, Subcommand)]
 enum What {
@@ -36,6 +39,8 @@ enum What {
     Verify(verify::Args),
     Inspect(inspect::Args),
     Sigsum(sigsum::Args),
+    Diff(diff::Args),
+    Extract(extract::Args),
 }
 
 pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
@@ -45,5 +50,7 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         What::Verify(args) => verify::run(&args, output),
         What::Inspect(args) => inspect::run(&args, output),
         What::Sigsum(args) => sigsum::run(&args, output),
+        What::Diff(args) => diff::run(&args, output),
+        What::Extract(args) => extract::run(&args, output),
     }
 }

@@ -17,7 +17,7 @@ use super::write_descriptor;
 use crate::Error;
 use crate::Result;
 use crate::certificate::Certificate;
-use crate::keys::PrivateKey;
+use crate::keys::Signer;
 
 /// What becomes of a package that does not hang together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,7 +64,7 @@ pub struct Signed {
 /// not over this archive ([`Code::SignatureWrong`]) or a machine could not open the archive.
 pub fn sign(
     names: &Names,
-    key: &PrivateKey,
+    key: &Signer,
     certificate: &Certificate,
     in_doubt: InDoubt,
 ) -> Result<Signed> {
@@ -78,12 +78,12 @@ pub fn sign(
 /// As [`sign`], and whatever `condition` says.
 pub fn sign_if(
     names: &Names,
-    key: &PrivateKey,
+    key: &Signer,
     certificate: &Certificate,
     in_doubt: InDoubt,
     condition: impl FnOnce(Sha256Digest, &mut File) -> Result<()>,
 ) -> Result<Signed> {
-    if !certificate.is_of(&key.public())? {
+    if !certificate.is_of(key.public_key())? {
         return Err(Error::new("the private key does not belong to the certificate")
             .remedy("give the certificate that was issued for this very key"));
     }
@@ -112,7 +112,7 @@ pub fn sign_if(
         }
         Err(error) => doubt(error)?,
     }
-    let signature = ospkg::sign(key.signing_key(), digest);
+    let signature = key.sign(digest.as_bytes())?;
     descriptor
         .push(&certificate.to_pem()?, &signature)
         .map_err(|error| Error::coded(&error).on(names.descriptor.display()))?;

@@ -10,6 +10,7 @@ use report::Code;
 use serde::Serialize;
 use serde_json::json;
 use trust::Certificate;
+use trust::Channel;
 use trust::Endorsement;
 use trust::Sha256Digest;
 use zip::ZipArchive;
@@ -65,6 +66,8 @@ struct Contents {
     cmdline: Option<String>,
     watchdog_seconds: Option<u32>,
     release: Option<u64>,
+    not_after: Option<String>,
+    channel: Option<Channel>,
     members: Vec<Member>,
 }
 
@@ -173,9 +176,18 @@ fn contents(file: File, digest: Sha256Digest, size: u64) -> Result<Contents> {
             });
         }
     }
-    let Manifest { label, cmdline, watchdog_seconds, release, .. } = manifest;
-    let sha256 = digest.to_string();
-    Ok(Contents { sha256, size, label, cmdline, watchdog_seconds, release, members })
+    let Manifest { label, cmdline, watchdog_seconds, release, not_after, channel, .. } = manifest;
+    Ok(Contents {
+        sha256: digest.to_string(),
+        size,
+        label,
+        cmdline,
+        watchdog_seconds,
+        release,
+        not_after: not_after.map(|end| end.to_string()),
+        channel,
+        members,
+    })
 }
 
 fn show_descriptor(names: &Names, descriptor: &Descriptor, entries: &[Entry], output: &Output) {
@@ -215,6 +227,12 @@ fn show_contents(names: &Names, contents: &Contents, output: &Output) {
     }
     if let Some(release) = contents.release {
         output.field("release", release);
+    }
+    if let Some(channel) = &contents.channel {
+        output.field("channel", channel);
+    }
+    if let Some(end) = &contents.not_after {
+        output.field("not after", end);
     }
     if let Some(cmdline) = &contents.cmdline {
         output.field("cmdline", cmdline);
