@@ -2,7 +2,9 @@
 
 mod create;
 mod inspect;
+mod merge;
 mod sign;
+mod status;
 mod verify;
 
 use clap::Subcommand;
@@ -23,6 +25,8 @@ Examples:
   ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst --url os.zip --out os
   ramstrap ospkg sign --key alice.key --cert alice.pem os.json
   ramstrap ospkg sign --key bob.key --cert bob.pem os.json
+  ramstrap ospkg merge os.alice.json os.bob.json --out os.json
+  ramstrap ospkg status --trust-policy trust-policy/ os.json
   ramstrap ospkg verify --trust-policy trust-policy/ os.json
   ramstrap ospkg inspect os.json";
 
@@ -32,6 +36,8 @@ enum What {
     Sign(sign::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
+    Merge(merge::Args),
+    Status(status::Args),
 }
 
 pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
@@ -40,5 +46,7 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         What::Sign(args) => sign::run(&args, output),
         What::Verify(args) => verify::run(&args, output),
         What::Inspect(args) => inspect::run(&args, output),
+        What::Merge(args) => merge::run(&args, output),
+        What::Status(args) => status::run(&args, output),
     }
 }

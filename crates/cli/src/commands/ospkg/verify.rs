@@ -1,5 +1,6 @@
 //! `ramstrap ospkg verify`.
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use report::Coded;
@@ -87,12 +88,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
 
 fn policy(args: &Args, output: &mut Output) -> Result<TrustPolicy> {
     if let Some(directory) = &args.judge.trust_policy {
-        let found = Config::read_trust_policy(directory)?;
-        let policy = boot_image::load_policy(&found).map_err(|it| it.on(directory.display()))?;
-        for warning in policy.document().warnings() {
-            output.warning(format!("{}: {warning}", directory.display()));
-        }
-        return Ok(policy);
+        return read_policy(directory, output);
     }
     match (&args.judge.signing_root, args.threshold) {
         (Some(roots), Some(threshold)) => TrustPolicy::for_roots(&files::read(roots)?, threshold)
@@ -102,8 +98,18 @@ fn policy(args: &Args, output: &mut Output) -> Result<TrustPolicy> {
     }
 }
 
+/// Reads a trust policy directory, and says what is odd about it.
+pub(super) fn read_policy(directory: &Path, output: &mut Output) -> Result<TrustPolicy> {
+    let found = Config::read_trust_policy(directory)?;
+    let policy = boot_image::load_policy(&found).map_err(|it| it.on(directory.display()))?;
+    for warning in policy.document().warnings() {
+        output.warning(format!("{}: {warning}", directory.display()));
+    }
+    Ok(policy)
+}
+
 /// The counts in one line, then a line for every signature that did not count.
-fn refused(refusal: &Refusal) -> Error {
+pub(super) fn refused(refusal: &Refusal) -> Error {
     let error = Error::with_code(refusal.code(), refusal.counts());
     refusal
         .skipped()
