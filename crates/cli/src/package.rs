@@ -20,11 +20,14 @@ use ospkg::bzimage::HEADER_LEN;
 use report::Code;
 use sha2::Digest;
 use sha2::Sha256;
+use trust::Channel;
 use trust::Sha256Digest;
+use trust::Timestamp;
 use url::Url;
 
 use crate::Error;
 use crate::Result;
+use crate::dates;
 use crate::files;
 use crate::files::NewFile;
 use crate::progress::Progress;
@@ -32,7 +35,9 @@ use crate::progress::Progress;
 pub use merge::Merged;
 pub use merge::merge;
 pub(crate) use open::Opened;
+pub(crate) use open::anybody;
 pub(crate) use open::open;
+pub(crate) use open::open_into;
 pub use sign::About;
 pub use sign::InDoubt;
 pub use sign::Seen;
@@ -187,6 +192,10 @@ pub struct Contents {
     pub watchdog_seconds: Option<u32>,
     /// Number that grows from one release of the package to the next.
     pub release: Option<u64>,
+    /// The last second at which machines boot it; none if it has no end.
+    pub not_after: Option<Timestamp>,
+    /// The line of releases that it belongs to.
+    pub channel: Option<Channel>,
     /// A name for people.
     pub label: Option<String>,
     /// Where machines find the archive: absolute, or relative to the descriptor.
@@ -197,6 +206,9 @@ pub struct Contents {
     pub extra: Vec<(String, Vec<u8>)>,
     /// Replace a package even if its signatures are not over the new archive and are lost.
     pub replace: bool,
+    /// Write a descriptor without signatures, even where those of an earlier one are over this very
+    /// archive.
+    pub unsigned: bool,
 }
 
 /// A package that was created.
@@ -248,6 +260,10 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
             contents.initramfs.display()
         ));
     }
+    // A warning only: who builds an old package again must get the same bytes.
+    if let Some(end) = contents.not_after.filter(|end| end.unix() < dates::now()) {
+        warnings.push(format!("it ended on {end}: machines will not boot it"));
+    }
     check_url(&contents.url).map_err(|error| error.on("--url"))?;
     let descriptor =
         Descriptor::new(&contents.url).map_err(|error| Error::coded(&error).on("--url"))?;
@@ -258,6 +274,8 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
         initramfs_name: base_name(&contents.initramfs)?,
         watchdog_seconds: contents.watchdog_seconds,
         release: contents.release,
+        not_after: contents.not_after,
+        channel: contents.channel.clone(),
         extra: contents.extra.clone(),
     };
     let mut archive = NewFile::create(&names.archive)?;
@@ -276,7 +294,7 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
     let failed = |error: std::io::Error| Error::io("write", &names.archive, &error);
     archive.file().rewind().map_err(failed)?;
     let (digest, length) = names.digest_archive(archive.file())?;
-    let descriptor = match former(names, digest, contents.replace, &mut warnings)? {
+    let descriptor = match former(names, digest, contents, &mut warnings)? {
         Some(signed) => signed
             .with_os_pkg_url(&contents.url)
             .map_err(|error| Error::coded(&error).on("--url"))?,
@@ -292,7 +310,7 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
 fn former(
     names: &Names,
     digest: Sha256Digest,
-    replace: bool,
+    &Contents { replace, unsigned, .. }: &Contents,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Descriptor>> {
     if names.descriptor.symlink_metadata().is_err() {
@@ -310,7 +328,7 @@ fn former(
     if standings.is_empty() {
         return Ok(None);
     }
-    if standings.iter().all(|it| it.over_this_archive == Some(true)) {
+    if !unsigned && standings.iter().all(|it| it.over_this_archive == Some(true)) {
         return Ok(Some(descriptor));
     }
     let subjects: Vec<&str> = standings.iter().map(|it| it.subject.as_str()).collect();

@@ -166,11 +166,14 @@ fn make(dir: &Path, kernel: &Kernel, recipe: &Recipe, length: u64) -> Result<()>
         cmdline: Some(recipe.cmdline.clone()),
         watchdog_seconds: None,
         release: None,
+        not_after: None,
+        channel: None,
         label: Some(recipe.label.clone()),
         url: format!("{NAME}.zip"),
         any_kernel: false,
         extra: Vec::new(),
         replace: false,
+        unsigned: false,
     };
     let names = names(dir);
     // New keys sign it, so signatures of former ones must not stay.

@@ -1,9 +1,12 @@
 //! `ramstrap ospkg`: OS packages.
 
 mod create;
+mod diff;
+mod extract;
 mod inspect;
 mod merge;
 mod sign;
+pub(super) mod sigsum;
 mod status;
 mod verify;
 
@@ -12,7 +15,7 @@ use clap::Subcommand;
 use crate::Result;
 use crate::output::Output;
 
-/// Create, sign, verify and inspect OS packages.
+/// Create, sign, verify, inspect, compare and take apart OS packages.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -28,7 +31,8 @@ Examples:
   ramstrap ospkg merge os.alice.json os.bob.json --out os.json
   ramstrap ospkg status --trust-policy trust-policy/ os.json
   ramstrap ospkg verify --trust-policy trust-policy/ os.json
-  ramstrap ospkg inspect os.json";
+  ramstrap ospkg inspect os.json
+  ramstrap ospkg diff os-1.json os-2.json";
 
 #[derive(Debug, Subcommand)]
 enum What {
@@ -38,6 +42,9 @@ enum What {
     Inspect(inspect::Args),
     Merge(merge::Args),
     Status(status::Args),
+    Sigsum(sigsum::Args),
+    Diff(diff::Args),
+    Extract(extract::Args),
 }
 
 pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
@@ -48,5 +55,8 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         What::Inspect(args) => inspect::run(&args, output),
         What::Merge(args) => merge::run(&args, output),
         What::Status(args) => status::run(&args, output),
+        What::Sigsum(args) => sigsum::run(&args, output),
+        What::Diff(args) => diff::run(&args, output),
+        What::Extract(args) => extract::run(&args, output),
     }
 }

@@ -52,8 +52,13 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
 }
 
 fn file(path: &Path, output: &mut Output) -> Result<()> {
-    let document = PolicyDocument::parse(&files::read(path)?)
-        .map_err(|error| Error::coded(&error).on(path.display()).in_check())?;
+    document(&files::read(path)?, &path.display().to_string(), output)
+}
+
+/// Judges the text of a `trust_policy.json` and prints its normal form; `name` is for errors.
+pub(super) fn document(text: &[u8], name: &str, output: &mut Output) -> Result<()> {
+    let document =
+        PolicyDocument::parse(text).map_err(|error| Error::coded(&error).on(name).in_check())?;
     tell(&document, None, output)
 }
 
@@ -117,6 +122,9 @@ fn meaning(document: &PolicyDocument, policy: Option<&TrustPolicy>) -> Vec<Strin
     }
     if let Some(release) = document.min_release() {
         sentences.push(format!("Its release is {release} or later."));
+    }
+    if let Some(channel) = document.channel() {
+        sentences.push(format!("Its channel is {channel}."));
     }
     if let Some(policy) = policy {
         for root in policy.signing_roots() {

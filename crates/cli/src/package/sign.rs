@@ -178,11 +178,15 @@ pub(crate) fn standings(descriptor: &Descriptor, digest: Sha256Digest) -> Vec<St
         .collect()
 }
 
-/// Whether a signature is its certificate's key's over an archive with this digest; `None` if the
+/// Whether a signature, plain or in a Sigsum proof, is its certificate's key's over an archive with this digest; `None` if the
 /// key is not Ed25519.
 pub(crate) fn is_over(endorsement: &Endorsement, digest: Sha256Digest) -> Option<bool> {
     let certificate = trust::Certificate::parse(&endorsement.certificate_der).ok()?;
     let key = certificate.ed25519_public_key()?;
+    if trust::sigsum::is_proof(&endorsement.signature) {
+        let proof = trust::sigsum::Proof::parse(&endorsement.signature);
+        return Some(proof.is_ok_and(|proof| proof.check_leaf(&certificate, digest).is_ok()));
+    }
     let (Ok(key), Ok(signature)) =
         (VerifyingKey::from_bytes(&key), Signature::from_slice(&endorsement.signature))
     else {

@@ -62,7 +62,7 @@ Examples:
   ramstrap ospkg status --trust-policy trust-policy/ --days 30 site/os.json   # for a timer";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
-    let policy = verify::read_policy(&args.trust_policy, output)?;
+    let policy = verify::policy(Some(&args.trust_policy), None, output)?;
     let names = Names::of_descriptor(&args.descriptor)?;
     let descriptor = names.read_descriptor()?;
     let (digest, archive) = names.digest_or(args.digest)?;

@@ -63,7 +63,8 @@ Examples:
   ramstrap ospkg verify --signing-root rootcert.pem --threshold 2 --at 2027-06-30 os.json";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
-    let policy = policy(args, output)?;
+    let roots = args.judge.signing_root.as_deref().zip(args.threshold);
+    let policy = policy(args.judge.trust_policy.as_deref(), roots, output)?;
     let names = Names::of_descriptor(&args.descriptor)?;
     let descriptor = names.read_descriptor()?;
     let mut archive = names.open_archive()?;
@@ -86,26 +87,26 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     Ok(())
 }
 
-fn policy(args: &Args, output: &mut Output) -> Result<TrustPolicy> {
-    if let Some(directory) = &args.judge.trust_policy {
-        return read_policy(directory, output);
+/// The policy of a directory, or one of these roots and threshold.
+pub(super) fn policy(
+    directory: Option<&Path>,
+    roots: Option<(&Path, u64)>,
+    output: &mut Output,
+) -> Result<TrustPolicy> {
+    if let Some(directory) = directory {
+        let found = Config::read_trust_policy(directory)?;
+        let policy = boot_image::load_policy(&found).map_err(|it| it.on(directory.display()))?;
+        for warning in policy.warnings() {
+            output.warning(format!("{}: {warning}", directory.display()));
+        }
+        return Ok(policy);
     }
-    match (&args.judge.signing_root, args.threshold) {
-        (Some(roots), Some(threshold)) => TrustPolicy::for_roots(&files::read(roots)?, threshold)
+    match roots {
+        Some((roots, threshold)) => TrustPolicy::for_roots(&files::read(roots)?, threshold)
             .map_err(|error| Error::coded(&error).on(roots.display())),
         // clap has seen to it that this cannot be.
-        _ => Err(Error::usage("--trust-policy, or --signing-root and --threshold, is needed")),
+        None => Err(Error::usage("--trust-policy, or --signing-root and --threshold, is needed")),
     }
-}
-
-/// Reads a trust policy directory, and says what is odd about it.
-pub(super) fn read_policy(directory: &Path, output: &mut Output) -> Result<TrustPolicy> {
-    let found = Config::read_trust_policy(directory)?;
-    let policy = boot_image::load_policy(&found).map_err(|it| it.on(directory.display()))?;
-    for warning in policy.document().warnings() {
-        output.warning(format!("{}: {warning}", directory.display()));
-    }
-    Ok(policy)
 }
 
 /// The counts in one line, then a line for every signature that did not count.
@@ -127,6 +128,12 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
     if let Some(release) = manifest.release {
         output.field("release", release);
     }
+    if let Some(channel) = &manifest.channel {
+        output.field("channel", channel);
+    }
+    if let Some(end) = manifest.not_after {
+        output.field("not after", end);
+    }
     output.field("SHA-256", authorized.archive_digest());
     output.field("size", size(length));
     if let Some(seconds) = manifest.watchdog_seconds {
@@ -140,6 +147,9 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
     for signer in authorized.signers() {
         let signer = report::SignerReport::from(signer);
         output.field("signed by", format!("{} (until {})", signer.subject, signer.not_after));
+        if let Some(sigsum) = &signer.sigsum {
+            output.field("  public in", sigsum);
+        }
     }
     for skipped in authorized.skipped() {
         output.field("not counted", format!("{skipped} [{}]", skipped.code));
@@ -160,6 +170,8 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
         "cmdline": manifest.cmdline,
         "watchdog_seconds": manifest.watchdog_seconds,
         "release": manifest.release,
+        "not_after": manifest.not_after.map(|end| end.to_string()),
+        "channel": manifest.channel,
         "kernel_size": package.kernel().length,
         "initramfs_size": package.initramfs().length,
     }));
