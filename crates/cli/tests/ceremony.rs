@@ -249,3 +249,44 @@ fn status_asks_the_manifest_too_and_says_denied_keys() {
     assert!(ran.stdout.contains("signatures     2 of 2\n"), "{}", ran.stdout);
     assert!(ran.stdout.contains("the key is on the policy's denied_keys list"), "{}", ran.stdout);
 }
+
+/// The commands of docs/signing-ceremony.md, as they stand and in their order.
+#[test]
+fn the_ceremony_of_the_documentation_runs() {
+    let page =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/signing-ceremony.md"));
+    let page = page.unwrap();
+    let mut script = String::from("set -eux\n");
+    let blocks = page.split("\n```sh\n").skip(1).map(|rest| rest.split("\n```\n").next().unwrap());
+    for block in blocks {
+        script.push_str(block);
+        script.push('\n');
+    }
+    assert!(script.contains("ospkg merge") && script.contains("ospkg status"), "{script}");
+    for program in ["openssl", "ssh-agent", "ssh-keygen"] {
+        if Command::new(program).arg("-V").output().is_err() {
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("SKIPPED: the ceremony of the documentation needs {program}\n").as_bytes(),
+            );
+            return;
+        }
+    }
+    let lab = Lab::new();
+    lab.write("vmlinuz", support::kernel());
+    lab.write("initramfs.cpio.zst", support::initramfs());
+    // The agent ends with the script, wherever that ends.
+    let script = format!(
+        "trap '[ -z \"${{SSH_AGENT_PID-}}\" ] || kill $SSH_AGENT_PID' EXIT\n{script}\nSSH_AGENT_PID=\n"
+    );
+    lab.write("ceremony.sh", script);
+    let tool = std::path::Path::new(env!("CARGO_BIN_EXE_ramstrap")).parent().unwrap();
+    let path = format!("{}:{}", tool.display(), std::env::var("PATH").unwrap());
+    let mut ran = Command::new("sh");
+    ran.arg("ceremony.sh").current_dir(lab.path("")).env("PATH", path);
+    let ran = ran.env_remove("SSH_AUTH_SOCK").env_remove("SSH_AGENT_PID").output().unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{stdout}\n{stderr}");
+    assert!(stdout.contains("\nsame\n"), "{stdout}");
+}
