@@ -80,6 +80,8 @@ pub fn options(name: &str, out: &Path) -> anyhow::Result<recipe::Options> {
         cmdline: None,
         watchdog_seconds: None,
         release: None,
+        not_after: None,
+        channel: None,
         url: None,
         staff_keys: None,
         kernel: None,

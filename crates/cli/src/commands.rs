@@ -12,6 +12,7 @@ mod ospkg;
 mod provision;
 mod secure_boot;
 mod serve;
+mod signer_args;
 mod stmgr;
 mod store;
 mod trust_policy;

@@ -40,6 +40,19 @@ pub fn parse_or_epoch(text: &str) -> Result<i64, String> {
     }
 }
 
+/// As [`parse`], for the end of a package: manifests have years of four digits only.
+///
+/// # Errors
+/// One line that says how a date is written.
+pub fn parse_end(text: &str) -> Result<trust::Timestamp, String> {
+    let end = trust::Timestamp::from_unix(parse(text)?);
+    if end.to_string().parse() == Ok(end) {
+        Ok(end)
+    } else {
+        Err("its year must have four digits".to_owned())
+    }
+}
+
 /// The time of this computer, in Unix seconds.
 #[must_use]
 pub fn now() -> i64 {
@@ -72,5 +85,7 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         assert_eq!(parse_or_epoch("86400").unwrap(), DAY);
+        assert_eq!(parse_end("2027-06-30").unwrap().to_string(), "2027-06-30T00:00:00Z");
+        assert!(parse_end("soon").is_err() && parse_end("-000001-01-01T00:00:00Z").is_err());
     }
 }

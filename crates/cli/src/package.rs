@@ -19,11 +19,14 @@ use ospkg::bzimage::HEADER_LEN;
 use report::Code;
 use sha2::Digest;
 use sha2::Sha256;
+use trust::Channel;
 use trust::Sha256Digest;
+use trust::Timestamp;
 use url::Url;
 
 use crate::Error;
 use crate::Result;
+use crate::dates;
 use crate::files;
 use crate::files::NewFile;
 use crate::progress::Progress;
@@ -151,6 +154,10 @@ pub struct Contents {
     pub watchdog_seconds: Option<u32>,
     /// Number that grows from one release of the package to the next.
     pub release: Option<u64>,
+    /// The last second at which machines boot it; none if it has no end.
+    pub not_after: Option<Timestamp>,
+    /// The line of releases that it belongs to.
+    pub channel: Option<Channel>,
     /// A name for people.
     pub label: Option<String>,
     /// Where machines find the archive: absolute, or relative to the descriptor.
@@ -215,6 +222,10 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
             contents.initramfs.display()
         ));
     }
+    // A warning only: who builds an old package again must get the same bytes.
+    if let Some(end) = contents.not_after.filter(|end| end.unix() < dates::now()) {
+        warnings.push(format!("it ended on {end}: machines will not boot it"));
+    }
     check_url(&contents.url).map_err(|error| error.on("--url"))?;
     let descriptor =
         Descriptor::new(&contents.url).map_err(|error| Error::coded(&error).on("--url"))?;
@@ -225,6 +236,8 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
         initramfs_name: base_name(&contents.initramfs)?,
         watchdog_seconds: contents.watchdog_seconds,
         release: contents.release,
+        not_after: contents.not_after,
+        channel: contents.channel.clone(),
         extra: contents.extra.clone(),
     };
     let mut archive = NewFile::create(&names.archive)?;
@@ -376,7 +389,7 @@ fn base_name(path: &Path) -> Result<String> {
     })
 }
 
-fn write_descriptor(path: &Path, descriptor: &Descriptor) -> Result<()> {
+pub(crate) fn write_descriptor(path: &Path, descriptor: &Descriptor) -> Result<()> {
     let mut file = NewFile::create(path)?;
     file.write_all(descriptor.to_json().as_bytes())
         .map_err(|error| Error::io("write", path, &error))?;

@@ -100,8 +100,47 @@ fn settings_are_judged_as_a_file_is_and_made_of_one() {
     assert!(!lab.ok("host-config encode h.json").stderr.contains("secrets"));
     lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "https://u:p@a/x"}"#);
     assert!(lab.ok("host-config encode h.json").stderr.contains("it holds secrets"));
-    lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "os.json"}"#);
+    lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "a/os.json"}"#);
     lab.refused("host-config encode h.json", "error[E0114]");
+    lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "os.zip"}"#);
+    lab.ok("host-config encode h.json");
+}
+
+#[test]
+fn old_forms_are_printed_as_todays() {
+    let lab = Lab::new();
+    lab.write(
+        "h.json",
+        r#"{"version": 1, "network_mode": "dhcp", "dns": "192.0.2.53", "timestamp": 1,
+            "provisioning_urls": ["https://u:CANARY@a.example/os.json", "https://b.example/os.json"],
+            "network_interface": "52:54:00:00:00:01", "bonding": false, "bonding_mode": ""}"#,
+    );
+    let ran = lab.ok("host-config check h.json");
+    for key in ["provisioning_urls", "dns", "network_interface", "bonding"] {
+        assert!(ran.stderr.contains(&format!("warning: {key}: ")), "{key}: {}", ran.stderr);
+    }
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("CANARY"));
+    let normal: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(normal["dns"], serde_json::json!(["192.0.2.53"]));
+    assert_eq!(normal["network_interfaces"][0]["mac_address"], "52:54:00:00:00:01");
+    assert_eq!(normal["ospkg_pointer"], "https://***@a.example/os.json,https://b.example/os.json");
+    lab.write("new.json", ran.stdout);
+    assert!(!lab.ok("host-config check new.json").stderr.contains("warning"));
+}
+
+#[test]
+fn packages_of_the_boot_image_are_told_from_urls() {
+    let lab = Lab::new();
+    let check = |pointer: &str| {
+        let json = format!(r#"{{"network_mode": "dhcp", "ospkg_pointer": "{pointer}"}}"#);
+        lab.write("h.json", json);
+        lab.ok("host-config check h.json").stderr
+    };
+    let told = check("provision.zip");
+    assert!(told.contains("Boots provision.zip of the boot image"), "{told}");
+    assert!(!told.contains("E0114") && !told.contains("carrier"), "{told}");
+    let told = check("os.zip");
+    assert!(told.contains("Boots os.zip of the boot image") && told.contains("E0114"), "{told}");
 }
 
 #[test]

@@ -94,6 +94,11 @@ where
         self.current = None;
     }
 
+    /// Whether a server is being asked right now.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.running.iter().any(|running| running.asking.get())
+    }
+
     /// Whether there is a link, and all that can be tried over it has failed for good.
     pub(crate) fn is_hopeless(&self) -> bool {
         let over = |link: &Link| self.hopeless.iter().any(|hopeless| hopeless.is_same(link));

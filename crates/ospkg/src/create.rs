@@ -7,6 +7,8 @@ use std::io::Write;
 
 use report::Code;
 use report::Coded;
+use trust::Channel;
+use trust::Timestamp;
 
 use crate::manifest::Manifest;
 use crate::manifest::ManifestError;
@@ -35,6 +37,10 @@ pub struct CreateOptions {
     pub watchdog_seconds: Option<u32>,
     /// Number that grows from one release of the package to the next; none if it has no number.
     pub release: Option<u64>,
+    /// The last second at which machines may boot the package; none if it has no end.
+    pub not_after: Option<Timestamp>,
+    /// The line of releases that it belongs to; none if it belongs to none.
+    pub channel: Option<Channel>,
     /// Further files, which no bootloader looks at but the signatures cover: their names, none of
     /// them in a directory, and what is in them. They are written in this order.
     pub extra: Vec<(String, Vec<u8>)>,
@@ -84,7 +90,7 @@ pub enum CreateError {
         /// Its length in bytes.
         len: u64,
     },
-    /// The command line or the watchdog's time-out cannot be used.
+    /// The command line, the watchdog's time-out or the end cannot be used.
     #[error("{0}")]
     Manifest(ManifestError),
     /// A file has not the length that was given.
@@ -145,6 +151,8 @@ pub fn create<W: Write + Seek, K: Read, I: Read>(
         cmdline: Some(options.cmdline.clone()).filter(|cmdline| !cmdline.is_empty()),
         watchdog_seconds: options.watchdog_seconds,
         release: options.release,
+        not_after: options.not_after,
+        channel: options.channel.clone(),
     };
     manifest.check().map_err(CreateError::Manifest)?;
     if kernel.len == 0 {

@@ -200,6 +200,14 @@ impl Descriptor {
         Ok(())
     }
 
+    /// Puts another signature in the place of the one with this index, from 0; its certificate stays.
+    /// Without such a signature, nothing happens.
+    pub fn replace_signature(&mut self, index: usize, signature: &[u8]) {
+        if let Some(endorsement) = self.endorsements.get_mut(index) {
+            endorsement.signature = signature.to_vec();
+        }
+    }
+
     /// The descriptor as a file: what [`Descriptor::parse`] reads, without a new line at the end.
     #[must_use]
     pub fn to_json(&self) -> String {

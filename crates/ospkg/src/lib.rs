@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 pub mod bzimage;
 mod create;
 mod descriptor;
@@ -24,6 +25,7 @@ mod sign;
 mod url_reference;
 mod zip;
 
+pub use admission::AdmissionError;
 pub use create::CreateError;
 pub use create::CreateOptions;
 pub use create::Input;

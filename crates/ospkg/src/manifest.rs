@@ -4,6 +4,8 @@ use report::strict_json::Object;
 use report::strict_json::kind;
 use serde::Serialize;
 use serde_json::Value;
+use trust::Channel;
+use trust::Timestamp;
 
 use crate::json::read_object;
 use crate::json::write_pretty;
@@ -38,6 +40,10 @@ pub struct Manifest {
     /// Number that grows from one release of a package to the next. By it a machine tells an older
     /// package from a newer one.
     pub release: Option<u64>,
+    /// The last second at which it may be booted: a machine that knows of a later time refuses it.
+    pub not_after: Option<Timestamp>,
+    /// The line of releases that it belongs to: a trust policy may demand one.
+    pub channel: Option<Channel>,
 }
 
 impl Manifest {
@@ -65,6 +71,8 @@ impl Manifest {
             cmdline: take_string(&mut object, "cmdline")?,
             watchdog_seconds: take_seconds(&mut object, "watchdog_seconds")?,
             release: take_release(&mut object, "release")?,
+            not_after: take_not_after(&mut object, "not_after")?,
+            channel: take_channel(&mut object, "channel")?,
         };
         manifest.check()?;
         Ok(manifest)
@@ -80,6 +88,11 @@ impl Manifest {
         {
             return Err(wrong("watchdog_seconds", &seconds.to_string(), &expected_seconds()));
         }
+        if let Some(end) = self.not_after
+            && end.to_string().parse() != Ok(end)
+        {
+            return Err(wrong("not_after", &end.to_string(), EXPECTED_DATE));
+        }
         Ok(())
     }
 
@@ -94,6 +107,8 @@ impl Manifest {
             cmdline: self.cmdline.as_deref().unwrap_or_default(),
             watchdog_seconds: self.watchdog_seconds,
             release: self.release,
+            not_after: self.not_after.map(|end| end.to_string()),
+            channel: self.channel.as_ref(),
         })
     }
 }
@@ -110,6 +125,10 @@ struct Document<'a> {
     watchdog_seconds: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     release: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a Channel>,
 }
 
 fn wrong(key: &str, found: &str, expected: &str) -> ManifestError {
@@ -151,150 +170,47 @@ fn take_release(object: &mut Object, key: &str) -> Result<Option<u64>, ManifestE
     }
 }
 
+/// A date in the one form that is written, or `null` or nothing for none. The empty text is no
+/// date: where it came from something that computes one, nothing would end.
+fn take_not_after(object: &mut Object, key: &str) -> Result<Option<Timestamp>, ManifestError> {
+    match object.take_set(key) {
+        None => Ok(None),
+        Some(Value::String(text)) => match text.parse() {
+            Ok(end) => Ok(Some(end)),
+            Err(_) => Err(wrong(key, &shortened(&text), EXPECTED_DATE)),
+        },
+        Some(other) => Err(wrong(key, kind(&other), EXPECTED_DATE)),
+    }
+}
+
+/// A name, or `null` or nothing for none.
+fn take_channel(object: &mut Object, key: &str) -> Result<Option<Channel>, ManifestError> {
+    match object.take_set(key) {
+        None => Ok(None),
+        Some(Value::String(text)) => match text.parse() {
+            Ok(channel) => Ok(Some(channel)),
+            Err(error) => {
+                Err(ManifestError(format!("{key}: {} is none: {error}", shortened(&text))))
+            }
+        },
+        Some(other) => Err(wrong(key, kind(&other), "a string")),
+    }
+}
+
+const EXPECTED_DATE: &str = "a date of the form 2026-11-21T22:07:17Z";
+
+/// Longest part of a value that a message repeats, in characters.
+const MAX_SHOWN: usize = 40;
+
+/// A value in a form that can go to a terminal.
+fn shortened(text: &str) -> String {
+    let short: String = text.chars().take(MAX_SHOWN).collect();
+    format!("{short:?}")
+}
+
 fn expected_seconds() -> String {
     format!("a whole number from {} to {}", WATCHDOG_SECONDS.start(), WATCHDOG_SECONDS.end())
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::Manifest;
-
-    #[test]
-    fn the_written_form_is_fixed() {
-        let manifest = Manifest {
-            label: Some("a <b>".into()),
-            kernel: "boot/vmlinuz".into(),
-            initramfs: "boot/initramfs".into(),
-            cmdline: None,
-            watchdog_seconds: None,
-            release: None,
-        };
-        let text = "{\n  \"version\": 1,\n  \"label\": \"a \\u003cb\\u003e\",\n  \
-                    \"kernel\": \"boot/vmlinuz\",\n  \"initramfs\": \"boot/initramfs\",\n  \
-                    \"cmdline\": \"\"\n}";
-        assert_eq!(manifest.to_json(), text);
-        assert_eq!(Manifest::parse(text.as_bytes()), Ok(manifest));
-    }
-
-    #[test]
-    fn a_watchdog_is_a_whole_number_of_seconds() {
-        let manifest = Manifest {
-            label: None,
-            kernel: "k".into(),
-            initramfs: "i".into(),
-            cmdline: None,
-            watchdog_seconds: Some(120),
-            release: None,
-        };
-        let text = manifest.to_json();
-        assert!(text.ends_with("\"cmdline\": \"\",\n  \"watchdog_seconds\": 120\n}"), "{text}");
-        assert_eq!(Manifest::parse(text.as_bytes()), Ok(manifest));
-        let read = |value: &str| {
-            let text = format!(
-                r#"{{"version": 1, "kernel": "k", "initramfs": "i", "watchdog_seconds": {value}}}"#
-            );
-            Manifest::parse(text.as_bytes()).map(|manifest| manifest.watchdog_seconds)
-        };
-        assert_eq!(read("null"), Ok(None));
-        assert_eq!(read("10"), Ok(Some(10)));
-        assert_eq!(read("86400"), Ok(Some(86_400)));
-        for value in ["0", "9", "86401", "-1", "60.0", "1e2", "99999999999999999999"] {
-            let error = read(value).unwrap_err().to_string();
-            assert!(error.starts_with("manifest.json: watchdog_seconds: "), "{error}");
-            assert!(error.ends_with(", expected a whole number from 10 to 86400"), "{error}");
-        }
-        for (value, found) in [(r#""60""#, "a string"), ("true", "a boolean"), ("[60]", "an array")]
-        {
-            let error = read(value).unwrap_err().to_string();
-            assert!(error.contains(&format!("watchdog_seconds: {found}")), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_release_is_a_whole_number() {
-        let manifest = Manifest {
-            label: None,
-            kernel: "k".into(),
-            initramfs: "i".into(),
-            cmdline: None,
-            watchdog_seconds: None,
-            release: Some(7),
-        };
-        let text = manifest.to_json();
-        assert!(text.ends_with("\"cmdline\": \"\",\n  \"release\": 7\n}"), "{text}");
-        assert_eq!(Manifest::parse(text.as_bytes()), Ok(manifest));
-        let read = |value: &str| {
-            let text =
-                format!(r#"{{"version": 1, "kernel": "k", "initramfs": "i", "release": {value}}}"#);
-            Manifest::parse(text.as_bytes()).map(|manifest| manifest.release)
-        };
-        assert_eq!(read("null"), Ok(None));
-        assert_eq!(read("0"), Ok(Some(0)));
-        assert_eq!(read("18446744073709551615"), Ok(Some(u64::MAX)));
-        for (value, found) in [
-            ("-1", "-1"),
-            ("1.5", "1.5"),
-            ("18446744073709551616", "1.8446744073709552e+19"),
-            (r#""7""#, "a string"),
-            ("true", "a boolean"),
-        ] {
-            let error = read(value).unwrap_err().to_string();
-            assert!(error.starts_with("manifest.json: release: "), "{error}");
-            assert!(error.contains(found), "{error}");
-            assert!(error.ends_with(", expected a whole number, 0 or more"), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (text, part) in [
-            ("{}", "version: missing"),
-            (r#"{"version": 2}"#, "version: 2"),
-            (r#"{"version": 1.0}"#, "version: 1.0"),
-            (r#"{"version": "1"}"#, "version: a string"),
-            (r#"{"version": 1, "initramfs": "i"}"#, "kernel: missing"),
-            (r#"{"version": 1, "kernel": "", "initramfs": "i"}"#, "kernel: missing or empty"),
-            (r#"{"version": 1, "kernel": "k"}"#, "initramfs: missing"),
-            (r#"{"version": 1, "kernel": "k", "initramfs": 7}"#, "initramfs: a number"),
-            (r#"{"version": 1, "kernel": "k", "initramfs": "i", "label": []}"#, "label: an array"),
-            (r#"{"version": 1, "kernel": "k", "initramfs": "i", "cmdline": "a\u0000b"}"#, "NUL"),
-            (r#"{"version": 1, "kernel": "k", "initramfs": "i"} x"#, "other data"),
-            ("hello", "not valid JSON"),
-        ] {
-            let error = Manifest::parse(text.as_bytes()).unwrap_err().to_string();
-            assert!(error.starts_with("manifest.json: ") && error.contains(part), "{error}");
-        }
-    }
-
-    #[test]
-    fn absent_null_and_empty_are_the_same() {
-        for extra in ["", r#", "label": null, "cmdline": null"#, r#", "label": "", "new": 7"#] {
-            let text = format!(r#"{{"version": 1, "kernel": "k", "initramfs": "i"{extra}}}"#);
-            let manifest = Manifest::parse(text.as_bytes()).unwrap();
-            assert_eq!((manifest.label, manifest.cmdline), (None, None));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn reading_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Manifest::parse(&bytes);
-        }
-
-        #[test]
-        fn writing_and_reading_agree(
-            label in prop::option::of("[^\0]{1,20}"),
-            kernel in "[^\0]{1,20}",
-            initramfs in "[^\0]{1,20}",
-            cmdline in prop::option::of("[^\0]{1,20}"),
-            watchdog_seconds in prop::option::of(10_u32..=86_400),
-            release in prop::option::of(any::<u64>()),
-        ) {
-            let manifest =
-                Manifest { label, kernel, initramfs, cmdline, watchdog_seconds, release };
-            prop_assert_eq!(Manifest::parse(manifest.to_json().as_bytes()), Ok(manifest));
-        }
-    }
-}
+mod tests;

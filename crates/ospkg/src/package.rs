@@ -11,6 +11,8 @@ use report::Coded;
 use trust::Authorized;
 use trust::Sha256Digest;
 
+use crate::admission;
+use crate::admission::AdmissionError;
 use crate::manifest::MAX_MANIFEST_LEN;
 use crate::manifest::Manifest;
 use crate::manifest::ManifestError;
@@ -54,15 +56,9 @@ pub enum PackageError {
     /// `manifest.json` cannot be used.
     #[error("archive: {0}")]
     Manifest(ManifestError),
-    /// The release is lower than the trust policy asks for, or there is none.
-    #[error("archive: {}, but the trust policy asks for release {required} or later",
-        describe_release(*found))]
-    Release {
-        /// Release of the package.
-        found: Option<u64>,
-        /// The lowest that may run.
-        required: u64,
-    },
+    /// The trust policy or the clock does not let it run.
+    #[error("archive: {0}")]
+    Admission(AdmissionError),
     /// The kernel is missing or empty; the text says which.
     #[error("archive: kernel {0}")]
     Kernel(String),
@@ -97,7 +93,7 @@ impl Coded for PackageError {
             Self::Archive(_) | Self::Member { .. } => Code::ArchiveInvalid,
             Self::NoManifest => Code::ManifestMissing,
             Self::Manifest(_) => Code::ManifestInvalid,
-            Self::Release { .. } => Code::ReleaseTooOld,
+            Self::Admission(error) => error.code(),
             Self::Kernel(_) => Code::KernelMissing,
             Self::Initramfs(_) => Code::InitramfsMissing,
             Self::TooLarge { .. } => Code::MemberTooLarge,
@@ -125,8 +121,8 @@ impl<R: Read + Seek> Package<R> {
     /// # Errors
     ///
     /// [`PackageError::OtherArchive`] if that is not the digest that was authorised; everything
-    /// else that can be told without unpacking: no ZIP file, no manifest, a release that the trust
-    /// policy does not let run, kernel or initramfs missing, empty, too large or compressed in a way
+    /// else that can be told without unpacking: no ZIP file, no manifest, a release or a channel that
+    /// the trust policy does not let run, an end that has passed, kernel or initramfs missing, empty, too large or compressed in a way
     /// that is not supported.
     pub fn open(
         authorized: Authorized,
@@ -141,7 +137,7 @@ impl<R: Read + Seek> Package<R> {
         }
         let directory = Directory::read(&mut archive).map_err(in_archive)?;
         let manifest = read_manifest(&mut archive, &directory)?;
-        check_release(manifest.release, authorized.min_release())?;
+        admission::check(&manifest, &authorized).map_err(PackageError::Admission)?;
         let kernel = find(&mut archive, &directory, &manifest.kernel, PackageError::Kernel)?;
         let initramfs =
             find(&mut archive, &directory, &manifest.initramfs, PackageError::Initramfs)?;
@@ -267,22 +263,6 @@ fn read_manifest<R: Read + Seek>(
     copy_member(archive, &member, &mut document, |_, _| {})
         .map_err(|error| in_member(MANIFEST, error))?;
     Manifest::parse(&document).map_err(PackageError::Manifest)
-}
-
-/// A package without a release is older than all that have one.
-fn check_release(found: Option<u64>, required: Option<u64>) -> Result<(), PackageError> {
-    match required {
-        Some(required) if found.is_none_or(|found| found < required) => {
-            Err(PackageError::Release { found, required })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A release in words.
-fn describe_release(release: Option<u64>) -> String {
-    release
-        .map_or_else(|| "it has no release".to_owned(), |number| format!("its release is {number}"))
 }
 
 fn find<R: Read + Seek>(

@@ -33,6 +33,8 @@ fn options() -> CreateOptions {
         initramfs_name: "initramfs.cpio.zst".into(),
         watchdog_seconds: None,
         release: None,
+        not_after: None,
+        channel: None,
         extra: Vec::new(),
     }
 }
@@ -231,33 +233,6 @@ fn an_archive_that_was_not_authorised_is_not_opened() {
     let error = Package::open(authorized, digest, Cursor::new(other)).unwrap_err();
     assert_eq!(error.code(), Code::SignatureWrong);
     assert!(error.to_string().contains(&digest.to_string()));
-}
-
-#[test]
-fn a_release_below_the_policys_is_refused_before_anything_is_unpacked() {
-    let open = |release: Option<u64>, min_release: &str| {
-        let policy = format!(
-            r#"{{"ospkg_signature_threshold": 1, "ospkg_fetch_method": "network"{min_release}}}"#
-        );
-        let archive = create(&CreateOptions { release, ..options() }, b"k", b"i").unwrap();
-        let digest = Sha256Digest::of(&archive);
-        let authorized = common::authorize_by(&policy, &signed(&archive), digest).unwrap();
-        Package::open(authorized, digest, Cursor::new(archive))
-            .map(|package| package.manifest().release)
-    };
-    assert_eq!(open(None, "").unwrap(), None);
-    assert_eq!(open(Some(0), "").unwrap(), Some(0));
-    assert_eq!(open(Some(7), r#", "min_release": 7"#).unwrap(), Some(7));
-    assert_eq!(open(Some(0), r#", "min_release": 0"#).unwrap(), Some(0));
-    for (release, least, said) in [
-        (Some(6), 7, "its release is 6, but the trust policy asks for release 7 or later"),
-        (None, 7, "it has no release, but the trust policy asks for release 7 or later"),
-        (None, 0, "it has no release, but the trust policy asks for release 0 or later"),
-    ] {
-        let error = open(release, &format!(r#", "min_release": {least}"#)).unwrap_err();
-        assert_eq!(error.code(), Code::ReleaseTooOld);
-        assert!(error.to_string().contains(said), "{error}");
-    }
 }
 
 #[test]

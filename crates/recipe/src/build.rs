@@ -19,6 +19,8 @@ use rebuild::sbom;
 use rebuild::source::Source;
 use rebuild::store::Store;
 use rebuild::toolchain::Toolchain;
+use trust::Channel;
+use trust::Timestamp;
 
 use crate::Error;
 use crate::Recipe;
@@ -53,6 +55,10 @@ pub struct Options {
     pub watchdog_seconds: Option<u32>,
     /// Number of the release.
     pub release: Option<u64>,
+    /// The last second at which machines boot it.
+    pub not_after: Option<Timestamp>,
+    /// The line of releases that it belongs to.
+    pub channel: Option<Channel>,
     /// Where machines find the archive, if not beside the descriptor.
     pub url: Option<String>,
     /// A directory with public keys of staff, `NAME.pem`.
@@ -213,6 +219,8 @@ pub fn build(options: &Options, host: &dyn Host) -> Result<Built> {
         label: Some(label(&recipe, options)),
         url: options.url.clone().unwrap_or_else(|| format!("{}.zip", options.name)),
         release: options.release,
+        not_after: options.not_after,
+        channel: options.channel.clone(),
         extra,
         replace: options.replace,
         ..Contents::default()

@@ -49,11 +49,22 @@ fn a_package_has_what_the_recipe_says() {
     assert!(bill.contains("\"ISC\""), "{bill}");
     let manifest = String::from_utf8(member(&built.names.archive, "manifest.json")).unwrap();
     assert!(manifest.contains("\"cmdline\": \"quiet\""), "{manifest}");
-    let numbered = recipe::Options { release: Some(7), ..place.options() };
+    let numbered = recipe::Options {
+        release: Some(7),
+        not_after: Some("2027-06-30T00:00:00Z".parse().unwrap()),
+        channel: Some("stable".parse().unwrap()),
+        ..place.options()
+    };
     let host = place.host();
     let built = recipe::build(&numbered, &host).unwrap();
     let manifest = String::from_utf8(member(&built.names.archive, "manifest.json")).unwrap();
-    assert!(manifest.contains("\"release\": 7"), "{manifest}");
+    let further =
+        "\"release\": 7,\n  \"not_after\": \"2027-06-30T00:00:00Z\",\n  \"channel\": \"stable\"";
+    assert!(manifest.contains(further), "{manifest}");
+    let record =
+        rebuild::build::BuildRecord::parse(&member(&built.names.archive, "build.json")).unwrap();
+    assert_eq!(record.options["not_after"], "2027-06-30T00:00:00Z");
+    assert_eq!(record.options["channel"], "stable");
 }
 
 #[test]

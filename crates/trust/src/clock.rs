@@ -8,6 +8,10 @@
 //! Network time (SNTP) is not authenticated. It may set the clock to anything that an RTC would be
 //! believed, and never to a moment before the floor.
 //!
+//! Witnesses of a Sigsum log sign the time at which they saw its tree. Where a policy trusts a quorum
+//! of them, their cosignatures under a package raise the floor for what is judged with that package:
+//! see [`Clock::raised_to`].
+//!
 //! An RTC may also run on local time, which lies up to 14 hours beside UTC. Where it runs behind, what
 //! was issued in the last hours would not be valid yet; so a validity that is judged by an RTC may
 //! begin up to [`LOCAL_TIME_SECONDS`] after it. No end of a validity is moved for that: where the RTC
@@ -191,6 +195,29 @@ impl Clock {
         })
     }
 
+    /// The same clock, given authenticated evidence that the present is not before `evidence`, such
+    /// as the time at which a quorum of Sigsum witnesses has cosigned.
+    ///
+    /// The floor rises to that moment. A clock that is behind it by no more than
+    /// [`LOCAL_TIME_SECONDS`] counts as showing it; one that is further behind is wrong, and not
+    /// trusted any more. The end of the window in which clocks are believed stays where it was:
+    /// evidence of one moment makes no clock believable that was not. A clock that is
+    /// [`Clock::exactly`] right stays as it is.
+    #[must_use]
+    pub fn raised_to(self, evidence: Timestamp) -> Self {
+        if self.source == ClockSource::Given || evidence <= self.floor {
+            return self;
+        }
+        let raised = Self { floor: evidence, ..self };
+        if self.source == ClockSource::Floor || evidence <= self.now {
+            raised
+        } else if evidence <= self.plus_local_time() {
+            Self { now: evidence, ..raised }
+        } else {
+            Self { source: ClockSource::Floor, ..raised }
+        }
+    }
+
     /// Whether the present is known: by a plausible RTC or time server, or because it was given.
     #[must_use]
     pub const fn is_trusted(&self) -> bool {
@@ -256,6 +283,18 @@ impl Clock {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether something that has no beginning, and ends with `not_after`, has not ended as far as is
+    /// known: [`Clock::check`] for what has been valid for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`TimeError::Expired`]: always for what ended before the floor, and for what ended since where
+    /// the clock is trusted.
+    pub fn check_end(&self, not_after: Timestamp) -> Result<(), TimeError> {
+        // No clock is before its floor.
+        self.check(self.floor, not_after)
     }
 }
 
@@ -439,6 +478,26 @@ mod tests {
                 let result = set.check(Timestamp(not_before), not_after);
                 proptest::prop_assert_eq!(result, Err(TimeError::Expired(not_after)));
             }
+        }
+
+        #[test]
+        fn an_end_alone_is_judged_by_floor_and_trusted_clock(
+            rtc: i64, floor: i64, skew: u64, network: Option<i64>, not_after: i64
+        ) {
+            let clock = Clock::from_rtc(Timestamp(rtc), Timestamp(floor), skew);
+            let set = network.and_then(|now| clock.with_network_time(Timestamp(now)));
+            let clock = set.unwrap_or(clock);
+            // What is known of the present: the time that is believed, else the floor alone.
+            let now = match clock.source() {
+                ClockSource::Sntp => network.unwrap_or_default(),
+                ClockSource::Rtc => rtc,
+                _ => floor,
+            };
+            let ended = not_after < floor || not_after < now;
+            let expected = if ended { Err(TimeError::Expired(Timestamp(not_after))) } else { Ok(()) };
+            proptest::prop_assert_eq!(clock.check_end(Timestamp(not_after)), expected);
+            let exact = Clock::exactly(Timestamp(rtc)).check_end(Timestamp(not_after));
+            proptest::prop_assert_eq!(exact.is_ok(), rtc <= not_after);
         }
 
         #[test]

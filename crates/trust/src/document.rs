@@ -9,6 +9,7 @@ use report::strict_json::kind;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::Channel;
 use crate::PolicyError;
 use crate::Sha256Digest;
 use crate::authorize::MAX_ENDORSEMENTS;
@@ -25,10 +26,8 @@ const FETCH_METHOD: &str = "ospkg_fetch_method";
 const DENIED_KEYS: &str = "denied_keys";
 const MAX_CLOCK_SKEW: &str = "max_clock_skew";
 const MIN_RELEASE: &str = "min_release";
-
-/// Settings that restrict what may boot and that this version cannot enforce. To ignore them like
-/// any unknown key would boot what the policy's author meant to forbid.
-const UNSUPPORTED: [&str; 1] = ["channel"];
+pub(crate) const MAX_COSIGNATURE_AGE: &str = "max_cosignature_age";
+const CHANNEL: &str = "channel";
 
 /// Where OS packages come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -54,6 +53,10 @@ pub struct PolicyDocument {
     max_clock_skew: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_release: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_cosignature_age: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<Channel>,
     #[serde(skip)]
     warnings: Vec<String>,
 }
@@ -68,24 +71,20 @@ impl PolicyDocument {
     /// # Errors
     ///
     /// [`PolicyError::TooLong`] and [`PolicyError::Json`] for what is not one JSON object,
-    /// [`PolicyError::Field`] for values that cannot be, [`PolicyError::Unsupported`] for settings
-    /// that this version knows of but cannot enforce.
+    /// [`PolicyError::Field`] for values that cannot be.
     pub fn parse(bytes: &[u8]) -> Result<Self, PolicyError> {
         if bytes.len() > MAX_POLICY_LEN {
             return Err(PolicyError::TooLong);
         }
         let mut object = strict_json::parse_object(bytes)?;
-        for key in UNSUPPORTED {
-            if object.take_set(key).is_some() {
-                return Err(PolicyError::Unsupported(format!("key {key}")));
-            }
-        }
         let mut document = Self {
             threshold: threshold(&mut object)?,
             fetch_method: fetch_method(&mut object)?,
             denied_keys: denied_keys(&mut object)?,
             max_clock_skew: max_clock_skew(&mut object)?,
             min_release: min_release(&mut object)?,
+            max_cosignature_age: max_cosignature_age(&mut object)?,
+            channel: channel(&mut object)?,
             warnings: Vec::new(),
         };
         document.warn_of_threshold();
@@ -107,6 +106,8 @@ impl PolicyDocument {
             denied_keys: BTreeSet::new(),
             max_clock_skew: DEFAULT_MAX_CLOCK_SKEW,
             min_release: None,
+            max_cosignature_age: None,
+            channel: None,
             warnings: Vec::new(),
         };
         document.warn_of_threshold();
@@ -153,6 +154,20 @@ impl PolicyDocument {
     #[must_use]
     pub const fn min_release(&self) -> Option<u64> {
         self.min_release
+    }
+
+    /// How old the cosignatures of a Sigsum proof may be, in seconds; at least 1. `None` if they may be
+    /// of any age.
+    #[must_use]
+    pub const fn max_cosignature_age(&self) -> Option<u64> {
+        self.max_cosignature_age
+    }
+
+    /// The channel that packages must belong to; packages of no channel may not run then either.
+    /// `None` if the channel does not matter.
+    #[must_use]
+    pub const fn channel(&self) -> Option<&Channel> {
+        self.channel.as_ref()
     }
 
     /// What an operator should look at, though it does not make the policy invalid.
@@ -215,6 +230,26 @@ fn min_release(object: &mut Object) -> Result<Option<u64>, PolicyError> {
     let Some(value) = object.take_set(MIN_RELEASE) else { return Ok(None) };
     let must = "must be a whole number, 0 or more";
     value.as_u64().map(Some).ok_or_else(|| PolicyError::field(MIN_RELEASE, must))
+}
+
+fn max_cosignature_age(object: &mut Object) -> Result<Option<u64>, PolicyError> {
+    let Some(value) = object.take_set(MAX_COSIGNATURE_AGE) else { return Ok(None) };
+    let must = "must be a whole number of seconds, 1 or more";
+    let seconds = value.as_u64().filter(|seconds| *seconds > 0);
+    seconds.map(Some).ok_or_else(|| PolicyError::field(MAX_COSIGNATURE_AGE, must))
+}
+
+fn channel(object: &mut Object) -> Result<Option<Channel>, PolicyError> {
+    match object.take_set(CHANNEL) {
+        None => Ok(None),
+        Some(Value::String(text)) => text
+            .parse()
+            .map(Some)
+            .map_err(|error| PolicyError::field(CHANNEL, format!("is no channel: {error}"))),
+        Some(other) => {
+            Err(PolicyError::field(CHANNEL, format!("must be a string, not {}", kind(&other))))
+        }
+    }
 }
 
 #[cfg(test)]

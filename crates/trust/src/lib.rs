@@ -26,6 +26,7 @@
 mod authorize;
 mod certificate;
 mod chain;
+mod channel;
 mod clock;
 mod digest;
 mod document;
@@ -33,6 +34,7 @@ mod key;
 mod pem;
 mod policy;
 mod refusal;
+pub mod sigsum;
 #[cfg(test)]
 mod test_certificates;
 
@@ -44,6 +46,9 @@ pub use authorize::authorize;
 pub use certificate::Certificate;
 pub use certificate::CertificateError;
 pub use certificate::validity;
+pub use channel::Channel;
+pub use channel::ChannelError;
+pub use channel::MAX_CHANNEL_LEN;
 pub use clock::Clock;
 pub use clock::ClockSource;
 pub use clock::LOCAL_TIME_SECONDS;
@@ -66,3 +71,5 @@ pub use policy::PolicyFiles;
 pub use policy::TrustPolicy;
 pub use refusal::Refusal;
 pub use refusal::Skipped;
+pub use sigsum::SigsumPolicy;
+pub use sigsum::SigsumPolicyError;

@@ -12,6 +12,7 @@ use ::ospkg::CreateOptions;
 use ::ospkg::Input;
 use anyhow::Context;
 use anyhow::Result;
+use trust::Timestamp;
 use xtask::build;
 use xtask::kernels;
 use xtask::kernels::Choice;
@@ -123,6 +124,8 @@ impl Bench {
         let options = CreateOptions {
             watchdog_seconds: package.watchdog_seconds,
             release: package.release,
+            not_after: package.not_after,
+            channel: package.channel.map(str::parse).transpose()?,
             ..options(cmdline.trim_end())
         };
         pack_with(kernel, initramfs, &options)
@@ -231,6 +234,10 @@ pub struct OsPackage<'a> {
     pub watchdog_seconds: Option<u32>,
     /// What the manifest says of the release.
     pub release: Option<u64>,
+    /// What the manifest says of its end.
+    pub not_after: Option<Timestamp>,
+    /// What the manifest says of the channel.
+    pub channel: Option<&'a str>,
 }
 
 /// The minimal OS as the product itself packs it.

@@ -38,6 +38,7 @@ use crate::case::Run;
 use crate::hang;
 use crate::lab_vm;
 use crate::medium;
+use crate::medium::Beside;
 use crate::medium::Medium;
 use crate::medium::Signature;
 use crate::package::Archive;
@@ -82,6 +83,8 @@ pub struct Scenario {
     hardware: Hardware,
     kernel: Option<Kernel>,
     medium: Medium,
+    /// What a web server has beside the medium.
+    beside: Beside,
     signature: Signature,
     uefi_variables: Vec<Variable>,
     uefi_store: Option<TempPath>,
@@ -185,6 +188,7 @@ impl Scenario {
             hardware: Hardware::default(),
             kernel: None,
             medium: Medium::default(),
+            beside: Beside::new(),
             signature: Signature::default(),
             uefi_variables: Vec::new(),
             uefi_store: None,
@@ -399,10 +403,23 @@ impl Scenario {
     /// # Errors
     /// If something cannot be made, or QEMU cannot be started.
     pub fn start(self, story: &Story<'_>, name: &str, lan: &Lan) -> Result<Running> {
+        self.start_on(story, name, (lan.first(), lan.qemu_args()))
+    }
+
+    /// The same at the end of a wire. `qemu_args` are what the wire needs besides.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(
+        self,
+        story: &Story<'_>,
+        name: &str,
+        (wire, qemu_args): (Netdev, Vec<String>),
+    ) -> Result<Running> {
         let Prepared { mut options, sites, scratch, _medium, .. } =
             self.prepare(story.bench, &story.directory)?;
-        options.nics = vec![Nic::new(self.hardware.nic_model).on(lan.first())];
-        options.qemu_args.extend(lan.qemu_args());
+        options.nics = vec![Nic::new(self.hardware.nic_model).on(wire)];
+        options.qemu_args.extend(qemu_args);
         options.restarts = true;
         let machine = Machine::new(Guest::start(&options)?, &story.directory, name);
         Ok(Running { machine, sites, _scratch: scratch, _medium })
@@ -472,7 +489,8 @@ impl Scenario {
             Signature::Good | Signature::Broken => Some(&bench.secure_boot()?.signer),
         };
         let signature = (self.signature, signer);
-        let _medium = medium::prepare(self.medium, signature, &mut options, scratch.path())?;
+        let _medium =
+            medium::prepare((self.medium, &self.beside), signature, &mut options, scratch.path())?;
         Ok(Prepared { options, sites, cables, scratch, _medium })
     }
 

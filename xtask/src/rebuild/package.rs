@@ -28,8 +28,13 @@ const MAX_KEY: u64 = 64 << 10;
 const NOT_WHAT_IT_SAYS: &str = "the package does not say what it is made of: do not sign it";
 
 /// Options that a builder records, and the words of its command line for them.
-const OPTIONS: [(&str, &str); 3] =
-    [("label", "--label"), ("release", "--release"), ("url", "--url")];
+const OPTIONS: [(&str, &str); 5] = [
+    ("label", "--label"),
+    ("release", "--release"),
+    ("not_after", "--not-after"),
+    ("channel", "--channel"),
+    ("url", "--url"),
+];
 
 /// Options that are recorded for readers, and come from the recipe of that revision.
 const OF_RECIPE: [&str; 2] = ["cmdline", "watchdog_seconds"];
@@ -219,6 +224,9 @@ mod tests {
         assert_eq!(words, ["--label=--x y", "--release=7"]);
         let words = recorded(&record(json!({ "release": 7, "watchdog_seconds": 60 }))).unwrap();
         assert_eq!(words, ["--release=7"]);
+        let further = json!({ "not_after": "2027-06-30T00:00:00Z", "channel": "stable" });
+        let words = recorded(&record(further)).unwrap();
+        assert_eq!(words, ["--channel=stable", "--not-after=2027-06-30T00:00:00Z", "--release=7"]);
         for bad in [json!({ "exec": "x" }), json!({ "label": ["x"] })] {
             assert!(recorded(&record(bad)).unwrap_err().to_string().contains("not known here"));
         }

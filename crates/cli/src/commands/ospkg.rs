@@ -5,6 +5,7 @@ mod diff;
 mod extract;
 mod inspect;
 mod sign;
+pub(super) mod sigsum;
 mod verify;
 
 use clap::Subcommand;
@@ -35,6 +36,7 @@ enum What {
     Sign(sign::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
+    Sigsum(sigsum::Args),
     Diff(diff::Args),
     Extract(extract::Args),
 }
@@ -45,6 +47,7 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         What::Sign(args) => sign::run(&args, output),
         What::Verify(args) => verify::run(&args, output),
         What::Inspect(args) => inspect::run(&args, output),
+        What::Sigsum(args) => sigsum::run(&args, output),
         What::Diff(args) => diff::run(&args, output),
         What::Extract(args) => extract::run(&args, output),
     }

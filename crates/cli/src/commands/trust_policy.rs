@@ -123,6 +123,9 @@ fn meaning(document: &PolicyDocument, policy: Option<&TrustPolicy>) -> Vec<Strin
     if let Some(release) = document.min_release() {
         sentences.push(format!("Its release is {release} or later."));
     }
+    if let Some(channel) = document.channel() {
+        sentences.push(format!("Its channel is {channel}."));
+    }
     if let Some(policy) = policy {
         for root in policy.signing_roots() {
             sentences.push(format!(

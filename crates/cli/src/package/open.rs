@@ -20,6 +20,7 @@ use crate::certificate;
 use crate::certificate::Validity;
 use crate::dates;
 use crate::keys::PrivateKey;
+use crate::keys::Signer;
 use crate::progress::Progress;
 
 /// An archive that was read to its end: manifest, kernel and initramfs are what they should be.
@@ -97,14 +98,14 @@ pub(crate) fn rehearse(names: &Names, digest: Sha256Digest, archive: File) -> Re
 /// If there are no random numbers.
 pub(crate) fn anybody(digest: Sha256Digest) -> Result<Authorized> {
     let now = dates::now();
-    let key = PrivateKey::generate()?;
+    let key = Signer::from(PrivateKey::generate()?);
     let validity = Validity::days(now - dates::DAY, 2);
     let root = certificate::issue_root(&key, Some("rehearsal"), validity)?;
     let policy = TrustPolicy::for_roots(root.to_pem()?.as_bytes(), 1)
         .map_err(|error| Error::new(format!("rehearsing the boot: {error}")))?;
     let endorsement = Endorsement {
         certificate_der: root.to_der()?,
-        signature: ospkg::sign(key.signing_key(), digest).to_vec(),
+        signature: key.sign(digest.as_bytes())?.to_vec(),
     };
     let clock = Clock::exactly(Timestamp::from_unix(now));
     trust::authorize(&policy, &[endorsement], digest, &clock)

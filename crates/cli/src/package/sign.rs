@@ -17,7 +17,7 @@ use super::write_descriptor;
 use crate::Error;
 use crate::Result;
 use crate::certificate::Certificate;
-use crate::keys::PrivateKey;
+use crate::keys::Signer;
 
 /// What becomes of a package that does not hang together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,7 +64,7 @@ pub struct Signed {
 /// not over this archive ([`Code::SignatureWrong`]) or a machine could not open the archive.
 pub fn sign(
     names: &Names,
-    key: &PrivateKey,
+    key: &Signer,
     certificate: &Certificate,
     in_doubt: InDoubt,
 ) -> Result<Signed> {
@@ -78,12 +78,12 @@ pub fn sign(
 /// As [`sign`], and whatever `condition` says.
 pub fn sign_if(
     names: &Names,
-    key: &PrivateKey,
+    key: &Signer,
     certificate: &Certificate,
     in_doubt: InDoubt,
     condition: impl FnOnce(Sha256Digest, &mut File) -> Result<()>,
 ) -> Result<Signed> {
-    if !certificate.is_of(&key.public())? {
+    if !certificate.is_of(key.public_key())? {
         return Err(Error::new("the private key does not belong to the certificate")
             .remedy("give the certificate that was issued for this very key"));
     }
@@ -112,7 +112,7 @@ pub fn sign_if(
         }
         Err(error) => doubt(error)?,
     }
-    let signature = ospkg::sign(key.signing_key(), digest);
+    let signature = key.sign(digest.as_bytes())?;
     descriptor
         .push(&certificate.to_pem()?, &signature)
         .map_err(|error| Error::coded(&error).on(names.descriptor.display()))?;
@@ -133,11 +133,15 @@ pub(crate) fn standings(descriptor: &Descriptor, digest: Sha256Digest) -> Vec<St
         .collect()
 }
 
-/// Whether a signature is its certificate's key's over an archive with this digest; `None` if the
+/// Whether a signature, plain or in a Sigsum proof, is its certificate's key's over an archive with this digest; `None` if the
 /// key is not Ed25519.
 pub(crate) fn is_over(endorsement: &Endorsement, digest: Sha256Digest) -> Option<bool> {
     let certificate = trust::Certificate::parse(&endorsement.certificate_der).ok()?;
     let key = certificate.ed25519_public_key()?;
+    if trust::sigsum::is_proof(&endorsement.signature) {
+        let proof = trust::sigsum::Proof::parse(&endorsement.signature);
+        return Some(proof.is_ok_and(|proof| proof.check_leaf(&certificate, digest).is_ok()));
+    }
     let (Ok(key), Ok(signature)) =
         (VerifyingKey::from_bytes(&key), Signature::from_slice(&endorsement.signature))
     else {

@@ -23,6 +23,10 @@ pub use settings::Settings;
 pub use smbios::MAX_TABLE_LEN;
 pub use smbios::oem_strings;
 
+/// The built-in host configuration of a machine that has no other (provision mode): it boots the
+/// package of that name in its boot image, which may set the machine up.
+pub const PROVISION: &str = r#"{"network_mode":"dhcp","ospkg_pointer":"provision.zip"}"#;
+
 /// Where a host configuration came from.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Source {
@@ -36,12 +40,20 @@ pub enum Source {
     Smbios,
     /// The URL that the firmware loaded the boot image from.
     BootOrigin,
+    /// None at all, where the boot image holds the package `provision`: [`PROVISION`].
+    Provision,
 }
 
 impl Source {
     /// Every source in the order in which they are looked at.
-    pub const ALL: [Self; 5] =
-        [Self::Initramfs, Self::EfiVariable, Self::CommandLine, Self::Smbios, Self::BootOrigin];
+    pub const ALL: [Self; 6] = [
+        Self::Initramfs,
+        Self::EfiVariable,
+        Self::CommandLine,
+        Self::Smbios,
+        Self::BootOrigin,
+        Self::Provision,
+    ];
 
     /// What the boot report calls it, such as `efi-variable`.
     #[must_use]
@@ -52,6 +64,7 @@ impl Source {
             Self::CommandLine => "command-line",
             Self::Smbios => "smbios",
             Self::BootOrigin => "boot-origin",
+            Self::Provision => "provision",
         }
     }
 
@@ -64,6 +77,7 @@ impl Source {
             Self::CommandLine => "kernel command line",
             Self::Smbios => "SMBIOS OEM strings",
             Self::BootOrigin => "boot origin",
+            Self::Provision => "/ospkg/provision.zip",
         }
     }
 }

@@ -18,6 +18,9 @@ use tokio::sync::watch;
 
 use self::manager::Manager;
 use crate::backoff::Random;
+use crate::dhcp6::Duid;
+use crate::lessons::Again;
+use crate::lessons::Lesson;
 use crate::network::Network;
 use crate::network::Nic;
 use crate::plan::Link;
@@ -33,6 +36,10 @@ pub(crate) struct Status {
     pub(crate) rounds: u32,
     /// DHCP servers that have made an offer.
     pub(crate) servers: Vec<Ipv4Addr>,
+    /// The DHCPv6 server whose lease holds.
+    pub(crate) v6_server: Option<Duid>,
+    /// DHCPv6 servers that have answered.
+    pub(crate) v6_servers: Vec<Duid>,
     /// What went wrong last, other than silence.
     pub(crate) failure: Option<Failure>,
     /// How many routers of IPv6 say that they lead everywhere.
@@ -50,13 +57,17 @@ struct Orders {
     avoid: Vec<Ipv4Addr>,
     /// How often the IPv4 lease was to be given up.
     leases: u32,
+    /// DHCPv6 servers that others are to be preferred to.
+    avoid_v6: Vec<Duid>,
+    /// How often what a DHCPv6 server gave was to be given up.
+    leases_v6: u32,
     /// How often the next router of IPv6 was to be taken.
     routers: u32,
 }
 
 impl Orders {
     const fn count(&self) -> u32 {
-        self.leases.wrapping_add(self.routers)
+        self.leases.wrapping_add(self.leases_v6).wrapping_add(self.routers)
     }
 }
 
@@ -69,7 +80,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Begins, on an interface with a carrier.
+    /// Begins, on an interface with a carrier, with what the plan's lessons say of it.
     pub(crate) fn start(
         network: Arc<dyn Network>,
         plan: Arc<Plan>,
@@ -77,17 +88,29 @@ impl Session {
         random: Random,
     ) -> Self {
         let (sender, status) = watch::channel(Status::default());
-        let (orders, received) = watch::channel(Orders::default());
+        let lesson = plan.lessons.of(nic.index);
+        let (orders, received) = watch::channel(Orders {
+            avoid: lesson.v4.avoided(),
+            avoid_v6: lesson.v6.avoided(),
+            routers: lesson.routers,
+            ..Orders::default()
+        });
         let manager = Manager::new(network, plan, nic, random, sender, received);
         Self { status, orders, _task: Task::spawn(manager.run()) }
     }
 
-    /// Gives the IPv4 lease up and asks again, preferring other servers to these. Until
-    /// [`Session::news`] has a status without it, the old one is hidden.
-    pub(crate) fn avoid(&self, servers: Vec<Ipv4Addr>) {
+    /// Gives leases up and asks again, preferring other servers to those that the lesson names. Until
+    /// [`Session::news`] has a status without them, the old one is hidden.
+    pub(crate) fn ask_again(&self, which: Again, lesson: &Lesson) {
         self.orders.send_modify(|orders| {
-            orders.avoid = servers;
-            orders.leases = orders.leases.wrapping_add(1);
+            if which.v4 {
+                orders.avoid = lesson.v4.avoided();
+                orders.leases = orders.leases.wrapping_add(1);
+            }
+            if which.v6 {
+                orders.avoid_v6 = lesson.v6.avoided();
+                orders.leases_v6 = orders.leases_v6.wrapping_add(1);
+            }
         });
     }
 

@@ -18,7 +18,7 @@ use trust::Timestamp;
 use trust::TrustPolicy;
 
 /// A moment at which the keys of the vectors are valid: 2026-11-21T22:07:17Z.
-const NOW: i64 = 1_795_298_837;
+pub(crate) const NOW: i64 = 1_795_298_837;
 
 pub(crate) fn key_file(name: &str) -> String {
     let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/keys");
@@ -59,14 +59,23 @@ pub(crate) fn authorize_by(
     descriptor: &Descriptor,
     digest: Sha256Digest,
 ) -> Result<Authorized, trust::Refusal> {
+    authorize_at(policy, descriptor, digest, &Clock::exactly(Timestamp::from_unix(NOW)))
+}
+
+/// As [`authorize_by`], judged by this clock.
+pub(crate) fn authorize_at(
+    policy: &str,
+    descriptor: &Descriptor,
+    digest: Sha256Digest,
+    clock: &Clock,
+) -> Result<Authorized, trust::Refusal> {
     let policy = TrustPolicy::load(&PolicyFiles {
         trust_policy_json: policy.as_bytes(),
         signing_root_pem: Some(certificate("root").as_bytes()),
         ..PolicyFiles::default()
     })
     .unwrap();
-    let clock = Clock::exactly(Timestamp::from_unix(NOW));
-    trust::authorize(&policy, descriptor.endorsements(), digest, &clock)
+    trust::authorize(&policy, descriptor.endorsements(), digest, clock)
 }
 
 /// Signs an archive and opens it.

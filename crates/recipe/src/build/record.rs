@@ -66,6 +66,8 @@ pub(super) fn files(
     let given = json!({
         "label": options.label,
         "release": options.release,
+        "not_after": options.not_after.map(|end| end.to_string()),
+        "channel": options.channel,
         "cmdline": options.cmdline,
         "watchdog_seconds": options.watchdog_seconds,
         "url": options.url,

@@ -149,6 +149,8 @@ impl Place {
             cmdline: None,
             watchdog_seconds: None,
             release: None,
+            not_after: None,
+            channel: None,
             url: None,
             staff_keys: None,
             kernel: None,

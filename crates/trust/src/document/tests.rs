@@ -125,9 +125,25 @@ fn unknown_keys_warn_ambiguous_ones_are_refused() {
 }
 
 #[test]
-fn restrictions_that_cannot_be_enforced_are_never_ignored() {
-    assert_eq!(with(r#", "Channel": "stable""#), Err(Code::TrustPolicyUnsupported));
-    assert!(with(r#", "channel": null"#).is_ok());
+fn a_channel_is_a_short_name() {
+    let read = |value: &str| {
+        with(&format!(r#", "channel": {value}"#))
+            .map(|it| it.channel().map(|channel| channel.as_str().to_owned()))
+    };
+    assert_eq!(with("").unwrap().channel(), None);
+    assert_eq!(read("null"), Ok(None));
+    assert_eq!(read(r#""stable""#), Ok(Some("stable".to_owned())));
+    assert_eq!(
+        with(r#", "Channel": "eu-1.x_Y""#).unwrap().channel().unwrap().as_str(),
+        "eu-1.x_Y",
+        "the key in any case, the name as it is"
+    );
+    let too_long = format!("\"{}\"", "x".repeat(65));
+    for value in
+        ["\"\"", "\" a\"", "\"a b\"", "\"a/b\"", "\"é\"", "7", "[\"a\"]", "true", &too_long]
+    {
+        assert_eq!(read(value), Err(Code::TrustPolicyInvalid), "{value}");
+    }
 }
 
 #[test]
@@ -158,9 +174,10 @@ fn the_normal_form_reads_the_same() {
     let plain = with(r#", "x": 1"#).unwrap();
     assert_eq!(json(&plain), r#"{"ospkg_signature_threshold":1,"ospkg_fetch_method":"network"}"#);
     let hex = "AB".repeat(32);
-    let full =
-        with(&format!(r#", "denied_keys": ["{hex}"], "max_clock_skew": 5, "min_release": 7"#))
-            .unwrap();
+    let full = with(&format!(
+        r#", "denied_keys": ["{hex}"], "max_clock_skew": 5, "min_release": 7, "channel": "x""#
+    ))
+    .unwrap();
     assert_eq!(parse(&json(&full)), Ok(full));
 }
 
@@ -172,7 +189,7 @@ proptest! {
 
     #[test]
     fn any_value_of_any_known_key_is_accepted_or_refused(
-        key in "ospkg_signature_threshold|ospkg_fetch_method|denied_keys|max_clock_skew|min_release|[a-z]{1,3}",
+        key in "ospkg_signature_threshold|ospkg_fetch_method|denied_keys|max_clock_skew|min_release|channel|[a-z]{1,3}",
         value in r#"null|-?[0-9]{1,20}|[0-9]\.[0-9]|"[a-z]{0,3}"|\[\]|\["[0-9a-f]{64}"\]|\{\}"#,
     ) {
         if let Ok(document) = parse(&format!(r#"{{"{key}": {value}, "ospkg_signature_threshold": 2, "ospkg_fetch_method": "network"}}"#)) {

@@ -14,6 +14,7 @@ mod secure_boot;
 mod signatures;
 mod times;
 mod vpn;
+mod vpn_elsewhere;
 
 use crate::case::Case;
 
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Case> {
         lab::cases(),
         net::cases(),
         vpn::cases(),
+        vpn_elsewhere::cases(),
         relay::cases(),
         failing::cases(),
         times::cases(),

@@ -6,6 +6,7 @@ use anyhow::Result;
 use anyhow::ensure;
 use report::Code;
 use serde_json::json;
+use trust::Timestamp;
 
 use crate::bench::Bench;
 use crate::bench::OsPackage;
@@ -21,6 +22,12 @@ use crate::site::Mirror;
 const HUGE: usize = 10_000_000;
 
 const DEEP: usize = 10_000;
+
+/// 2024-01-01T00:00:00Z, before any boot image of today was built.
+const START_OF_2024: i64 = 1_704_067_200;
+
+/// 2099-12-31T23:59:59Z.
+const LAST_DAY_OF_2099: i64 = 4_102_444_799;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -90,6 +97,30 @@ pub(super) fn cases() -> Vec<Case> {
             ensure!(release == Some(7), "the release is reported as {release:?}");
             Ok(())
         }),
+        Case::refused("package_expired", Code::PackageExpired, |bench| {
+            let end = Some(Timestamp::from_unix(START_OF_2024));
+            signed(bench, &bench.os(&OsPackage { not_after: end, ..OsPackage::default() })?)
+        })
+        .slow(),
+        Case::refused("package_of_another_channel", Code::ChannelWrong, |bench| {
+            in_channel(bench, Some("beta"))
+        })
+        .slow(),
+        Case::refused("package_of_no_channel", Code::ChannelWrong, |bench| in_channel(bench, None))
+            .slow(),
+        Case::boots("package_of_the_channel_before_its_end", |bench| {
+            in_channel(bench, Some("stable"))
+        })
+        .checked(|run| {
+            let package = run.report()?.package.as_ref();
+            let found = package.map(|it| (it.channel.as_deref(), it.not_after.as_deref()));
+            ensure!(
+                found == Some((Some("stable"), Some("2099-12-31T23:59:59Z"))),
+                "channel and end are reported as {found:?}"
+            );
+            Ok(())
+        })
+        .slow(),
         Case::boots("unusable_signers_beside_two_good_ones", |bench| {
             let keys = &bench.keys;
             let [first, second] = keys.two();
@@ -188,6 +219,19 @@ fn released(bench: &Bench, release: Option<u64>, least: u64) -> Result<Scenario>
         "min_release": least,
     });
     let scenario = signed(bench, &bench.os(&OsPackage { release, ..OsPackage::default() })?)?;
+    Ok(scenario.policy_file("trust_policy.json", Some(policy.to_string().as_bytes())))
+}
+
+/// The minimal OS of this channel with an end far ahead, for a policy that demands channel `stable`.
+fn in_channel(bench: &Bench, channel: Option<&str>) -> Result<Scenario> {
+    let policy = json!({
+        "ospkg_signature_threshold": 2,
+        "ospkg_fetch_method": "network",
+        "channel": "stable",
+    });
+    let end = Some(Timestamp::from_unix(LAST_DAY_OF_2099));
+    let package = OsPackage { channel, not_after: end, ..OsPackage::default() };
+    let scenario = signed(bench, &bench.os(&package)?)?;
     Ok(scenario.policy_file("trust_policy.json", Some(policy.to_string().as_bytes())))
 }
 

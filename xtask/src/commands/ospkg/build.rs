@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
+use ramstrap_cli::dates;
+use trust::Channel;
+use trust::Timestamp;
 use xtask::build;
 use xtask::locked::Locked;
 use xtask::ospkg;
@@ -38,6 +41,14 @@ pub(super) struct Args {
     /// Number of this release; machines upgrade to higher ones only
     #[arg(long, value_name = "N")]
     release: Option<u64>,
+
+    /// The last moment at which machines boot it: a date of RFC 3339, or the first second of a day (UTC)
+    #[arg(long, value_name = "DATE", value_parser = dates::parse_end, allow_hyphen_values = true)]
+    not_after: Option<Timestamp>,
+
+    /// The line of releases that it belongs to; a trust policy may demand one
+    #[arg(long, value_name = "NAME", value_parser = clap::value_parser!(Channel))]
+    channel: Option<Channel>,
 
     /// A label in place of the recipe's
     #[arg(long, value_name = "TEXT")]
@@ -92,6 +103,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         label: args.label.clone(),
         recipes: super::recipes_in(args.recipes.as_deref()),
         release: args.release,
+        not_after: args.not_after,
+        channel: args.channel.clone(),
         cmdline: args.cmdline.clone(),
         watchdog_seconds: args.watchdog_seconds,
         url: args.url.clone(),

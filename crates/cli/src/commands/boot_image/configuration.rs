@@ -9,6 +9,7 @@ use crate::Error;
 use crate::Result;
 use crate::boot_image::Built;
 use crate::boot_image::Config;
+use crate::boot_image::EmbeddedPackage;
 use crate::commands::FindInit;
 use crate::commands::FoundInit;
 use crate::files;
@@ -39,6 +40,11 @@ pub(super) struct Inputs {
     /// Host configuration to embed. Without it: machines take theirs from the EFI variable.
     #[arg(long, value_name = "FILE")]
     host_config: Option<PathBuf>,
+    /// An OS package to embed, for a trust policy with ospkg_fetch_method "initramfs", or named
+    /// provision.json for machines without a host configuration. The archive is NAME.zip beside it.
+    /// It must be one that the trust policy lets boot.
+    #[arg(long, value_name = "NAME.json")]
+    ospkg: Vec<PathBuf>,
     /// The kernel, a bzImage. Needed for every format but initramfs.
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
@@ -116,7 +122,8 @@ impl Inputs {
             &self.builtin_modinfo,
         ];
         let single = single.into_iter().filter_map(Option::as_deref);
-        single.chain(self.extra.iter().map(|(file, _)| file.as_path()))
+        let several = self.extra.iter().map(|(file, _)| file);
+        single.chain(several.chain(&self.ospkg).map(PathBuf::as_path))
     }
 
     pub(super) fn read(
@@ -209,12 +216,20 @@ impl Inputs {
                 return Err(Error::usage(format!("--extra names {path} twice")));
             }
         }
+        for descriptor in &self.ospkg {
+            let (name, package) = EmbeddedPackage::read(descriptor)?;
+            if config.packages.insert(name.clone(), package).is_some() {
+                return Err(Error::usage(format!("--ospkg names {name} twice")));
+            }
+        }
         if self.allow_invalid {
             output.warning("nothing was checked: this image is for tests");
             return Ok((config, false));
         }
         let checked = config.check().map_err(|error| match error.code() {
             Some(code) if code.id() < "E0111" => error.on(trust_policy.display()),
+            // It names the package itself.
+            Some(code) if code.id() > "E0199" => error,
             _ => match &self.host_config {
                 Some(file) => error.on(file.display()),
                 None => error,
@@ -334,8 +349,14 @@ pub(in crate::commands) fn init_beside_this_tool(_: Option<&[u8]>) -> Result<Fou
 }
 
 /// What `--extra` may not replace or add to: it would go round the checks.
-const RESERVED: &[&str] =
-    &["/dev", "/etc/host_configuration.json", "/etc/ramstrap", "/etc/trust_policy", "/init"];
+const RESERVED: &[&str] = &[
+    "/dev",
+    "/etc/host_configuration.json",
+    "/etc/ramstrap",
+    "/etc/trust_policy",
+    "/init",
+    "/ospkg",
+];
 
 fn extra(text: &str) -> Result<(PathBuf, String), String> {
     let (file, path) = text

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use ospkg::WATCHDOG_SECONDS;
 use serde_json::json;
+use trust::Channel;
+use trust::Timestamp;
 
 use crate::Result;
 use crate::commands::count;
 use crate::commands::size;
+use crate::dates;
 use crate::output::Output;
 use crate::package;
 use crate::package::Contents;
@@ -41,6 +44,15 @@ pub(super) struct Args {
     /// release than its own.
     #[arg(long, value_name = "N")]
     release: Option<u64>,
+    /// The last moment at which machines boot it, such as 2027-06-30T12:00:00Z; a day means its first
+    /// second, in UTC. It is signed. A machine that does not know the time sees an end only if that is
+    /// before the build of its boot image.
+    #[arg(long, value_name = "DATE", value_parser = dates::parse_end, allow_hyphen_values = true)]
+    not_after: Option<Timestamp>,
+    /// The line of releases that it belongs to: letters, digits, `.`, `_` and `-`. It is signed; a
+    /// machine whose policy has a `channel` takes packages of that one only.
+    #[arg(long, value_name = "NAME", value_parser = clap::value_parser!(Channel))]
+    channel: Option<Channel>,
     /// A name for people; consoles and boot reports show it.
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
@@ -68,7 +80,8 @@ Examples:
   ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst --url os.zip --out os
   ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst \\
       --cmdline 'console=ttyS0 panic=30' --label 'web servers 2026-11' --release 12 \\
-      --watchdog-seconds 300 --url https://images.example.org/web/os.zip --out packages/os";
+      --not-after 2027-06-30 --channel stable --watchdog-seconds 300 \\
+      --url https://images.example.org/web/os.zip --out packages/os";
 
 fn watchdog_seconds() -> clap::builder::RangedI64ValueParser<u32> {
     let (least, most) = WATCHDOG_SECONDS.into_inner();
@@ -90,6 +103,8 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         label: args.label,
         watchdog_seconds: args.watchdog_seconds,
         release: args.release,
+        not_after: args.not_after,
+        channel: args.channel,
         url: args.url.unwrap_or_default(),
         any_kernel: args.any_kernel,
         extra: Vec::new(),

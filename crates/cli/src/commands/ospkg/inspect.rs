@@ -10,10 +10,12 @@ use report::Code;
 use serde::Serialize;
 use serde_json::json;
 use trust::Certificate;
+use trust::Channel;
 use trust::Endorsement;
 use trust::Sha256Digest;
 use zip::ZipArchive;
 
+use super::sigsum::Facts;
 use crate::Error;
 use crate::Result;
 use crate::commands::size;
@@ -50,6 +52,9 @@ struct Entry {
     not_after: Option<String>,
     /// Whether the signature is the certificate's key's over this archive; absent without one.
     over_this_archive: Option<bool>,
+    /// Where the signature was published, by its own words; absent for a plain one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sigsum: Option<Facts>,
     problem: Option<String>,
 }
 
@@ -61,6 +66,8 @@ struct Contents {
     cmdline: Option<String>,
     watchdog_seconds: Option<u32>,
     release: Option<u64>,
+    not_after: Option<String>,
+    channel: Option<Channel>,
     members: Vec<Member>,
 }
 
@@ -117,6 +124,7 @@ fn entry(endorsement: &Endorsement, digest: Option<Sha256Digest>) -> Entry {
         not_before: None,
         not_after: None,
         over_this_archive: None,
+        sigsum: Facts::of(endorsement, None),
         problem: None,
     };
     let certificate = match Certificate::parse(&endorsement.certificate_der) {
@@ -168,9 +176,18 @@ fn contents(file: File, digest: Sha256Digest, size: u64) -> Result<Contents> {
             });
         }
     }
-    let Manifest { label, cmdline, watchdog_seconds, release, .. } = manifest;
-    let sha256 = digest.to_string();
-    Ok(Contents { sha256, size, label, cmdline, watchdog_seconds, release, members })
+    let Manifest { label, cmdline, watchdog_seconds, release, not_after, channel, .. } = manifest;
+    Ok(Contents {
+        sha256: digest.to_string(),
+        size,
+        label,
+        cmdline,
+        watchdog_seconds,
+        release,
+        not_after: not_after.map(|end| end.to_string()),
+        channel,
+        members,
+    })
 }
 
 fn show_descriptor(names: &Names, descriptor: &Descriptor, entries: &[Entry], output: &Output) {
@@ -186,6 +203,9 @@ fn show_descriptor(names: &Names, descriptor: &Descriptor, entries: &[Entry], ou
         output.field("  key SHA-256", text(&entry.key));
         output
             .field("  valid", format!("{} to {}", text(&entry.not_before), text(&entry.not_after)));
+        if let Some(facts) = &entry.sigsum {
+            facts.show(output);
+        }
         output.field(
             "  archive",
             match (entry.over_this_archive, &entry.problem) {
@@ -207,6 +227,12 @@ fn show_contents(names: &Names, contents: &Contents, output: &Output) {
     }
     if let Some(release) = contents.release {
         output.field("release", release);
+    }
+    if let Some(channel) = &contents.channel {
+        output.field("channel", channel);
+    }
+    if let Some(end) = &contents.not_after {
+        output.field("not after", end);
     }
     if let Some(cmdline) = &contents.cmdline {
         output.field("cmdline", cmdline);

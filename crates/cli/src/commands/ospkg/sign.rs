@@ -1,5 +1,6 @@
 //! `ramstrap ospkg sign`.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -14,6 +15,8 @@ use crate::Error;
 use crate::Result;
 use crate::commands::count;
 use crate::commands::keygen;
+use crate::commands::signer_args::KEY_SOURCES;
+use crate::commands::signer_args::OpenKey;
 use crate::dates;
 use crate::output::Output;
 use crate::package;
@@ -25,11 +28,13 @@ use crate::package::Names;
 /// What is signed is the SHA-256 of the archive NAME.zip beside the descriptor. It is refused if
 /// those who signed before did not sign this very archive, or if a machine could not open it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{KEY_SOURCES}\n\n{EXAMPLES}"))]
 pub(super) struct Args {
-    /// The signer's private key: PKCS#8 or OpenSSH, Ed25519, not encrypted.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    /// The signer's Ed25519 key: in a file, in ssh-agent or on a token.
+    #[arg(long, value_name = "KEY")]
+    key: OsString,
+    #[command(flatten)]
+    open: OpenKey,
     /// The signer's certificate.
     #[arg(long, value_name = "FILE")]
     cert: PathBuf,
@@ -48,11 +53,12 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ramstrap ospkg sign --key key.pem --cert cert.pem os.json
+  ramstrap ospkg sign --key ~/.ssh/id_ed25519.pub --cert cert.pem os.json
   ramstrap ospkg sign --key key.pem --cert cert.pem --after-rebuild vpn.json";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let names = Names::of_descriptor(&args.descriptor)?;
-    let key = keygen::read_private_key(&args.key)?;
+    let key = args.open.open(&args.key)?;
     let certificate = keygen::read_certificate(&args.cert)?;
     let validity = certificate.validity();
     let now = dates::now();

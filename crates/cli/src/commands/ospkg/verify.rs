@@ -96,7 +96,7 @@ pub(super) fn policy(
     if let Some(directory) = directory {
         let found = Config::read_trust_policy(directory)?;
         let policy = boot_image::load_policy(&found).map_err(|it| it.on(directory.display()))?;
-        for warning in policy.document().warnings() {
+        for warning in policy.warnings() {
             output.warning(format!("{}: {warning}", directory.display()));
         }
         return Ok(policy);
@@ -128,6 +128,12 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
     if let Some(release) = manifest.release {
         output.field("release", release);
     }
+    if let Some(channel) = &manifest.channel {
+        output.field("channel", channel);
+    }
+    if let Some(end) = manifest.not_after {
+        output.field("not after", end);
+    }
     output.field("SHA-256", authorized.archive_digest());
     output.field("size", size(length));
     if let Some(seconds) = manifest.watchdog_seconds {
@@ -141,6 +147,9 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
     for signer in authorized.signers() {
         let signer = report::SignerReport::from(signer);
         output.field("signed by", format!("{} (until {})", signer.subject, signer.not_after));
+        if let Some(sigsum) = &signer.sigsum {
+            output.field("  public in", sigsum);
+        }
     }
     for skipped in authorized.skipped() {
         output.field("not counted", format!("{skipped} [{}]", skipped.code));
@@ -161,6 +170,8 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
         "cmdline": manifest.cmdline,
         "watchdog_seconds": manifest.watchdog_seconds,
         "release": manifest.release,
+        "not_after": manifest.not_after.map(|end| end.to_string()),
+        "channel": manifest.channel,
         "kernel_size": package.kernel().length,
         "initramfs_size": package.initramfs().length,
     }));

@@ -80,7 +80,14 @@ pub(super) fn cases() -> Vec<Case> {
             "good
              tc qdisc add dev eth1 root netem rate 2mbit",
             plain,
-        ),
+        )
+        .checked(|run| {
+            // How far, how fast, and how long still: as people see it.
+            let said = run.result.serial.lines().filter(|line| line.contains(" MB of "));
+            let told = said.filter(|it| it.contains(" %") && it.contains(" s left ")).count();
+            ensure!(told > 2, "{told} lines say how far the download is");
+            Ok(())
+        }),
         Case::reaches_in("net_mtu_black_hole", BLACK_HOLE, black_hole),
         Case::refused_in("net_captive_portal", Code::PageForPeople, PORTAL, |bench| {
             Ok(machine(bench, PLAIN_MIRROR).argument("--deadline=30s"))
