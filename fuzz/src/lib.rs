@@ -11,6 +11,10 @@
 
 mod archive;
 
+use trust::Certificate;
+use trust::Sha256Digest;
+use trust::sigsum::Proof;
+
 /// A function to be fuzzed.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -36,6 +40,8 @@ pub const TARGETS: &[Target] = &[
     target("location", fetch::fuzzing::location, 2),
     target("manifest", |bytes| ospkg::Manifest::parse(bytes).is_ok(), 5),
     target("router_advertisement", netup::fuzzing::router_advertisement, 5),
+    target("sigsum_policy", sigsum_policy, 10),
+    target("sigsum_proof", sigsum_proof, 20),
     target("strict_json", |bytes| report::strict_json::parse_object(bytes).is_ok(), 1),
     target("trust_policy", |bytes| trust::PolicyDocument::parse(bytes).is_ok(), 5),
 ];
@@ -66,7 +72,32 @@ fn bzimage(bytes: &[u8]) -> bool {
     header.is_ok()
 }
 
+/// A Sigsum policy, and what is computed from it.
+fn sigsum_policy(bytes: &[u8]) -> bool {
+    let policy = trust::SigsumPolicy::parse(bytes);
+    if let Ok(policy) = &policy {
+        let fewest = policy.fewest_witnesses();
+        assert!(fewest <= policy.witnesses().count(), "more witnesses are needed than there are");
+        let _ = policy.warnings();
+    }
+    policy.is_ok()
+}
+
+/// A Sigsum proof, held against the policy and the signer of the seeds.
+fn sigsum_proof(bytes: &[u8]) -> bool {
+    let Ok(proof) = Proof::parse(bytes) else { return false };
+    let policy = trust::SigsumPolicy::parse(include_bytes!("../corpora/sigsum_policy/seed-groups"));
+    let signer = include_bytes!("../../tests/vectors/keys/signer1.cert.pem");
+    let certificate =
+        trust::decode_certificate_pem(signer).ok().and_then(|der| Certificate::parse(&der).ok());
+    if let (Ok(policy), Some(certificate)) = (policy, certificate) {
+        let _ = policy.witness_standings(&proof);
+        let _ = policy.verify(&proof, &certificate, Sha256Digest::of(b"archive"));
+    }
+    true
+}
+
 /// A certificate in PEM, and its insides.
 fn certificate(bytes: &[u8]) -> bool {
-    trust::decode_certificate_pem(bytes).is_ok_and(|der| trust::Certificate::parse(&der).is_ok())
+    trust::decode_certificate_pem(bytes).is_ok_and(|der| Certificate::parse(&der).is_ok())
 }

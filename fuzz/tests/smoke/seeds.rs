@@ -7,12 +7,18 @@ use std::io::Cursor;
 use std::io::Write as _;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use dhcproto::Encodable;
 use dhcproto::v4;
 use dhcproto::v6;
+use ed25519_dalek::Signer as _;
+use ed25519_dalek::SigningKey;
 use netup::fuzzing::ADDRESS;
 use netup::fuzzing::IAID;
 use netup::fuzzing::MAC;
+use sigsum_log::Log;
+use sigsum_log::Party;
 use zip::CompressionMethod;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -56,6 +62,12 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
         ],
         "manifest" => vec![("full", MANIFEST.as_bytes().to_vec())],
         "router_advertisement" => vec![("full", advertisement())],
+        "sigsum_policy" => vec![("groups", sigsum_policy())],
+        "sigsum_proof" => vec![
+            ("version-1", sigsum_proof(7, 1)),
+            ("version-2", sigsum_proof(7, 2)),
+            ("only-leaf", sigsum_proof(1, 2)),
+        ],
         "strict_json" => {
             vec![("nested", br#"{"a":[1,-2.5e3,"\u00e9\n",true,null],"b":{"c":{}}}"#.to_vec())]
         }
@@ -68,6 +80,34 @@ const HOST_DHCP: &str = r#"{"network_mode":"dhcp","host_ip":null,"gateway":null,
 const HOST_STATIC: &str = r#"{"network_mode":"static","host_ip":"192.0.2.9/24","gateway":"192.0.2.1","dns":["2001:db8::53"],"network_interfaces":[{"interface_name":"eth0","mac_address":"52:54:00:12:34:56"},{"interface_name":"eth1","mac_address":"52:54:00:12:34:57"}],"ospkg_pointer":"http://192.0.2.9/os.json","bonding_mode":"802.3ad","bond_name":"bond0"}"#;
 const MANIFEST: &str = r#"{"version":1,"label":"a package","kernel":"boot/kernel","initramfs":"boot/initramfs","cmdline":"console=ttyS0 quiet"}"#;
 const POLICY: &str = r#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network"}"#;
+
+fn witnesses() -> [Party; 3] {
+    ["w1", "w2", "w3"].map(Party::new)
+}
+
+fn sigsum_policy() -> Vec<u8> {
+    let witnesses: String = witnesses().iter().map(Party::witness_line).collect();
+    let log = Party::new("log").log_line();
+    let groups = "group either any w1 w2\ngroup most 2 w1 w2 w3\ngroup both all either most\n";
+    format!("# for tests\n{log}{witnesses}{groups}quorum both\n").into_bytes()
+}
+
+/// The signature of signer 1 as the last leaf of a log of this size.
+fn sigsum_proof(size: usize, version: u64) -> Vec<u8> {
+    // PKCS#8 of an Ed25519 key ends with the key.
+    let pem = String::from_utf8(vector("keys/signer1.key.pem")).unwrap();
+    let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = BASE64_STANDARD.decode(base64).unwrap();
+    let signer = SigningKey::from_bytes(der.last_chunk().unwrap());
+    let mut log = Log::new("log");
+    log.grow(size - 1);
+    let digest = sigsum_log::sha256(b"archive");
+    let public = signer.verifying_key().to_bytes();
+    let leaf = log.submit(public, &digest, |message| signer.sign(message).to_bytes());
+    let witnesses = witnesses();
+    let cosigned: Vec<(&Party, u64)> = witnesses.iter().map(|it| (it, 1_800_000_000)).collect();
+    log.prove(&leaf, size, &cosigned).version(version).text().into_bytes()
+}
 
 fn vector(name: &str) -> Vec<u8> {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors");

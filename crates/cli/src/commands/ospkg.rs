@@ -5,13 +5,15 @@ mod diff;
 mod extract;
 mod inspect;
 mod sign;
-pub(super) mod sigsum;
+mod sigsum;
 mod verify;
 
 use clap::Subcommand;
 
 use crate::Result;
 use crate::output::Output;
+
+pub(super) use sigsum::read_policy as read_sigsum_policy;
 
 /// Create, sign, verify, inspect, compare and take apart OS packages.
 #[derive(Debug, clap::Args)]
