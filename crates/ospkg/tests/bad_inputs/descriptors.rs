@@ -303,7 +303,7 @@ fn unpadded(pem: &str) -> String {
     let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let mut der = BASE64_STANDARD.decode(body).unwrap();
     // Whatever the length was, it needs padding now; the DER is looked at later.
-    while der.len() % 3 == 0 {
+    while der.len().is_multiple_of(3) {
         der.push(0);
     }
     let body = BASE64_STANDARD.encode(der);
