@@ -26,8 +26,6 @@ use crate::vpn::secrets::Secrets;
 /// A network that speaks nothing but IPv6, behind a router that has to be heard every few seconds: what
 /// it says holds for less than half a minute. `far` is a machine behind it.
 const IPV6_ALONE: &str = "
-    . /run/lab.sh
-    mkdir -p /run/log
     up eth1 2001:db8::1/64
     ra eth1 'AdvDefaultLifetime 20; RDNSS 2001:db8::1 { };
         prefix 2001:db8::/64 { AdvValidLifetime 40; AdvPreferredLifetime 30; };'
@@ -113,7 +111,7 @@ fn ipv6_alone(story: &mut Story<'_>) -> Result<()> {
     let mut lab = LabVm::start(story, "lab", [lan.first(), near], lan.qemu_args())?;
     net::furnish(&mut lab, story.bench, &release.descriptor, &release.archive)?;
     let secrets = Secrets::generate(customer::set_up(&mut lab)?)?;
-    lab.script(IPV6_ALONE)?;
+    net::set_up(&mut lab, IPV6_ALONE)?;
     customer::join(&mut lab, &secrets)?;
     let door = provision::PORT.to_string();
     lab.start(&["busybox", "tcpsvd", DOOR, &door, "nc.openbsd", "-6", SERVER, &door])?;
@@ -153,7 +151,7 @@ fn ipv6_alone(story: &mut Story<'_>) -> Result<()> {
     story.step("it hears its router while it serves", || hears_its_router(&mut lab))?;
     story.step("without the router it can be reached from nowhere", || {
         // One that says farewell would be forgotten at once.
-        lab.script("kill -9 $(cat /run/ra-eth1.pid)")?;
+        net::set_up(&mut lab, "kill -9 $(cat /run/ra-eth1.pid)")?;
         std::thread::sleep(FORGOTTEN);
         ensure!(!reached_from_afar(&mut lab)?, "it has not forgotten: nothing above shows a thing");
         Ok(())
