@@ -294,7 +294,7 @@ fn plain_body(headers: &HeaderMap) -> Result<(), ErrorKind> {
 }
 
 /// `Retry-After` in seconds. The form with a date is of no use to a clock that may be off by years.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     let seconds = Duration::from_secs(value.trim().parse().ok()?);
     Some(seconds.min(MAX_RETRY_AFTER))
