@@ -12,6 +12,7 @@ mod platform;
 mod relay;
 mod secure_boot;
 mod signatures;
+mod sigsum;
 mod times;
 mod vpn;
 mod vpn_elsewhere;
@@ -23,6 +24,7 @@ use crate::case::Case;
 pub fn all() -> Vec<Case> {
     [
         signatures::cases(),
+        sigsum::cases(),
         download::cases(),
         network::cases(),
         config::cases(),
