@@ -273,6 +273,21 @@ mod tests {
     }
 
     #[test]
+    fn a_slip_in_a_name_is_understood() {
+        let dir = recipes(&[("base", ""), ("tor-relay", "")]);
+        let remedy = |name| {
+            let error = Recipe::load(dir.path(), name).unwrap_err();
+            error.remedy_text().unwrap_or_default().to_owned()
+        };
+        assert!(
+            remedy("tor-realy").starts_with("did you mean tor-relay? "),
+            "{}",
+            remedy("tor-realy")
+        );
+        assert!(remedy("mail").starts_with("there are: base, tor-relay"), "{}", remedy("mail"));
+    }
+
+    #[test]
     fn layers_come_in_order_and_once() {
         let dir = recipes(&[
             ("base", "label = \"b\"\npackages = [\"b\", \"a\"]\nwithout = [\"z\", \"c\"]\n"),

@@ -15,6 +15,8 @@ use rcgen::KeyPair;
 use rcgen::KeyUsagePurpose;
 use rcgen::PublicKeyData;
 use rcgen::SigningKey;
+use sigsum_log::Leaf;
+use sigsum_log::Log;
 use time::OffsetDateTime;
 use trust::Sha256Digest;
 
@@ -140,6 +142,24 @@ impl Signer {
     /// If the library refuses.
     pub fn sign(&self, digest: &[u8; 32]) -> Result<Vec<u8>> {
         Ok(self.key.sign(digest)?)
+    }
+
+    /// Puts the signature over the SHA-256 of an archive into a log.
+    ///
+    /// # Errors
+    /// If the library refuses, or the key is not Ed25519.
+    pub fn publish(&self, log: &mut Log, digest: &[u8; 32]) -> Result<Leaf> {
+        let public = self.key.der_bytes().try_into().context("an Ed25519 key")?;
+        let mut failure = None;
+        let leaf = log.submit(public, digest, |message| {
+            let signed = self.key.sign(message).map_err(anyhow::Error::from);
+            let signed = signed.and_then(|it| it.try_into().ok().context("64 bytes"));
+            signed.unwrap_or_else(|error| {
+                failure = Some(error);
+                [0; 64]
+            })
+        });
+        failure.map_or(Ok(leaf), Err)
     }
 }
 

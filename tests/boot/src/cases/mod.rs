@@ -13,6 +13,7 @@ mod platform;
 mod relay;
 mod secure_boot;
 mod signatures;
+mod sigsum;
 mod times;
 mod vpn;
 mod vpn_elsewhere;
@@ -24,6 +25,7 @@ use crate::case::Case;
 pub fn all() -> Vec<Case> {
     [
         signatures::cases(),
+        sigsum::cases(),
         download::cases(),
         network::cases(),
         config::cases(),
