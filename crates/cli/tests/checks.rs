@@ -397,7 +397,7 @@ fn wrong_usage_is_told_in_full_to_scripts() {
     };
     let (error, details) = told("keygen certificate");
     assert_eq!(error, "the following required arguments were not provided");
-    assert_eq!(details, serde_json::json!(["--root-cert <FILE>", "--root-key <FILE>"]));
+    assert_eq!(details, serde_json::json!(["--root-cert <FILE>", "--root-key <KEY>"]));
     let (error, details) = told("completions tcsh");
     assert_eq!(error, "invalid value 'tcsh' for '<SHELL>'");
     assert_eq!(details[0], "possible values: bash, elvish, fish, powershell, zsh");
