@@ -39,7 +39,7 @@ pub const POLICY_FILES: [&str; 5] =
 const TRUST_POLICY: &str = "trust_policy.json";
 const SIGNING_ROOT: &str = "ospkg_signing_root.pem";
 const TLS_ROOTS: &str = "tls_roots.pem";
-const SIGSUM_POLICY: &str = "ospkg_trust_policy";
+pub(crate) const SIGSUM_POLICY: &str = "ospkg_trust_policy";
 const DECRYPTION_IDENTITIES: &str = "decryption_identities";
 
 /// Best ratio that still unpacks in a fraction of a second; the window stays at 8 MiB.

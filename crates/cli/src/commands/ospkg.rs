@@ -6,7 +6,7 @@ mod extract;
 mod inspect;
 mod merge;
 mod sign;
-pub(super) mod sigsum;
+mod sigsum;
 mod status;
 mod verify;
 
@@ -14,6 +14,8 @@ use clap::Subcommand;
 
 use crate::Result;
 use crate::output::Output;
+
+pub(super) use sigsum::read_policy as read_sigsum_policy;
 
 /// Create, sign, verify, inspect, compare and take apart OS packages.
 #[derive(Debug, clap::Args)]
