@@ -234,6 +234,24 @@ fn status_says_who_is_missing_and_what_ends_when() {
 }
 
 #[test]
+fn status_knows_when_a_package_ends_by_itself() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.ok("ospkg create --kernel vmlinuz --initramfs initramfs --url os.zip --out os --not-after 2027-06-30");
+    lab.sign("a");
+    lab.sign("b");
+    let status = "ospkg status --trust-policy policy --at 2027-06-01 os.json";
+    let ran = lab.refused(&format!("{status} --days 30"), "error[E0420]");
+    for line in [
+        "ends           2027-06-30T00:00:00Z the package, as its manifest says: NO: ",
+        "boots until    2027-06-30T00:00:00Z (",
+    ] {
+        assert!(ran.stdout.contains(line), "no {line:?} in\n{}", ran.stdout);
+    }
+    lab.ok(&format!("{status} --days 29"));
+}
+
+#[test]
 fn status_asks_the_manifest_too_and_says_denied_keys() {
     let lab = Lab::with_signers();
     lab.package();

@@ -70,7 +70,8 @@ struct Ran {
 }
 
 impl Lab {
-    /// A token `ceremony` with the PIN 1234, and on it: `root` (made there), `imported`, `weak` (ECDSA).
+    /// A token `ceremony` with the PIN 1234, and on it: `root` (made there), `imported`, `weak`
+    /// (ECDSA), `each` (asks for the PIN each time).
     fn new(module: &Path) -> Self {
         let lab = Self { directory: TempDir::new().unwrap(), module: module.to_owned() };
         fs::create_dir(lab.path("tokens")).unwrap();
@@ -84,7 +85,11 @@ impl Lab {
         );
         let tool =
             format!("--module {} --token-label ceremony --login --pin 1234", module.display());
-        for key in ["EC:edwards25519 --label root --id 01", "EC:prime256v1 --label weak --id 03"] {
+        for key in [
+            "EC:edwards25519 --label root --id 01",
+            "EC:prime256v1 --label weak --id 03",
+            "EC:edwards25519 --label each --id 04 --always-auth",
+        ] {
             lab.program(
                 "pkcs11-tool",
                 &format!("{tool} --keypairgen --usage-sign --key-type {key}"),
@@ -206,6 +211,12 @@ fn what_a_token_does_not_have_is_said(module: &Path) -> Result<(), Failed> {
     for (key, reasons) in cases {
         lab.refused(1, &pin, &public(key), reasons);
     }
+    lab.refused(
+        1,
+        &pin,
+        "keygen root --key pkcs11:object=each",
+        &["the key each asks for the PIN anew for every signature", "CKA_ALWAYS_AUTHENTICATE"],
+    );
     let root = public("object=root");
     lab.refused(
         1,

@@ -1,8 +1,5 @@
 //! Adding a signature, and what is said about those that are there.
 
-use std::fs::File;
-use std::io::Seek;
-
 use ed25519_dalek::Signature;
 use ed25519_dalek::VerifyingKey;
 use ospkg::Descriptor;
@@ -89,11 +86,11 @@ pub fn sign(
     certificate: &Certificate,
     in_doubt: InDoubt,
 ) -> Result<Signed> {
-    sign_if(names, key, certificate, None, in_doubt, |_, _| Ok(()))
+    sign_if(names, key, certificate, None, in_doubt, |_| Ok(()))
 }
 
-/// As [`sign`], if `condition` holds for what would be signed and its archive. It is asked before
-/// anything is signed, and no `in_doubt` overrules it.
+/// As [`sign`], if `condition` holds for what would be signed. It is asked last, before anything is
+/// signed, and no `in_doubt` overrules it.
 ///
 /// With a `digest` the archive need not be at hand: then it is not opened, and what was signed
 /// before is held against the digest. If it is at hand, it must be the one with this digest.
@@ -106,14 +103,14 @@ pub fn sign_if(
     certificate: &Certificate,
     digest: Option<Sha256Digest>,
     in_doubt: InDoubt,
-    condition: impl FnOnce(&About, Option<&mut File>) -> Result<()>,
+    condition: impl FnOnce(&About) -> Result<()>,
 ) -> Result<Signed> {
     if !certificate.is_of(key.public_key())? {
         return Err(Error::new("the private key does not belong to the certificate")
             .remedy("give the certificate that was issued for this very key"));
     }
     let mut descriptor = names.read_descriptor()?;
-    let (digest, mut archive) = names.digest_or(digest)?;
+    let (digest, archive) = names.digest_or(digest)?;
     let before = standings(&descriptor, digest);
     let mut about = About { digest, contents: None, before, warnings: Vec::new() };
     let mut doubt = |error: Error| match in_doubt {
@@ -126,12 +123,12 @@ pub fn sign_if(
     if let Some(error) = other_archive(names, &about.before) {
         doubt(error)?;
     }
-    match &archive {
+    match archive {
         None => about.warnings.push(format!(
             "{} is not here: nobody has looked into it on this machine",
             names.archive.display()
         )),
-        Some(archive) => match open::rehearse(names, digest, same_file(archive, names)?) {
+        Some(archive) => match open::rehearse(names, digest, archive) {
             Ok(package) => {
                 if let Err(error) = check_kernel(&package.kernel().head) {
                     let warning = format!("a machine will not boot this kernel: {error}");
@@ -146,23 +143,13 @@ pub fn sign_if(
             Err(error) => doubt(error)?,
         },
     }
-    condition(&about, archive.as_mut())?;
+    condition(&about)?;
     let signature = key.sign(digest.as_bytes())?;
     descriptor
         .push(&certificate.to_pem()?, &signature)
         .map_err(|error| Error::coded(&error).on(names.descriptor.display()))?;
     write_descriptor(&names.descriptor, &descriptor)?;
     Ok(Signed { about, signatures: descriptor.endorsements().len() })
-}
-
-/// The very file that was hashed, not what may have its name by now.
-fn same_file(archive: &File, names: &Names) -> Result<File> {
-    let mut archive = archive.try_clone();
-    let rewound = archive.as_mut().map_err(|_| ()).is_ok_and(|it| it.rewind().is_ok());
-    match archive {
-        Ok(archive) if rewound => Ok(archive),
-        _ => Err(Error::new(format!("cannot read {} again", names.archive.display()))),
-    }
 }
 
 /// All signatures of a descriptor, held against an archive with this digest.

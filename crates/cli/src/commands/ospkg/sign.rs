@@ -97,18 +97,12 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         ));
     }
     let in_doubt = if args.force { InDoubt::Sign } else { InDoubt::Refuse };
-    let condition = |about: &About, archive: Option<&mut File>| {
+    // What was rebuilt is then all that can be signed, whatever becomes of the file.
+    let digest = if args.after_rebuild { Some(rebuilt(&names, args.digest)?) } else { args.digest };
+    let signed = package::sign_if(&names, &key, &certificate, digest, in_doubt, |about| {
         show(about, &names, &certificate, output);
-        match (args.after_rebuild, archive) {
-            (true, Some(archive)) => was_rebuilt(&names, about.digest, archive)?,
-            (true, None) => {
-                return Err(Error::usage("--after-rebuild needs the archive, which is not here"));
-            }
-            (false, _) => {}
-        }
         confirm(args, output)
-    };
-    let signed = package::sign_if(&names, &key, &certificate, args.digest, in_doubt, condition)?;
+    })?;
     output.field("now has", count(signed.signatures, "signature"));
     let before: Vec<&str> = signed.about.before.iter().map(|it| it.subject.as_str()).collect();
     let contents = signed.about.contents.as_ref().map(|seen| {
@@ -116,6 +110,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
             "label": seen.manifest.label,
             "cmdline": seen.manifest.cmdline,
             "release": seen.manifest.release,
+            "channel": seen.manifest.channel,
+            "not_after": seen.manifest.not_after.map(|end| end.to_string()),
             "kernel_sha256": seen.kernel.to_string(),
             "initramfs_sha256": seen.initramfs.to_string(),
         })
@@ -148,6 +144,12 @@ fn show(about: &About, names: &Names, certificate: &Certificate, output: &mut Ou
         if let Some(release) = manifest.release {
             output.field("release", release);
         }
+        if let Some(channel) = &manifest.channel {
+            output.field("channel", channel);
+        }
+        if let Some(end) = manifest.not_after {
+            output.field("not after", end);
+        }
         if let Some(cmdline) = &manifest.cmdline {
             output.field("cmdline", cmdline);
         }
@@ -179,6 +181,17 @@ fn confirm(args: &Args, output: &Output) -> Result<()> {
         _ => Err(Error::new("nothing was signed, as you answered")
             .remedy("answer y to sign; --yes does not ask")),
     }
+}
+
+/// The digest of the archive, if this user has rebuilt it.
+fn rebuilt(names: &Names, told: Option<Sha256Digest>) -> Result<Sha256Digest> {
+    let (digest, archive) = names.digest_or(told)?;
+    let mut archive = archive.ok_or_else(|| {
+        Error::usage("--after-rebuild needs the archive, which is not here")
+            .remedy(format!("put it beside the descriptor, as {}", names.archive.display()))
+    })?;
+    was_rebuilt(names, digest, &mut archive)?;
+    Ok(digest)
 }
 
 /// Refuses an archive that this user has no record of, or another one than it says it is.

@@ -38,6 +38,8 @@ pub(super) struct Verdict {
     pub(super) skipped: Vec<SkippedReport>,
     /// Why not.
     pub(super) refused: Option<Error>,
+    /// The end that the manifest sets, where it was read.
+    end: Option<i64>,
 }
 
 /// Somebody whose signature counts.
@@ -57,12 +59,20 @@ impl Judge<'_> {
         let clock = Clock::exactly(Timestamp::from_unix(at));
         let judged =
             trust::authorize(self.policy, self.descriptor.endorsements(), self.digest, &clock);
+        let mut end = None;
         let (valid, required, skipped, refused) = match judged {
             Ok(authorized) => {
                 let (valid, required) = (authorized.signers().len(), authorized.threshold());
                 let skipped = authorized.skipped_reports();
                 let opened = self.archive.map(|it| Package::open(authorized, self.digest, it));
-                let refused = opened.and_then(Result::err).map(|error| Error::coded(&error));
+                let refused = match opened {
+                    Some(Ok(package)) => {
+                        end = package.manifest().not_after.map(Timestamp::unix);
+                        None
+                    }
+                    Some(Err(error)) => Some(Error::coded(&error)),
+                    None => None,
+                };
                 (valid, required, skipped, refused)
             }
             Err(refusal) => {
@@ -71,7 +81,7 @@ impl Judge<'_> {
             }
         };
         let signers = self.signers(valid, &skipped);
-        Verdict { at, valid, required, signers, skipped, refused }
+        Verdict { at, valid, required, signers, skipped, refused, end }
     }
 
     /// Those that were counted: all that were not skipped.
@@ -92,12 +102,13 @@ impl Judge<'_> {
         counted.take(valid).collect()
     }
 
-    /// What ends after this moment, in order: signers' certificates, and roots.
+    /// What ends after this moment, in order: signers' certificates, roots, and the package itself.
     pub(super) fn calendar(&self, now: &Verdict) -> Vec<(i64, String)> {
         let roots = self.policy.signing_roots().iter().filter_map(root_end);
         let signers =
             now.signers.iter().map(|it| (it.end, format!("certificate of {}", it.subject)));
         let mut ends: Vec<(i64, String)> = signers.chain(roots).collect();
+        ends.extend(now.end.map(|end| (end, "the package, as its manifest says".to_owned())));
         ends.retain(|(end, _)| *end >= now.at);
         ends.sort();
         ends.dedup();
