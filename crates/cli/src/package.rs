@@ -1,5 +1,6 @@
 //! OS packages on disk: an archive `NAME.zip` and its descriptor `NAME.json` beside each other.
 
+mod merge;
 mod open;
 mod sign;
 
@@ -31,11 +32,15 @@ use crate::files;
 use crate::files::NewFile;
 use crate::progress::Progress;
 
+pub use merge::Merged;
+pub use merge::merge;
 pub(crate) use open::Opened;
 pub(crate) use open::anybody;
 pub(crate) use open::open;
 pub(crate) use open::open_into;
+pub use sign::About;
 pub use sign::InDoubt;
+pub use sign::Seen;
 pub use sign::Signed;
 pub use sign::Standing;
 pub(crate) use sign::is_over;
@@ -113,6 +118,39 @@ impl Names {
                 self.descriptor.display()
             ))
         })
+    }
+
+    /// The archive's digest, and the archive if it is at hand: it may be elsewhere if its digest is
+    /// told. Where both are there, they must agree.
+    ///
+    /// # Errors
+    /// If they do not, if there is neither, or if the archive cannot be read.
+    pub fn digest_or(&self, told: Option<Sha256Digest>) -> Result<(Sha256Digest, Option<File>)> {
+        let absent = matches!(self.archive.try_exists(), Ok(false));
+        match told {
+            Some(told) if absent => Ok((told, None)),
+            None if absent => Err(Error::new(format!(
+                "there is no {} beside {}",
+                self.archive.display(),
+                self.descriptor.display()
+            ))
+            .remedy(
+                "put the archive there under this name, or give its SHA-256 with --digest, as \
+                 somebody has told you whom you trust",
+            )),
+            told => {
+                let mut file = self.open_archive()?;
+                let (digest, _) = self.digest_archive(&mut file)?;
+                match told.filter(|told| *told != digest) {
+                    None => Ok((digest, Some(file))),
+                    Some(told) => Err(Error::new(format!(
+                        "{} is not the archive with SHA-256 {told}: its own is {digest}",
+                        self.archive.display()
+                    ))
+                    .remedy("find out which of the two is the one that you mean to sign")),
+                }
+            }
+        }
     }
 
     /// SHA-256 and length of the archive; afterwards the file is at its start again.

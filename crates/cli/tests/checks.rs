@@ -198,7 +198,7 @@ fn every_command_has_help_with_examples() {
     }
     for words in all.iter().map(|it| it.0.as_str()).chain([""]) {
         let help = lab.ok(&format!("{words} --help")).stdout;
-        assert!(help.contains("Examples:\n  ramstrap "), "{words}: {help}");
+        assert!(help.contains("Examples:\n") && help.contains("\n  ramstrap "), "{words}: {help}");
         assert!(!help.contains("allow-invalid"), "{words}");
     }
     assert!(lab.ok("--version").stdout.starts_with("ramstrap "));
@@ -397,7 +397,7 @@ fn wrong_usage_is_told_in_full_to_scripts() {
     };
     let (error, details) = told("keygen certificate");
     assert_eq!(error, "the following required arguments were not provided");
-    assert_eq!(details, serde_json::json!(["--root-cert <FILE>", "--root-key <FILE>"]));
+    assert_eq!(details, serde_json::json!(["--root-cert <FILE>", "--root-key <KEY>"]));
     let (error, details) = told("completions tcsh");
     assert_eq!(error, "invalid value 'tcsh' for '<SHELL>'");
     assert_eq!(details[0], "possible values: bash, elvish, fish, powershell, zsh");

@@ -257,7 +257,7 @@ fn signing_refuses_what_would_never_count() {
     let ran = lab.ok("ospkg sign --key old.key --cert old.pem os.json");
     assert!(ran.stderr.contains("warning: old.pem expired on 2021-01-01"), "{}", ran.stderr);
     std::fs::remove_file(lab.path("os.zip")).unwrap();
-    lab.refused("ospkg sign --key b.key --cert b.pem os.json", "cannot read os.zip");
+    lab.refused("ospkg sign --key b.key --cert b.pem os.json", "there is no os.zip beside os.json");
 }
 
 #[test]

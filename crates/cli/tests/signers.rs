@@ -198,7 +198,13 @@ fn typed(lab: &Lab, wait: u64) -> Option<String> {
         seen.push(char::from(byte[0]));
     }
     std::thread::sleep(core::time::Duration::from_millis(wait));
-    child.stdin.take().unwrap().write_all(b"correct horse\n").unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"correct horse\n").unwrap();
+    while !seen.contains("Sign this? [y/N] ") {
+        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "{seen}");
+        seen.push(char::from(byte[0]));
+    }
+    stdin.write_all(b"y\n").unwrap();
     stdout.read_to_string(&mut seen).unwrap();
     assert!(child.wait().unwrap().success(), "{seen}");
     Some(seen)

@@ -10,10 +10,14 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use std::process::Stdio;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ramstrap_cli::keys::PrivateKey;
 use serde_json::Value;
+use sha2::Digest;
+use sha2::Sha256;
 use support::Lab;
 use support::Ran;
 use support::json;
@@ -369,11 +373,85 @@ fn signed_images_are_what_sbverify_takes() {
     assert!(!verify("unsigned.uki"));
 }
 
-/// Until proofs can be attached the command says so; afterwards it keeps them to the byte.
+/// A proof of version 2 in a log with this one leaf. Log and tree head are made up: what is asked for
+/// when it is attached is whose it is, and of what.
+fn proof(lab: &Lab, key: &str, archive: &str) -> String {
+    let key = PrivateKey::from_pem(&lab.read(key)).unwrap();
+    let sha256 = |bytes: &[u8]| Sha256::digest(bytes);
+    let checksum = sha256(&sha256(&lab.read(archive)));
+    let leaf = [b"sigsum.org/v1/tree-leaf\0".as_slice(), &checksum].concat();
+    let key_hash = hex::encode(sha256(key.public().as_bytes()));
+    let (signature, other) = (hex::encode(key.sign(&leaf)), "17".repeat(32));
+    let tree_head = "2a".repeat(64);
+    format!(
+        "version=2\nlog={other}\nleaf={key_hash} {signature}\n\n\
+         size=1\nroot_hash={other}\nsignature={tree_head}\n"
+    )
+}
+
 #[test]
 fn proofs_are_kept_to_the_byte() {
     let lab = lab();
     refused(&lab, "ospkg sigsum -cert cert.pem -ospkg os", "missing proof");
+    ok(&lab, &format!("{CREATE} -out os"));
+    let proof = proof(&lab, "key.pem", "os.zip");
+    lab.write("os.zip.proof", &proof);
+    let attach = "ospkg sigsum -proof os.zip.proof -ospkg os.zip -cert";
+    refused(&lab, &format!("{attach} rootcert.pem"), "error");
+    assert_eq!(descriptor(&lab, "os.json")["signatures"], Value::Null);
+    ok(&lab, &format!("{attach} cert.pem"));
+    let descriptor = descriptor(&lab, "os.json");
+    let decode = |key: &str| STANDARD.decode(descriptor[key][0].as_str().unwrap()).unwrap();
+    assert_eq!(decode("signatures"), proof.as_bytes());
+    assert!(decode("certificates").starts_with(b"-----BEGIN CERTIFICATE-----"));
+    // Without a Sigsum policy proofs do not count.
+    refused(&lab, "ospkg verify -trustPolicy policy -ospkg os.json", "error[E0");
+}
+
+/// `-key`, `-rootKey` may be public keys, as `ssh-ed25519` lines: the agent has the private ones.
+#[test]
+fn keys_may_be_in_an_agent() {
+    let lab = lab();
+    let socket = lab.path("agent.sock");
+    let mut agent = Command::new("ssh-agent");
+    let Ok(mut agent) = agent.args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn() else {
+        eprintln!("skipped: no ssh-agent on PATH (Debian's package openssh-client)");
+        return;
+    };
+    let with = |program: &str, words: &str| {
+        let mut command = match program {
+            "stmgr" => lab.command(),
+            other => Command::new(other),
+        };
+        if program == "stmgr" {
+            command.arg("stmgr");
+        }
+        command.current_dir(lab.path("")).env("SSH_AUTH_SOCK", &socket);
+        command.args(words.split(' ')).output().unwrap()
+    };
+    while with("ssh-add", "-l").status.code() == Some(2) {
+        std::thread::sleep(core::time::Duration::from_millis(20));
+    }
+    for name in ["root", "signer"] {
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", name])
+            .current_dir(lab.path(""))
+            .status();
+        assert!(made.unwrap().success());
+        assert!(with("ssh-add", &format!("-q {name}")).status.success());
+        fs::remove_file(lab.path(name)).unwrap();
+    }
+    let done = |words: &str| {
+        let output = with("stmgr", words);
+        assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    done("keygen certificate -isCA -rootKey root.pub -certOut r.pem");
+    done("keygen certificate -rootCert r.pem -rootKey root.pub -leafKey signer.pub -certOut s.pem");
+    done(&format!("{CREATE} -out os"));
+    done("ospkg sign -key signer.pub -cert s.pem -ospkg os");
+    done("ospkg verify -rootCerts r.pem -ospkg os");
+    let _ = agent.kill();
+    let _ = agent.wait();
 }
 
 /// Packages of ours under stmgr's eyes, and its under ours.

@@ -9,6 +9,8 @@ mod entropy;
 mod finish;
 mod journal;
 mod jump;
+#[cfg(small_static)]
+mod left_out;
 mod log;
 mod modules;
 mod progress;

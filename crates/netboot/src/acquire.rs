@@ -98,7 +98,7 @@ pub async fn package_in<W: World>(
         let begun = Instant::now();
         let interface = online.link.interface.as_str();
         let more = online.nics.len() > 1;
-        let tried = search.over_link(&online.link, answer, more, &mut shelf);
+        let tried = search.over_link(&online, answer, more, &mut shelf);
         match tokio::time::timeout_at(deadline, tried).await {
             Ok(Ok(package)) => return Ok((online, package)),
             // A rogue or stale network must not keep the machine from those beside it.
@@ -240,11 +240,12 @@ impl<W: World> Search<'_, W> {
     /// Fails with a transient failure when it is time to look at the other links again.
     async fn over_link(
         &self,
-        link: &Link,
+        online: &Online<W::Hold>,
         answer: Answer<W::Transport>,
         more_links: bool,
         shelf: &mut Shelf<W::File>,
     ) -> Result<Verified<W::File>, Failure> {
+        let Online { link, hold, .. } = online;
         let interface = link.interface.as_str();
         let Answer { mut client, descriptor: mut known, time, mut clock } = answer;
         let mut fruitless = 0;
@@ -294,6 +295,9 @@ impl<W: World> Search<'_, W> {
             }
             self.charge(interface, index, &attempt, &trouble, client.random());
             let failure = &trouble.failure;
+            if failure.code == Code::Stalled && !attempt.advanced() {
+                self.world.narrow(hold);
+            }
             if let Some(later) = self.later_time(interface, failure, clock, &time).await {
                 client = self.world.client_at(self.inputs, link, later)?;
                 clock = later;

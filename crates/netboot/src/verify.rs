@@ -152,11 +152,10 @@ impl<A: Debug + Read + Seek> Found<A> {
     }
 }
 
-/// What the signed manifest says of the package itself, for the console.
+/// What the signed manifest says besides the label, for the console.
 fn facts(package: &PackageReport) -> String {
-    let release = package.release.map(|number| format!("release {number}"));
     let channel = package.channel.as_ref().map(|name| format!("channel {name}"));
     let end = package.not_after.as_ref().map(|end| format!("not after {end}"));
-    let facts: Vec<String> = [release, channel, end].into_iter().flatten().collect();
+    let facts: Vec<String> = [channel, end].into_iter().flatten().collect();
     if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) }
 }

@@ -48,6 +48,8 @@ impl Lessons {
 pub(crate) struct Lesson {
     /// How often the next router of IPv6 was taken.
     pub(crate) routers: u32,
+    /// Whether long packets may be swallowed.
+    pub(crate) narrow: bool,
     /// DHCP servers over whose leases a probe failed.
     pub(crate) v4: Useless<Ipv4Addr>,
     /// The same of DHCPv6.

@@ -164,6 +164,7 @@ impl<'a, P> Life<'a, P> {
         let begun = Instant::now();
         let may_probe_at = context.may_probe_at(nic);
         let mut probes = Probes::new(self.probe, self.state, context);
+        let failures = probes.failures();
         let lessons = &context.plan.lessons;
         // Another network is another chance.
         lessons.learn(self.index, Lesson::forgive);
@@ -176,6 +177,9 @@ impl<'a, P> Life<'a, P> {
             let failed = self.state.borrow().probes();
             if failed > noted {
                 lessons.learn(self.index, |lesson| lesson.note(&status));
+                if self.state.borrow().has_stalled() {
+                    session.narrow();
+                }
             }
             noted = failed;
             // A probe that is under way may yet succeed; but not for ever.
@@ -205,6 +209,7 @@ impl<'a, P> Life<'a, P> {
             let probed = tokio::select! {
                 biased;
                 probed = probes.next() => probed,
+                () = failures.notified() => continue,
                 () = session.changed() => continue,
                 () = sleep_until_instant(wake_at) => continue,
             };

@@ -175,6 +175,17 @@ impl Descriptor {
         Ok(Self { os_pkg_url: os_pkg_url.to_owned(), ..self })
     }
 
+    /// The same package without its signatures: what descriptors of one package have in common.
+    #[must_use]
+    pub fn without_signatures(&self) -> Self {
+        Self { certificates_pem: Vec::new(), endorsements: Vec::new(), ..self.clone() }
+    }
+
+    /// The certificates of [`Self::endorsements`] as they were given: text of one PEM block each.
+    pub fn certificates_pem(&self) -> impl Iterator<Item = &[u8]> {
+        self.certificates_pem.iter().map(Vec::as_slice)
+    }
+
     /// The pairs of certificate and signature, in their order.
     #[must_use]
     pub fn endorsements(&self) -> &[Endorsement] {

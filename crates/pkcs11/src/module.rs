@@ -57,7 +57,7 @@ impl Conversation {
     /// Answers one request. After [`Answer::Failed`] the conversation begins anew.
     pub fn answer(&mut self, request: Request) -> Answer {
         let answered = match (core::mem::take(&mut self.state), request) {
-            (State::Begun, Request::Open { module, uri }) => open(&module, uri),
+            (State::Begun, Request::Open { module, uri }) => open(&module, *uri),
             (State::Locked { session, token, uri }, Request::Pin(pin)) => {
                 log_in(&session, &token, Some(pin)).and_then(|()| ready(session, token, &uri))
             }

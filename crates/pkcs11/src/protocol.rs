@@ -21,7 +21,7 @@ pub enum Request {
         /// The driver.
         module: PathBuf,
         /// Which key.
-        uri: Uri,
+        uri: Box<Uri>,
     },
     /// After [`Answer::PinNeeded`].
     Pin(Pin),

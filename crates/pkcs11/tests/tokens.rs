@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         return ramstrap_cli::run(std::env::args_os());
     }
     let arguments = Arguments::from_args();
-    let mut trials = vec![Trial::test("drivers_that_are_none", || drivers_that_are_none())];
+    let mut trials = vec![Trial::test("drivers_that_are_none", drivers_that_are_none)];
     match softhsm() {
         Ok(module) => {
             let (first, second) = (module.clone(), module);

@@ -174,4 +174,6 @@ fn further(before: Option<ChainError>, error: ChainError) -> ChainError {
 }
 
 #[cfg(test)]
+mod oracles;
+#[cfg(test)]
 mod tests;

@@ -116,9 +116,7 @@ pub(super) fn run(args: &Args, output: &mut Output, find_init: FindInit<'_>) -> 
         return match args.words.first() {
             Some(word) if is_help(word) => help(HELP, output),
             Some(word) => Err(no_subcommand(&word.to_string_lossy())),
-            None => {
-                Err(Error::usage("no command was given").detail("stmgr: status 0").remedy(LIST))
-            }
+            None => Err(Error::usage("no command was given").remedy(LIST)),
         };
     };
     if is_help(command) || is_help(name) {

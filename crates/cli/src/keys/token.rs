@@ -69,7 +69,7 @@ pub(super) fn find(uri: &Uri, options: &SignerOptions) -> Result<TokenKey> {
         )
     })?;
     let mut helper = Helper::start()?;
-    let mut answer = helper.ask(&Request::Open { module, uri: uri.clone() })?;
+    let mut answer = helper.ask(&Request::Open { module, uri: Box::new(uri.clone()) })?;
     if let Answer::PinNeeded { token, last_attempt } = &answer {
         let pin = pin(uri, options, token, *last_attempt)?;
         answer = helper.ask(&Request::Pin(Pin(pin)))?;

@@ -6,6 +6,8 @@ use std::io::Write;
 use ospkg::Package;
 use ospkg::VerifiedPackage;
 use ospkg::bzimage::HEADER_LEN;
+use sha2::Digest;
+use sha2::Sha256;
 use trust::Authorized;
 use trust::Clock;
 use trust::Endorsement;
@@ -33,6 +35,14 @@ pub(crate) struct Sink {
     pub(crate) head: Vec<u8>,
     /// How many bytes came.
     pub(crate) length: u64,
+    hash: Sha256,
+}
+
+impl Sink {
+    /// SHA-256 of all that came.
+    pub(crate) fn sha256(&self) -> Sha256Digest {
+        Sha256Digest::from_bytes(self.hash.clone().finalize().into())
+    }
 }
 
 impl Write for Sink {
@@ -40,6 +50,7 @@ impl Write for Sink {
         let room = HEADER_LEN.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(bytes.get(..room).unwrap_or_default());
         self.length += bytes.len() as u64;
+        self.hash.update(bytes);
         Ok(bytes.len())
     }
 
@@ -98,14 +109,14 @@ pub(crate) fn rehearse(names: &Names, digest: Sha256Digest, archive: File) -> Re
 /// If there are no random numbers.
 pub(crate) fn anybody(digest: Sha256Digest) -> Result<Authorized> {
     let now = dates::now();
-    let key = Signer::from(PrivateKey::generate()?);
+    let key = PrivateKey::generate()?;
     let validity = Validity::days(now - dates::DAY, 2);
-    let root = certificate::issue_root(&key, Some("rehearsal"), validity)?;
+    let root = certificate::issue_root(&Signer::from(&key), Some("rehearsal"), validity)?;
     let policy = TrustPolicy::for_roots(root.to_pem()?.as_bytes(), 1)
         .map_err(|error| Error::new(format!("rehearsing the boot: {error}")))?;
     let endorsement = Endorsement {
         certificate_der: root.to_der()?,
-        signature: key.sign(digest.as_bytes())?.to_vec(),
+        signature: ospkg::sign(key.signing_key(), digest).to_vec(),
     };
     let clock = Clock::exactly(Timestamp::from_unix(now));
     trust::authorize(&policy, &[endorsement], digest, &clock)

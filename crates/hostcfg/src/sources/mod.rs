@@ -15,6 +15,7 @@ pub use boot_origin::MAX_VARIABLE_LEN;
 pub use boot_origin::boot_option_url;
 pub use boot_origin::document_for;
 pub use boot_origin::url_of_variable;
+pub use boot_origin::variable_content;
 pub use command_line::CommandLine;
 pub use command_line::MAX_COMMAND_LINE_LEN;
 pub use settings::Document;

@@ -15,6 +15,7 @@ use hostcfg::sources::boot_option_url;
 use hostcfg::sources::document_for;
 use hostcfg::sources::oem_strings;
 use hostcfg::sources::url_of_variable;
+use hostcfg::sources::variable_content;
 use netboot::Host;
 use netboot::read_file;
 use report::Code;
@@ -97,12 +98,9 @@ fn file(path: &Path) -> Option<io::Result<Vec<u8>>> {
 /// none.
 fn variable(name: &str) -> Option<io::Result<Vec<u8>>> {
     let read = file(&Path::new(EFI_VARIABLES).join(name))?;
-    Some(read.and_then(|mut content| {
-        if content.len() <= 4 {
-            return Err(io::Error::other("the variable is empty"));
-        }
-        content.drain(..4);
-        Ok(content)
+    Some(read.and_then(|file| {
+        let content = variable_content(&file).map(<[u8]>::to_vec);
+        content.ok_or_else(|| io::Error::other("the variable is empty"))
     }))
 }
 

@@ -16,6 +16,7 @@ use report::Failure;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::LEAST_MTU;
 use super::Orders;
 use super::Status;
 use super::facts::Facts;
@@ -264,6 +265,10 @@ impl Manager {
         }
         if let Some(mtu) = self.plan.mtu {
             facts.configuration.mtu = Some(mtu.into());
+        }
+        if self.orders.narrow {
+            let mtu = facts.configuration.mtu;
+            facts.configuration.mtu = Some(mtu.map_or(LEAST_MTU, |mtu| mtu.min(LEAST_MTU)));
         }
         facts.prune(&self.nic);
         facts

@@ -27,6 +27,9 @@ use crate::plan::Link;
 use crate::plan::Plan;
 use crate::task::Task;
 
+/// What every path takes: IPv6 demands it (RFC 8200, 5), and tunnels of IPv4 leave more.
+const LEAST_MTU: u32 = 1280;
+
 /// How far it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Status {
@@ -63,6 +66,8 @@ struct Orders {
     leases_v6: u32,
     /// How often the next router of IPv6 was to be taken.
     routers: u32,
+    /// Whether packets are to be no longer than every path must take.
+    narrow: bool,
 }
 
 impl Orders {
@@ -76,6 +81,8 @@ impl Orders {
 pub(crate) struct Session {
     status: watch::Receiver<Status>,
     orders: watch::Sender<Orders>,
+    plan: Arc<Plan>,
+    nic: Nic,
     _task: Task,
 }
 
@@ -93,10 +100,12 @@ impl Session {
             avoid: lesson.v4.avoided(),
             avoid_v6: lesson.v6.avoided(),
             routers: lesson.routers,
+            narrow: lesson.narrow,
             ..Orders::default()
         });
-        let manager = Manager::new(network, plan, nic, random, sender, received);
-        Self { status, orders, _task: Task::spawn(manager.run()) }
+        let (owner, own) = (Arc::clone(&plan), nic.clone());
+        let manager = Manager::new(network, owner, own, random, sender, received);
+        Self { status, orders, plan, nic, _task: Task::spawn(manager.run()) }
     }
 
     /// Gives leases up and asks again, preferring other servers to those that the lesson names. Until
@@ -118,6 +127,23 @@ impl Session {
     /// first again: who advertises itself as the best may lead nowhere.
     pub(crate) fn next_router(&self) {
         self.orders.send_modify(|orders| orders.routers = orders.routers.wrapping_add(1));
+    }
+
+    /// Nothing came where something should have: from now on the routes have the least MTU that every
+    /// path has, and so servers are told to send no longer packets. A path may swallow those, and the
+    /// server may not find that out.
+    pub(crate) fn narrow(&self) {
+        let narrowed = self.orders.send_if_modified(|orders| {
+            let before = core::mem::replace(&mut orders.narrow, true);
+            !before
+        });
+        if narrowed {
+            let name = &self.nic.name;
+            tracing::info!(
+                "{name}: nothing comes; asking for packets of {LEAST_MTU} bytes at most"
+            );
+            self.plan.lessons.learn(self.nic.index, |lesson| lesson.narrow = true);
+        }
     }
 
     /// The status as of now; [`Session::changed`] says when there is another one.

@@ -65,6 +65,12 @@ impl Member {
             return Err(ZipError::invalid("it is stored, but its two lengths differ"));
         }
 
+        // Asked before it is read: a file system refuses offsets that no file can have, and that is
+        // not the fault of what the archive lies on.
+        let header_end = entry.header_offset.checked_add(LOCAL_HEADER_LEN);
+        if header_end.is_none_or(|end| end > directory.start()) {
+            return Err(ZipError::invalid("it does not lie inside of the archive"));
+        }
         let mut header = [0; LOCAL_HEADER_LEN as usize];
         read_at(archive, entry.header_offset, &mut header)?;
         let mut fields = Fields(&header);

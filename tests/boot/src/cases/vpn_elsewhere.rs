@@ -26,8 +26,6 @@ use crate::vpn::secrets::Secrets;
 /// A network that speaks nothing but IPv6, behind a router that has to be heard every few seconds: what
 /// it says holds for less than half a minute. `far` is a machine behind it.
 const IPV6_ALONE: &str = "
-    . /run/lab.sh
-    mkdir -p /run/log
     up eth1 2001:db8::1/64
     ra eth1 'AdvDefaultLifetime 20; RDNSS 2001:db8::1 { };
         prefix 2001:db8::/64 { AdvValidLifetime 40; AdvPreferredLifetime 30; };'
@@ -46,9 +44,6 @@ const SERVER: &str = "2001:db8::5054:ff:fe12:3456";
 
 /// The lab VM's address there: router, mirror, and a web server that says who asks.
 const ROUTER: &str = "2001:db8::1";
-
-/// The lab VM's address on the host's network: what comes to the door of the server goes on from there.
-const DOOR: &str = "10.0.2.15";
 
 /// Longer than anything that the router says holds.
 const FORGOTTEN: Duration = Duration::from_secs(45);
@@ -113,10 +108,11 @@ fn ipv6_alone(story: &mut Story<'_>) -> Result<()> {
     let mut lab = LabVm::start(story, "lab", [lan.first(), near], lan.qemu_args())?;
     net::furnish(&mut lab, story.bench, &release.descriptor, &release.archive)?;
     let secrets = Secrets::generate(customer::set_up(&mut lab)?)?;
-    lab.script(IPV6_ALONE)?;
+    net::set_up(&mut lab, IPV6_ALONE)?;
     customer::join(&mut lab, &secrets)?;
     let door = provision::PORT.to_string();
-    lab.start(&["busybox", "tcpsvd", DOOR, &door, "nc.openbsd", "-6", SERVER, &door])?;
+    // The host has no IPv6 there: what comes to the lab VM's port goes on to the server's.
+    lab.start(&["busybox", "nc", "-ll", "-p", &door, "-e", "nc.openbsd", "-6", SERVER, &door])?;
     let mut server = Server::start_on(story, (port, (far, Vec::new())), &release, |scenario| {
         let url = "https://mirror.lab.example/os.json";
         scenario.host_config("network_mode", json!("auto")).host_config("ospkg_pointer", json!(url))
@@ -153,7 +149,7 @@ fn ipv6_alone(story: &mut Story<'_>) -> Result<()> {
     story.step("it hears its router while it serves", || hears_its_router(&mut lab))?;
     story.step("without the router it can be reached from nowhere", || {
         // One that says farewell would be forgotten at once.
-        lab.script("kill -9 $(cat /run/ra-eth1.pid)")?;
+        net::set_up(&mut lab, "kill -9 $(cat /run/ra-eth1.pid)")?;
         std::thread::sleep(FORGOTTEN);
         ensure!(!reached_from_afar(&mut lab)?, "it has not forgotten: nothing above shows a thing");
         Ok(())

@@ -85,12 +85,7 @@ impl Lab {
     /// # Errors
     /// If a line fails: with what was done until then.
     pub fn set(&mut self, network: &str) -> Result<()> {
-        let script = format!(". /run/lab.sh\nsweep\nset -x\n{network}\n");
-        self.vm.put("/tmp/case.sh", 0o644, script.as_bytes())?;
-        let output = self.vm.run_with(&["sh", "-e", "/tmp/case.sh"], b"", SET_UP)?;
-        let done = output.complaints();
-        ensure!(output.is_success(), "the network cannot be set up:\n{}{done}", output.text());
-        Ok(())
+        set_up(&mut self.vm, &format!("sweep\n{network}"))
     }
 
     /// The machine's ends of the cables.
@@ -117,6 +112,19 @@ impl Lab {
     pub fn vm(&mut self) -> &mut LabVm {
         &mut self.vm
     }
+}
+
+/// Sets a network up in a lab VM that is [furnished](furnish).
+///
+/// # Errors
+/// If a line fails: with what was done until then.
+pub fn set_up(vm: &mut LabVm, network: &str) -> Result<()> {
+    let script = format!(". /run/lab.sh\nmkdir -p {LOGS}\nset -x\n{network}\n");
+    vm.put("/tmp/case.sh", 0o644, script.as_bytes())?;
+    let output = vm.run_with(&["sh", "-e", "/tmp/case.sh"], b"", SET_UP)?;
+    let done = output.complaints();
+    ensure!(output.is_success(), "the network cannot be set up:\n{}{done}", output.text());
+    Ok(())
 }
 
 /// Brings a package, the web server's certificate and the words for networks into a lab VM, whose first
