@@ -210,6 +210,12 @@ fn a_new_proof_takes_the_place_of_an_old_one() {
     assert_eq!((&result["replaced"], &result["signatures"]), (&true.into(), &1.into()));
     lab.ok(VERIFY);
     lab.ok("ospkg verify --trust-policy policy os.json");
+    // A week after it was cosigned, it is over.
+    let status = json(&lab.ok("ospkg status --trust-policy policy --json os.json"));
+    assert_eq!(status["ends"][0]["what"], "Sigsum proof of CN=a");
+    assert_eq!(status["ends"][0]["boots_after"], false);
+    assert_eq!(status["boots_until"], status["ends"][0]["at"]);
+    lab.refused("ospkg status --trust-policy policy --days 8 os.json", "error[E0419]");
 }
 
 #[test]

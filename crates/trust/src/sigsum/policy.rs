@@ -1,7 +1,6 @@
 //! `ospkg_trust_policy`: which logs and witnesses count.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use ed25519_dalek::VerifyingKey;
 
@@ -61,8 +60,8 @@ pub enum SigsumPolicyError {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SigsumPolicy {
     digest: Sha256Digest,
-    /// By the hash of their keys.
-    pub(super) logs: BTreeMap<Sha256Digest, VerifyingKey>,
+    /// With the hash of each key.
+    logs: Vec<(Sha256Digest, VerifyingKey)>,
     pub(super) witnesses: Vec<Witness>,
     pub(super) quorum: Quorum,
 }
@@ -116,17 +115,18 @@ impl SigsumPolicy {
 
     /// Key hashes of the logs.
     pub fn logs(&self) -> impl Iterator<Item = Sha256Digest> {
-        self.logs.keys().copied()
+        self.logs.iter().map(|(key_hash, _)| *key_hash)
+    }
+
+    /// The key of the log with this hash.
+    pub(super) fn log(&self, wanted: &Sha256Digest) -> Option<&VerifyingKey> {
+        self.logs.iter().find(|(key_hash, _)| key_hash == wanted).map(|(_, key)| key)
     }
 
     /// Names of the witnesses that the quorum asks, in the order of the file.
     pub fn witnesses(&self) -> impl Iterator<Item = &str> {
-        let asked = self.quorum.witnesses();
-        self.witnesses
-            .iter()
-            .enumerate()
-            .filter(move |(index, _)| asked.contains(index))
-            .map(|(_, witness)| witness.name.as_str())
+        let asked = self.quorum.witnesses().into_iter();
+        asked.filter_map(|index| self.witnesses.get(index)).map(|witness| witness.name.as_str())
     }
 
     /// The fewest witnesses that can meet the quorum; 0 if none is needed.
@@ -170,7 +170,7 @@ impl SigsumPolicy {
         for (index, witness) in self.witnesses.iter().enumerate() {
             if !asked.contains(&index) {
                 warnings.push(format!("the quorum does not ask witness {}", witness.name));
-            } else if self.logs.contains_key(&witness.key_hash) {
+            } else if self.log(&witness.key_hash).is_some() {
                 warnings.push(format!(
                     "witness {} has the key of a log, which thereby watches itself",
                     witness.name
@@ -184,9 +184,8 @@ impl SigsumPolicy {
 /// What was read so far.
 #[derive(Default)]
 struct Reader {
-    logs: BTreeMap<Sha256Digest, VerifyingKey>,
+    logs: Vec<(Sha256Digest, VerifyingKey)>,
     witnesses: Vec<Witness>,
-    witness_keys: BTreeSet<Sha256Digest>,
     members: Vec<Member>,
     names: BTreeMap<String, usize>,
     /// Of the quorum line, if there was one.
@@ -231,27 +230,32 @@ impl Reader {
 
     fn log(&mut self, key: &str) -> Result<(), String> {
         let key = public_key(key)?;
-        match self.logs.insert(key_hash(key.as_bytes()), key) {
-            None => Ok(()),
-            Some(_) => Err("a log before has the same key".into()),
+        if self.logs.iter().any(|(_, before)| *before == key) {
+            return Err("a log before has the same key".into());
         }
+        self.logs.push((key_hash(key.as_bytes()), key));
+        Ok(())
     }
 
     fn witness(&mut self, name: &str, key: &str) -> Result<(), String> {
         let key = public_key(key)?;
-        let key_hash = key_hash(key.as_bytes());
-        if !self.witness_keys.insert(key_hash) {
+        if self.witnesses.iter().any(|before| before.key == key) {
             return Err("a witness before has the same key; it would count twice".into());
         }
         self.define(name, Member::Witness(self.witnesses.len()))?;
+        let key_hash = key_hash(key.as_bytes());
         self.witnesses.push(Witness { name: printable(name), key, key_hash });
         Ok(())
     }
 
     fn group(&mut self, name: &str, needed: &str, members: &[&str]) -> Result<(), String> {
-        let mut indexes = BTreeSet::new();
+        let mut named = vec![false; self.members.len()];
+        let mut indexes = Vec::new();
         for member in members {
-            if !indexes.insert(self.find(member)?) {
+            let index = self.find(member)?;
+            indexes.push(index);
+            let before = named.get_mut(index).map(|named| core::mem::replace(named, true));
+            if before == Some(true) {
                 return Err(format!(
                     "{:?} is named twice; it would count twice",
                     printable(member)
@@ -272,7 +276,7 @@ impl Reader {
                     )
                 })?,
         };
-        self.define(name, Member::Group { needed, members: indexes.into_iter().collect() })
+        self.define(name, Member::Group { needed, members: indexes })
     }
 
     fn quorum(&mut self, name: &str) -> Result<(), String> {

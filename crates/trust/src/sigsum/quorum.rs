@@ -1,8 +1,5 @@
 //! Which sets of witnesses are enough.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-
 use crate::Sha256Digest;
 
 /// Something that a quorum is made of.
@@ -27,16 +24,16 @@ pub(super) struct Quorum {
 }
 
 impl Quorum {
-    /// Whether these witnesses, by their index in the policy, are enough.
+    /// Whether the witnesses of which this is true, by their index in the policy, are enough.
     ///
     /// A group only has members that were defined before it: one pass decides all, whatever groups
     /// are in whatever others.
-    pub(super) fn is_met_by(&self, acting: &BTreeSet<usize>) -> bool {
+    pub(super) fn is_met_by(&self, acting: impl Fn(usize) -> bool) -> bool {
         let Some(root) = self.root else { return true };
         let mut acts = Vec::with_capacity(self.members.len());
         for member in &self.members {
             let does = match member {
-                Member::Witness(witness) => acting.contains(witness),
+                Member::Witness(witness) => acting(*witness),
                 Member::Group { needed, members } => {
                     let count = members.iter().filter(|it| acts.get(**it) == Some(&true)).count();
                     count >= *needed
@@ -47,21 +44,30 @@ impl Quorum {
         acts.get(root) == Some(&true)
     }
 
-    /// The witnesses that the quorum asks, directly or in groups.
-    pub(super) fn witnesses(&self) -> BTreeSet<usize> {
-        let mut asked: BTreeSet<usize> = self.root.into_iter().collect();
-        let mut witnesses = BTreeSet::new();
+    /// The witnesses that the quorum asks, directly or in groups, in the order of the policy.
+    pub(super) fn witnesses(&self) -> Vec<usize> {
+        let mut asked = vec![false; self.members.len()];
+        let ask = |index: usize, asked: &mut Vec<bool>| {
+            if let Some(asked) = asked.get_mut(index) {
+                *asked = true;
+            }
+        };
+        if let Some(root) = self.root {
+            ask(root, &mut asked);
+        }
+        let mut witnesses = Vec::new();
         for (index, member) in self.members.iter().enumerate().rev() {
-            if !asked.contains(&index) {
+            if asked.get(index) != Some(&true) {
                 continue;
             }
             match member {
-                Member::Witness(witness) => {
-                    witnesses.insert(*witness);
+                Member::Witness(witness) => witnesses.push(*witness),
+                Member::Group { members, .. } => {
+                    members.iter().for_each(|member| ask(*member, &mut asked));
                 }
-                Member::Group { members, .. } => asked.extend(members),
             }
         }
+        witnesses.reverse();
         witnesses
     }
 
@@ -69,15 +75,12 @@ impl Quorum {
     /// enough. `None` if they never are, or if nobody is needed.
     ///
     /// One witness whose clock is ahead, or who lies, does not move it where the quorum needs two.
-    pub(super) fn time(&self, cosigned: &BTreeMap<usize, i64>) -> Option<i64> {
+    pub(super) fn time(&self, cosigned: impl Fn(usize) -> Option<i64>) -> Option<i64> {
         self.root?;
-        let mut latest_first: Vec<(i64, usize)> =
-            cosigned.iter().map(|(witness, time)| (*time, *witness)).collect();
-        latest_first.sort_unstable_by(|one, other| other.cmp(one));
-        let mut acting = BTreeSet::new();
-        latest_first.into_iter().find_map(|(time, witness)| {
-            acting.insert(witness);
-            self.is_met_by(&acting).then_some(time)
+        let mut times: Vec<i64> = self.witnesses().into_iter().filter_map(&cosigned).collect();
+        times.sort_unstable_by(|one, other| other.cmp(one));
+        times.into_iter().find(|time| {
+            self.is_met_by(|witness| cosigned(witness).is_some_and(|cosigned| cosigned >= *time))
         })
     }
 }

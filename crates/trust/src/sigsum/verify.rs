@@ -1,9 +1,5 @@
 //! Whether a proof is true under a policy.
 
-use core::fmt::Write;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::Signature;
@@ -207,7 +203,7 @@ impl SigsumPolicy {
             .and_then(PublicKey::as_ed25519)
             .map_err(|error| Unlogged::Key(error.to_string()))?;
         let leaf = proof.leaf_hash(key, archive)?;
-        let log = self.logs.get(&proof.log).ok_or(Unlogged::UnknownLog(proof.log))?;
+        let log = self.log(&proof.log).ok_or(Unlogged::UnknownLog(proof.log))?;
         if !is_by(log, proof.tree_head().as_bytes(), &proof.log_signature) {
             return Err(Unlogged::TreeHead);
         }
@@ -216,29 +212,23 @@ impl SigsumPolicy {
         }
 
         let standings = self.standings(proof);
-        let asked = self.quorum.witnesses();
-        let cosigned: BTreeMap<usize, i64> = standings
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| asked.contains(index))
-            .filter_map(|(index, standing)| match standing {
-                Standing::Cosigned(time) => Some((index, time.unix())),
-                Standing::Wrong | Standing::Missing => None,
-            })
-            .collect();
-        if !self.quorum.is_met_by(&cosigned.keys().copied().collect()) {
-            return Err(Unlogged::Quorum(self.shortfall(&standings, &asked)));
+        let cosigned = |witness: usize| match standings.get(witness) {
+            Some(Standing::Cosigned(time)) => Some(time.unix()),
+            _ => None,
+        };
+        if !self.quorum.is_met_by(|witness| cosigned(witness).is_some()) {
+            return Err(Unlogged::Quorum(self.shortfall(&standings)));
         }
-        let witnessed = |(index, time): (&usize, &i64)| {
-            let name = self.witnesses.get(*index)?.name.clone();
-            Some(Witnessed { name, time: Timestamp::from_unix(*time) })
+        let witnessed = |index: usize| {
+            let name = self.witnesses.get(index)?.name.clone();
+            cosigned(index).map(|time| Witnessed { name, time: Timestamp::from_unix(time) })
         };
         Ok(Logged {
             log: proof.log,
             size: proof.size,
             leaf_index: proof.leaf_index,
-            witnesses: cosigned.iter().filter_map(witnessed).collect(),
-            time: self.quorum.time(&cosigned).map(Timestamp::from_unix),
+            witnesses: self.quorum.witnesses().into_iter().filter_map(witnessed).collect(),
+            time: self.quorum.time(cosigned).map(Timestamp::from_unix),
         })
     }
 
@@ -246,13 +236,10 @@ impl SigsumPolicy {
     /// operator wants to see of a proof that does not count.
     #[must_use]
     pub fn witness_standings(&self, proof: &Proof) -> Vec<(String, Standing)> {
-        let asked = self.quorum.witnesses();
         let standings = self.standings(proof);
-        (0..)
-            .zip(self.witnesses.iter().zip(standings))
-            .filter(|(index, _)| asked.contains(index))
-            .map(|(_, (witness, standing))| (witness.name.clone(), standing))
-            .collect()
+        let named =
+            |index: usize| Some((self.witnesses.get(index)?.name.clone(), *standings.get(index)?));
+        self.quorum.witnesses().into_iter().filter_map(named).collect()
     }
 
     /// What every witness of the policy contributes, in the policy's order.
@@ -276,17 +263,16 @@ impl SigsumPolicy {
     }
 
     /// Who has cosigned and who has not, on one line.
-    fn shortfall(&self, standings: &[Standing], asked: &BTreeSet<usize>) -> String {
+    fn shortfall(&self, standings: &[Standing]) -> String {
         let names = |wanted: fn(&Standing) -> bool| -> String {
-            let mut names = String::new();
-            for (index, (witness, standing)) in self.witnesses.iter().zip(standings).enumerate() {
-                if asked.contains(&index) && wanted(standing) {
-                    let separator = if names.is_empty() { "" } else { ", " };
-                    // Writing to a string does not fail.
-                    let _ = write!(names, "{separator}{}", witness.name);
-                }
-            }
-            if names.is_empty() { "nobody".to_owned() } else { names }
+            let asked = self.quorum.witnesses();
+            let names: Vec<&str> = asked
+                .into_iter()
+                .filter(|index| standings.get(*index).is_some_and(wanted))
+                .filter_map(|index| self.witnesses.get(index))
+                .map(|witness| witness.name.as_str())
+                .collect();
+            if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
         };
         let cosigned = names(|it| matches!(it, Standing::Cosigned(_)));
         let missing = names(|it| matches!(it, Standing::Missing));

@@ -9,9 +9,11 @@ use report::SkippedReport;
 use serde::Serialize;
 use trust::Certificate;
 use trust::Clock;
+use trust::Endorsement;
 use trust::Sha256Digest;
 use trust::Timestamp;
 use trust::TrustPolicy;
+use trust::sigsum::Proof;
 
 use super::verify;
 use crate::Error;
@@ -102,17 +104,35 @@ impl Judge<'_> {
         counted.take(valid).collect()
     }
 
-    /// What ends after this moment, in order: signers' certificates, roots, and the package itself.
+    /// What ends after this moment, in order: signers' certificates and Sigsum proofs, roots, and the
+    /// package itself.
     pub(super) fn calendar(&self, now: &Verdict) -> Vec<(i64, String)> {
         let roots = self.policy.signing_roots().iter().filter_map(root_end);
         let signers =
             now.signers.iter().map(|it| (it.end, format!("certificate of {}", it.subject)));
-        let mut ends: Vec<(i64, String)> = signers.chain(roots).collect();
+        let mut ends: Vec<(i64, String)> =
+            signers.chain(roots).chain(self.proof_ends(now)).collect();
         ends.extend(now.end.map(|end| (end, "the package, as its manifest says".to_owned())));
         ends.retain(|(end, _)| *end >= now.at);
         ends.sort();
         ends.dedup();
         ends
+    }
+
+    /// When the proofs of those who are counted are older than the policy allows.
+    fn proof_ends(&self, now: &Verdict) -> Vec<(i64, String)> {
+        let age = self.policy.document().max_cosignature_age();
+        let (Some(sigsum), Some(age)) = (self.policy.sigsum(), age) else { return Vec::new() };
+        let end = |endorsement: &Endorsement| {
+            let certificate = Certificate::parse(&endorsement.certificate_der).ok()?;
+            let proof = Proof::parse(&endorsement.signature).ok()?;
+            let logged = sigsum.verify(&proof, &certificate, self.digest).ok()?;
+            let subject = certificate.label();
+            let counted = now.signers.iter().any(|signer| signer.subject == subject);
+            let end = logged.time()?.unix().saturating_add_unsigned(age);
+            counted.then(|| (end, format!("Sigsum proof of {subject}")))
+        };
+        self.descriptor.endorsements().iter().filter_map(end).collect()
     }
 
     /// The last moment at which it boots, if it boots now, and the verdict right after it. Found by
