@@ -28,14 +28,17 @@ pub const TARGETS: &[Target] = &[
     target("arp", netup::fuzzing::arp, 1),
     target("bzimage", bzimage, 1),
     target("certificate", certificate, 10),
+    target("certificate_der", |bytes| trust::Certificate::parse(bytes).is_ok(), 10),
     target("descriptor", |bytes| ospkg::Descriptor::parse(bytes).is_ok(), 10),
     target("dhcp4", netup::fuzzing::dhcp4, 5),
     target("dhcp6", netup::fuzzing::dhcp6, 10),
     target("dns", fetch::fuzzing::dns, 5),
+    target("entry", entry, 10),
     target("host_configuration", |bytes| hostcfg::HostConfig::parse(bytes).is_ok(), 5),
     target("location", fetch::fuzzing::location, 2),
     target("manifest", |bytes| ospkg::Manifest::parse(bytes).is_ok(), 5),
     target("router_advertisement", netup::fuzzing::router_advertisement, 5),
+    target("signing_roots", signing_roots, 20),
     target("strict_json", |bytes| report::strict_json::parse_object(bytes).is_ok(), 1),
     target("trust_policy", |bytes| trust::PolicyDocument::parse(bytes).is_ok(), 5),
 ];
@@ -64,6 +67,23 @@ fn bzimage(bytes: &[u8]) -> bool {
         let _ = header.release(bytes);
     }
     header.is_ok()
+}
+
+/// One entry of a descriptor that is well formed otherwise: the text is both its certificate and its
+/// signature. What cannot stand in a string of JSON is left out.
+fn entry(bytes: &[u8]) -> bool {
+    let text: String = String::from_utf8_lossy(bytes)
+        .chars()
+        .filter(|character| !character.is_control() && !matches!(character, '"' | '\\'))
+        .collect();
+    let document =
+        format!(r#"{{"version": 1, "certificates": ["{text}"], "signatures": ["{text}"]}}"#);
+    ospkg::Descriptor::parse(document.as_bytes()).is_ok()
+}
+
+/// `ospkg_signing_root.pem`.
+fn signing_roots(bytes: &[u8]) -> bool {
+    trust::TrustPolicy::for_roots(bytes, 1).is_ok()
 }
 
 /// A certificate in PEM, and its insides.

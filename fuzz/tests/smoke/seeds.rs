@@ -7,6 +7,8 @@ use std::io::Cursor;
 use std::io::Write as _;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use dhcproto::Encodable;
 use dhcproto::v4;
 use dhcproto::v6;
@@ -34,6 +36,11 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
                 ("signer", vector("keys/signer1.cert.pem")),
             ]
         }
+        "certificate_der" => vec![
+            ("root", der("keys/root.cert.pem")),
+            ("signer", der("keys/signer1.cert.pem")),
+            ("ecdsa", der("keys/ecdsa.cert.pem")),
+        ],
         "descriptor" => vec![("signed", descriptor())],
         "dhcp4" => vec![
             ("offer", dhcp4(v4::MessageType::Offer)),
@@ -46,6 +53,12 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
             ("refusal", dhcp6(v6::MessageType::Reply, Some(v6::Status::NoAddrsAvail))),
         ],
         "dns" => vec![("a", dns())],
+        "entry" => {
+            vec![(
+                "certificate",
+                BASE64_STANDARD.encode(vector("keys/signer1.cert.pem")).into_bytes(),
+            )]
+        }
         "host_configuration" => vec![
             ("dhcp", HOST_DHCP.as_bytes().to_vec()),
             ("static", HOST_STATIC.as_bytes().to_vec()),
@@ -56,6 +69,14 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
         ],
         "manifest" => vec![("full", MANIFEST.as_bytes().to_vec())],
         "router_advertisement" => vec![("full", advertisement())],
+        "signing_roots" => vec![
+            ("one", vector("keys/root.cert.pem")),
+            (
+                "two",
+                [vector("keys/root.cert.pem"), b"and\n".to_vec(), vector("keys/root.cert.pem")]
+                    .concat(),
+            ),
+        ],
         "strict_json" => {
             vec![("nested", br#"{"a":[1,-2.5e3,"\u00e9\n",true,null],"b":{"c":{}}}"#.to_vec())]
         }
@@ -72,6 +93,11 @@ const POLICY: &str = r#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "
 fn vector(name: &str) -> Vec<u8> {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors");
     fs::read(vectors.join(name)).unwrap()
+}
+
+/// The certificate of a file of the vectors, without its armour.
+fn der(name: &str) -> Vec<u8> {
+    trust::decode_certificate_pem(&vector(name)).unwrap()
 }
 
 /// A small archive, by another implementation. Its kernel is not one: nobody has looked into it yet
