@@ -10,6 +10,7 @@ use anyhow::Result;
 use crate::accel;
 use crate::again;
 use crate::build;
+use crate::installed;
 use crate::kernel_build;
 use crate::kernel_build::reproduce;
 use crate::kernel_build::reproduce::Extent;
@@ -74,6 +75,7 @@ pub fn run(all: bool) -> Result<bool> {
     }
     let failed = failed || lines.last().is_some_and(Line::failed);
     if all {
+        lines.push(measured("the tool, installed", installed::check));
         lines.extend(built_again(failed));
     }
     let boot = if failed {

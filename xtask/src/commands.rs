@@ -25,7 +25,7 @@ use xtask::locked::Locked;
 use xtask::provenance;
 
 /// Commands that the operator's tool has and that are reachable here as well.
-const OPERATORS: [&str; 10] = [
+const OPERATORS: [&str; 12] = [
     "boot-image",
     "compare",
     "explain",
@@ -34,8 +34,10 @@ const OPERATORS: [&str; 10] = [
     "ospkg",
     "secure-boot",
     "serve",
+    "stmgr",
     "store",
     "trust-policy",
+    "uki",
 ];
 
 /// Commands among those of the operator's tool that need the source tree, and are here alone.
@@ -47,7 +49,7 @@ const OURS: [(&str, &[&str]); 2] =
 #[command(
     bin_name = "cargo xtask",
     after_help = "The operator's commands work here, too: keygen, ospkg, trust-policy, host-config, \
-                  boot-image, secure-boot, serve, compare, store, \
+                  boot-image, uki, secure-boot, serve, compare, store, stmgr, \
                   explain. Try `cargo xtask ospkg --help`."
 )]
 pub(crate) struct Xtask {

@@ -100,6 +100,7 @@ fn config(options: &BootOptions) -> Result<Config> {
     Ok(Config {
         trust_policy,
         host_config: options.host_config.as_deref().map(read).transpose()?,
+        packages: options.packages.clone(),
         build_time: options.build_time.map_or_else(build_time, Ok)?,
         ..Config::default()
     })

@@ -13,6 +13,7 @@ pub mod check;
 pub mod demo;
 pub mod harness;
 pub mod image;
+pub mod installed;
 pub mod kernel_build;
 pub mod kernels;
 pub mod lab;

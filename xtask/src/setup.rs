@@ -84,6 +84,27 @@ const OPENSSL: Tool = Tool {
     ubuntu: "openssl",
 };
 
+const SSH_AGENT: Tool = Tool {
+    probe: "ssh-agent",
+    why: "has keys that packages are signed with",
+    debian: "openssh-client",
+    ubuntu: "openssh-client",
+};
+
+const SOFTHSM: Tool = Tool {
+    probe: "softhsm2-util",
+    why: "a token with keys that packages are signed with",
+    debian: "softhsm2",
+    ubuntu: "softhsm2",
+};
+
+const OPENSC: Tool = Tool {
+    probe: "pkcs11-tool",
+    why: "makes keys on that token",
+    debian: "opensc",
+    ubuntu: "opensc",
+};
+
 const XZ: Tool = Tool {
     probe: "xz",
     why: "unpacks a kernel's source and its modules",
@@ -183,7 +204,7 @@ pub fn for_media() -> Vec<Tool> {
 pub fn for_tests() -> Vec<Tool> {
     let mut tools = for_boot(Firmware::Uefi);
     tools.extend(for_media());
-    tools.extend([DNSMASQ, IP, OPENSSL, XZ, CPIO]);
+    tools.extend([DNSMASQ, IP, OPENSSL, SSH_AGENT, SOFTHSM, OPENSC, XZ, CPIO]);
     tools.extend(for_kernel().into_iter().filter(|tool| *tool != XZ));
     tools
 }

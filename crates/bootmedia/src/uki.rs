@@ -91,8 +91,20 @@ pub struct Uki<'a> {
     pub os_release: &'a str,
     /// Release of the kernel, such as `6.12.1`.
     pub uname: &'a str,
-    /// Lines for `.sbat` behind the header line. Without it: those of the stub, and one of ours.
-    pub sbat: Option<&'a str>,
+    /// What `.sbat` says.
+    pub sbat: Sbat<'a>,
+}
+
+/// What `.sbat` says: generations of what is inside, by which old images are revoked.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Sbat<'a> {
+    /// The lines of the stub, and one of ours.
+    #[default]
+    Ours,
+    /// These lines and no other; the header line is put in front if it is missing.
+    Only(&'a str),
+    /// The lines of the stub, and these.
+    Append(&'a str),
 }
 
 impl Uki<'_> {
@@ -159,13 +171,13 @@ impl Uki<'_> {
     fn sbat(&self, stub: &Image<'_>) -> String {
         let stubs = stub.section(".sbat").map(|section| stub.content(section));
         let stubs = stubs.map(text).filter(|lines| lines.starts_with("sbat,"));
-        let mut sbat = match (self.sbat, stubs) {
-            (Some(lines), _) => return ended(format!("{SBAT_HEADER}{lines}")),
-            (None, Some(stubs)) => ended(stubs),
-            (None, None) => SBAT_HEADER.to_owned(),
-        };
-        sbat.push_str(OUR_SBAT);
-        sbat
+        let stubs = stubs.map_or_else(|| SBAT_HEADER.to_owned(), ended);
+        match self.sbat {
+            Sbat::Ours => stubs + OUR_SBAT,
+            Sbat::Append(lines) => stubs + &ended(without_header(lines).to_owned()),
+            Sbat::Only(lines) if lines.starts_with("sbat,") => ended(lines.to_owned()),
+            Sbat::Only(lines) => ended(format!("{SBAT_HEADER}{lines}")),
+        }
     }
 }
 
@@ -229,6 +241,14 @@ fn stub_name(magic: &[u8]) -> Option<&str> {
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
+}
+
+/// Lines of `.sbat` without the header line, which is there already.
+fn without_header(lines: &str) -> &str {
+    match lines.split_once('\n') {
+        Some((first, rest)) if first.starts_with("sbat,") => rest,
+        _ => lines,
+    }
 }
 
 /// Ends the last line, if it has no end.

@@ -9,6 +9,7 @@ use bootmedia::pcr;
 use bootmedia::pe::Image;
 use bootmedia::pe::PeError;
 use bootmedia::uki;
+use bootmedia::uki::Sbat;
 use bootmedia::uki::Uki;
 use bootmedia::uki::UkiError;
 use proptest::prelude::*;
@@ -31,7 +32,7 @@ fn parts<'a>(stub: &'a [u8], kernel: &'a [u8], initramfs: &'a [u8]) -> Uki<'a> {
         command_line: COMMAND_LINE,
         os_release: "ID=ramstrap\n",
         uname: "6.12.1",
-        sbat: None,
+        sbat: Sbat::Ours,
     }
 }
 
@@ -106,11 +107,18 @@ fn sbat_names_the_stub_and_us() {
         fields.len() >= 5 && fields.iter().all(|field| !field.is_empty())
     }));
     let (stub, kernel) = (stub(), kernel());
-    let own = Uki { sbat: Some("mine,2,Me,mine,1,-"), ..parts(&stub, &kernel, b"x") };
+    let own = Uki { sbat: Sbat::Only("mine,2,Me,mine,1,-"), ..parts(&stub, &kernel, b"x") };
     let own = own.build().unwrap();
     let own = core::str::from_utf8(uki::read(&own).unwrap().sbat.unwrap()).unwrap();
     assert!(own.starts_with("sbat,1,") && own.ends_with("\nmine,2,Me,mine,1,-\n"), "{own}");
     assert!(!own.contains("stub,3"), "{own}");
+    for lines in ["mine,2,Me,mine,1,-", "sbat,1,a,b,1,c\nmine,2,Me,mine,1,-\n"] {
+        let more = Uki { sbat: Sbat::Append(lines), ..parts(&stub, &kernel, b"x") };
+        let more = more.build().unwrap();
+        let more = core::str::from_utf8(uki::read(&more).unwrap().sbat.unwrap()).unwrap();
+        let names: Vec<&str> = more.lines().filter_map(|line| line.split(',').next()).collect();
+        assert_eq!(names, ["sbat", "stub", "mine"], "{more}");
+    }
 }
 
 #[test]

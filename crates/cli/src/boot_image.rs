@@ -13,6 +13,7 @@ use hostcfg::ProvisioningUrl;
 use report::Code;
 use sha2::Digest;
 use sha2::Sha256;
+use trust::FetchMethod;
 use trust::PolicyFiles;
 use trust::TrustPolicy;
 
@@ -24,9 +25,12 @@ use crate::files;
 use crate::modules::Modules;
 
 mod built;
+mod packages;
 
 pub use built::Built;
 pub use built::BuiltKernel;
+pub use packages::EmbeddedPackage;
+pub use packages::PACKAGES;
 
 /// Names in a trust policy directory that go into a boot image.
 pub const POLICY_FILES: [&str; 5] =
@@ -35,7 +39,7 @@ pub const POLICY_FILES: [&str; 5] =
 const TRUST_POLICY: &str = "trust_policy.json";
 const SIGNING_ROOT: &str = "ospkg_signing_root.pem";
 const TLS_ROOTS: &str = "tls_roots.pem";
-const SIGSUM_POLICY: &str = "ospkg_trust_policy";
+pub(crate) const SIGSUM_POLICY: &str = "ospkg_trust_policy";
 const DECRYPTION_IDENTITIES: &str = "decryption_identities";
 
 /// Best ratio that still unpacks in a fraction of a second; the window stays at 8 MiB.
@@ -124,6 +128,8 @@ pub struct Config {
     pub host_config: Option<Vec<u8>>,
     /// Unix seconds: what expired before then never boots, whatever the machine's clock says.
     pub build_time: i64,
+    /// OS packages that the image holds, by their name without extension.
+    pub packages: BTreeMap<String, EmbeddedPackage>,
     /// More files by path in the initramfs, with their permissions.
     pub extra: BTreeMap<String, (Vec<u8>, u32)>,
     /// What the image is built of, for who rebuilds it; none if that is not known.
@@ -137,6 +143,7 @@ impl core::fmt::Debug for Config {
             .field("trust_policy", &self.trust_policy.keys())
             .field("host_config", &self.host_config.as_ref().map(Vec::len))
             .field("build_time", &self.build_time)
+            .field("packages", &self.packages.keys())
             .field("extra", &self.extra.keys())
             .field("built", &self.built)
             .finish()
@@ -184,7 +191,7 @@ impl Config {
     pub fn check(&self) -> Result<Checked> {
         let policy = load_policy(&self.trust_policy)?;
         let mut warnings: Vec<String> =
-            policy.document().warnings().iter().map(|it| format!("trust policy: {it}")).collect();
+            policy.warnings().iter().map(|it| format!("trust policy: {it}")).collect();
         warnings.extend(
             self.trust_policy
                 .keys()
@@ -194,8 +201,8 @@ impl Config {
         let mut host_config = None;
         if let Some(bytes) = &self.host_config {
             let parsed = HostConfig::parse(bytes).map_err(|error| Error::coded(&error))?;
-            parsed.provisioning_urls().map_err(|error| Error::coded(&error))?;
-            let https = parsed.urls().any(ProvisioningUrl::is_https);
+            let network = self.check_origin(&policy, &parsed)?;
+            let https = network && parsed.urls().any(ProvisioningUrl::is_https);
             if https && policy.tls_roots().is_empty() {
                 warnings.push(format!(
                     "host configuration: an https URL, but the trust policy has no tls_roots.pem ({})",
@@ -205,7 +212,50 @@ impl Config {
             warnings.extend(parsed.warnings.iter().map(|it| format!("host configuration: {it}")));
             host_config = Some(parsed);
         }
+        for (name, package) in &self.packages {
+            let refused = |error: Error| error.on(format!("/{PACKAGES}/{name}.json"));
+            package.check(&policy, self.build_time).map_err(refused)?;
+        }
+        if policy.document().fetch_method() == FetchMethod::Initramfs && self.packages.is_empty() {
+            warnings.push(
+                "the trust policy has packages come from the boot image, and this one holds none: \
+                 give them with --ospkg"
+                    .to_owned(),
+            );
+        }
         Ok(Checked { policy, host_config, warnings })
+    }
+
+    /// Whether packages come over the network, as a machine decides it. The one that it would start
+    /// instead must be here.
+    fn check_origin(&self, policy: &TrustPolicy, host: &HostConfig) -> Result<bool> {
+        let method = policy.document().fetch_method();
+        let name = match &host.package {
+            Some(name) if name.is_provision() || method == FetchMethod::Initramfs => name,
+            None if method == FetchMethod::Initramfs => {
+                let detail = "ospkg_pointer is no file name such as os.zip";
+                return Err(Error::with_code(Code::EmbeddedNameInvalid, detail));
+            }
+            _ => {
+                host.provisioning_urls().map_err(|error| Error::coded(&error))?;
+                return Ok(true);
+            }
+        };
+        if self.packages.keys().any(|stem| format!("{stem}.zip") == name.archive()) {
+            return Ok(false);
+        }
+        let detail = format!("ospkg_pointer names {name}, which is not among --ospkg");
+        Err(Error::with_code(Code::EmbeddedMissing, detail))
+    }
+
+    /// Whether there are passwords or keys in it: in URLs of the host configuration, or as
+    /// identities that packages are decrypted with. A host configuration that cannot be read may
+    /// hold some.
+    #[must_use]
+    pub fn holds_secrets(&self) -> bool {
+        let host = self.host_config.as_deref().map(HostConfig::parse);
+        self.trust_policy.contains_key(DECRYPTION_IDENTITIES)
+            || host.is_some_and(|it| it.map_or(true, |it| it.holds_secrets()))
     }
 
     /// The same without the files that no boot image needs.
@@ -245,6 +295,7 @@ pub fn assemble(base: &PackedBase, config: &Config) -> Result<Vec<u8>> {
     let mut image = base.0.clone();
     image.extend_from_slice(&config.pack()?);
     cpio::pad(&mut image);
+    image.extend_from_slice(&packages::pack(&config.packages)?);
     Ok(image)
 }
 

@@ -41,8 +41,9 @@ use x509_cert::time::Time;
 
 use crate::Error;
 use crate::Result;
-use crate::keys::PrivateKey;
+use crate::keys::ForCertificates;
 use crate::keys::PublicKey;
+use crate::keys::Signer;
 
 /// Ten years and the leap days in them: a root is replaced with the boot images that embed it.
 pub const ROOT_DAYS: u32 = 3653;
@@ -175,15 +176,15 @@ impl Certificate {
 ///
 /// # Errors
 /// If the dates are in the wrong order or cannot be written in a certificate, or the name is too
-/// long or has control characters.
+/// long or has control characters. Also if the key cannot sign, as [`Signer::sign`].
 pub fn issue_root(
-    key: &PrivateKey,
+    key: &Signer,
     common_name: Option<&str>,
     validity: Validity,
 ) -> Result<Certificate> {
-    let subject = subject(&key.public(), common_name)?;
-    let profile = Root { subject };
-    build(profile, &key.public(), validity, key)
+    let subject = subject(key.public_key(), common_name)?;
+    let profile = RootProfile { subject };
+    build(profile, key.public_key(), validity, key)
 }
 
 /// Issues a certificate for a signer of OS packages.
@@ -192,12 +193,12 @@ pub fn issue_root(
 /// As [`issue_root`]; also if the root is none, or `root_key` is not its key.
 pub fn issue_signer(
     root: &Certificate,
-    root_key: &PrivateKey,
+    root_key: &Signer,
     key: &PublicKey,
     common_name: Option<&str>,
     validity: Validity,
 ) -> Result<Certificate> {
-    if !root.is_of(&root_key.public())? {
+    if !root.is_of(root_key.public_key())? {
         return Err(Error::new("the root key does not belong to the root certificate")
             .remedy("give the key that `ramstrap keygen root` wrote beside that certificate"));
     }
@@ -205,7 +206,7 @@ pub fn issue_signer(
         return Err(Error::new("the root certificate is not a CA")
             .remedy("issue signers under a certificate made by `ramstrap keygen root`"));
     }
-    let profile = Signer {
+    let profile = SignerProfile {
         issuer: root.tbs().subject().clone(),
         issuer_key: root.subject_key_identifier()?,
         subject: subject(key, common_name)?,
@@ -213,11 +214,11 @@ pub fn issue_signer(
     build(profile, key, validity, root_key)
 }
 
-struct Root {
+struct RootProfile {
     subject: Name,
 }
 
-impl BuilderProfile for Root {
+impl BuilderProfile for RootProfile {
     fn get_issuer(&self, subject: &Name) -> Name {
         subject.clone()
     }
@@ -243,13 +244,13 @@ impl BuilderProfile for Root {
     }
 }
 
-struct Signer {
+struct SignerProfile {
     issuer: Name,
     issuer_key: OctetString,
     subject: Name,
 }
 
-impl BuilderProfile for Signer {
+impl BuilderProfile for SignerProfile {
     fn get_issuer(&self, _subject: &Name) -> Name {
         self.issuer.clone()
     }
@@ -278,7 +279,7 @@ fn build<P: BuilderProfile>(
     profile: P,
     key: &PublicKey,
     validity: Validity,
-    issuer_key: &PrivateKey,
+    issuer_key: &Signer,
 ) -> Result<Certificate> {
     if validity.not_after <= validity.not_before {
         return Err(Error::new("the certificate would end before it begins")
@@ -287,10 +288,12 @@ fn build<P: BuilderProfile>(
     let validity =
         x509_cert::time::Validity::new(time(validity.not_before)?, time(validity.not_after)?);
     let spki = SubjectPublicKeyInfo::from_der(&key.spki_der()?).map_err(|e| encoding(&e))?;
-    CertificateBuilder::new(profile, serial_number()?, validity, spki)
-        .and_then(|builder| builder.build::<_, ed25519_dalek::Signature>(issuer_key.signing_key()))
-        .map(Certificate)
-        .map_err(|error| encoding(&error))
+    let builder = CertificateBuilder::new(profile, serial_number()?, validity, spki);
+    let signer = ForCertificates::new(issuer_key);
+    match builder.and_then(|builder| builder.build::<_, ed25519_dalek::Signature>(&signer)) {
+        Ok(certificate) => Ok(Certificate(certificate)),
+        Err(error) => Err(signer.into_error().unwrap_or_else(|| encoding(&error))),
+    }
 }
 
 /// 127 random bits: positive, and the same length everywhere.

@@ -12,8 +12,11 @@ mod ospkg;
 mod provision;
 mod secure_boot;
 mod serve;
+mod signer_args;
+mod stmgr;
 mod store;
 mod trust_policy;
+mod uki;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +25,8 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
+use clap::error::ContextKind;
+use clap::error::ContextValue;
 use clap::error::ErrorKind;
 
 use crate::Error;
@@ -50,7 +55,8 @@ pub struct FoundInit {
 /// are missing are made.
 ///
 /// Exit status: 0 done or accepted, 1 refused or failed (the reason on stderr, with its code), 2
-/// wrong usage.
+/// wrong usage, 130 interrupted by Ctrl-C. Colours are for terminals; NO_COLOR takes them away,
+/// CLICOLOR_FORCE insists on them.
 #[derive(Debug, Parser)]
 #[command(
     name = "ramstrap",
@@ -60,7 +66,7 @@ pub struct FoundInit {
     max_term_width = 100,
 )]
 pub(crate) struct Cli {
-    /// Write the result as JSON on stdout, errors too.
+    /// Write the result as one JSON object on stdout, errors too (`serve`: one a line).
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -90,6 +96,8 @@ enum Command {
     Serve(serve::Args),
     Compare(compare::Args),
     Store(store::Args),
+    Uki(uki::Args),
+    Stmgr(stmgr::Args),
     Explain(explain::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -105,7 +113,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 /// As [`run`], for a program that has a way of its own to find the static executable that becomes
 /// `/init` of a boot image. It is asked only when a boot image is built without `--init`.
 pub fn run_with_init(args: impl Iterator<Item = OsString>, init: FindInit<'_>) -> ExitCode {
-    let args: Vec<OsString> = args.collect();
+    let args = stmgr::by_name(args.collect());
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error, &args),
@@ -136,8 +144,10 @@ fn dispatch(command: Command, output: &mut Output, init: FindInit<'_>) -> Result
         Command::Serve(args) => serve::run(args, output),
         Command::Compare(args) => compare::run(&args, output),
         Command::Store(args) => store::run(&args, output),
+        Command::Uki(args) => uki::run(args, output),
+        Command::Stmgr(args) => stmgr::run(&args, output, init),
         Command::Explain(args) => explain::run(&args, output),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, output),
         Command::Man(args) => man::run(&args, output),
     }
 }
@@ -152,11 +162,34 @@ fn wrong_usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return ExitCode::SUCCESS;
     }
+    let elsewhere = elsewhere(error);
+    if let Some(command) = &elsewhere {
+        eprintln!("\nhelp: did you mean `ramstrap {command}`?");
+    }
     if args.iter().any(|arg| arg == "--json") {
         // clap's own words are on stderr already.
-        Output::new(true).failed(&usage_error(&error.to_string()));
+        let usage = usage_error(&error.to_string());
+        let usage = match elsewhere {
+            Some(command) => usage.remedy(format!("did you mean `ramstrap {command}`?")),
+            None => usage,
+        };
+        Output::new(true).failed(&usage);
     }
     ExitCode::from(2)
+}
+
+/// Where a command is that was looked for in the wrong place, such as `upgrade` for `host upgrade`.
+fn elsewhere(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return None;
+    };
+    let all = command();
+    let groups = all.get_subcommands();
+    let mut found = groups.filter_map(|group| {
+        let below = group.get_subcommands().find(|it| it.get_name() == word)?;
+        Some(format!("{} {}", group.get_name(), below.get_name()))
+    });
+    found.next()
 }
 
 /// What clap says in several lines: the first is the message; those up to the usage line name

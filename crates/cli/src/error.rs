@@ -115,6 +115,12 @@ impl Error {
         self
     }
 
+    /// For a command line that is not ours, where only wrong flags are wrong usage.
+    #[must_use]
+    pub(crate) fn into_refusal(self) -> Self {
+        Self { exit: Exit::Refused, ..self }
+    }
+
     /// For the commands that check a file: their errors must not advise to use them.
     #[must_use]
     pub(crate) fn in_check(self) -> Self {

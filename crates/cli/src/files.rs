@@ -176,6 +176,12 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32, replace: bool) -> Result<()> 
     new.publish(mode, replace)
 }
 
+/// Whether nobody but its owner may read a file.
+#[must_use]
+pub fn is_private(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o077 == 0)
+}
+
 /// Refuses if one of these files exists: asked before anything of a set is written.
 ///
 /// # Errors

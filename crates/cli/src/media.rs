@@ -22,10 +22,13 @@ pub use parts::Parts;
 pub use pxe::pxe;
 pub use uki::uki;
 
+pub(crate) use bootmedia::uki::Sbat;
+
 pub(crate) use disk::EFI_SYSTEM_PARTITION;
 pub(crate) use fat::Fat;
 pub(crate) use iso::check_iso_tools;
 pub(crate) use iso::for_isolinux;
+pub(crate) use iso::iso_as;
 pub(crate) use parts::read_kernel;
 pub(crate) use parts::release;
 pub(crate) use pxe::INITRAMFS as PXE_INITRAMFS;
@@ -33,6 +36,7 @@ pub(crate) use pxe::KERNEL as PXE_KERNEL;
 pub(crate) use pxe::SCRIPT as PXE_SCRIPT;
 pub(crate) use pxe::UKI as PXE_UKI;
 pub(crate) use uki::text;
+pub(crate) use uki::uki_of;
 
 use sha2::Digest;
 use sha2::Sha256;

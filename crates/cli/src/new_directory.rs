@@ -71,6 +71,17 @@ impl NewDirectory {
         files::write(&self.made.path().join(name), bytes, mode, false).map_err(failed)
     }
 
+    /// Starts a file of exactly this mode, to be written piece by piece.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub(crate) fn start(&self, name: &str, mode: u32) -> Result<fs::File> {
+        let failed = |error: std::io::Error| Error::io("write", &self.out, &error);
+        let file = fs::File::create_new(self.made.path().join(name)).map_err(failed)?;
+        file.set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
+        Ok(file)
+    }
+
     /// Gives it its name.
     ///
     /// # Errors

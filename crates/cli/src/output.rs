@@ -22,6 +22,12 @@ const CYAN: &str = "1;36";
 #[derive(Debug)]
 pub(crate) struct Output {
     json: bool,
+    /// Whether people read what was done, beside warnings and errors.
+    quiet: bool,
+    /// Whether people read remarks beside the result.
+    notes: bool,
+    /// Whether errors begin as stmgr's do.
+    stmgr: bool,
     colour_out: bool,
     colour_err: bool,
     warnings: Vec<String>,
@@ -29,14 +35,44 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            && std::env::var_os("TERM").is_none_or(|value| value != "dumb");
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let colours = |terminal: bool| {
+            colours(
+                variable("NO_COLOR").is_some(),
+                variable("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
+                terminal && variable("TERM").is_none_or(|value| value != "dumb"),
+            )
+        };
         Self {
             json,
-            colour_out: colours && std::io::stdout().is_terminal(),
-            colour_err: colours && std::io::stderr().is_terminal(),
+            quiet: false,
+            notes: true,
+            stmgr: false,
+            colour_out: colours(std::io::stdout().is_terminal()),
+            colour_err: colours(std::io::stderr().is_terminal()),
             warnings: Vec::new(),
         }
+    }
+
+    /// From now on a script reads stdout.
+    pub(crate) fn set_json(&mut self) {
+        self.json = true;
+    }
+
+    /// From now on only warnings and errors are for people.
+    pub(crate) fn be_quiet(&mut self) {
+        self.quiet = true;
+        self.notes = false;
+    }
+
+    /// From now on there are no remarks beside the result, and it is exactly that.
+    pub(crate) fn only_result(&mut self) {
+        self.notes = false;
+    }
+
+    /// From now on errors begin with the word that scripts around stmgr look for.
+    pub(crate) fn as_stmgr(&mut self) {
+        self.stmgr = true;
     }
 
     /// Whether a script reads stdout.
@@ -46,7 +82,7 @@ impl Output {
 
     /// A line of the result, for people only.
     pub(crate) fn line(&self, text: impl Display) {
-        if !self.json {
+        if !self.json && !self.quiet {
             put(std::io::stdout(), &clean(&text.to_string()));
         }
     }
@@ -55,14 +91,14 @@ impl Output {
     pub(crate) fn verdict(&self, good: bool, word: &str, text: impl Display) {
         let colour = if good { GREEN } else { RED };
         let word = paint(self.colour_out, colour, word);
-        if !self.json {
+        if !self.json && !self.quiet {
             put(std::io::stdout(), &format!("{word}: {}", clean(&text.to_string())));
         }
     }
 
     /// A name and its value, in columns.
     pub(crate) fn field(&self, name: &str, value: impl Display) {
-        if !self.json {
+        if !self.json && !self.quiet {
             let name = paint(self.colour_out, BOLD, &format!("{name:<14}"));
             put(std::io::stdout(), &format!("{name} {}", clean(&value.to_string())));
         }
@@ -78,7 +114,9 @@ impl Output {
 
     /// Progress that a person wants to see, on stderr.
     pub(crate) fn note(&self, text: impl Display) {
-        put(std::io::stderr(), &clean(&text.to_string()));
+        if self.notes {
+            put(std::io::stderr(), &clean(&text.to_string()));
+        }
     }
 
     /// The result for a script: `ok` and the warnings are added to it.
@@ -154,8 +192,14 @@ impl Output {
         if let Some(remedy) = error.remedy_text() {
             lines.push(format!("{}: {remedy}", paint(self.colour_err, CYAN, "help")));
         }
-        put(std::io::stderr(), &lines.join("\n"));
+        let mark = if self.stmgr { "[ERROR] " } else { "" };
+        put(std::io::stderr(), &format!("{mark}{}", lines.join("\n")));
     }
+}
+
+/// Whether to print in colours: <https://no-color.org> and <https://bixense.com/clicolors>.
+fn colours(no: bool, force: bool, terminal: bool) -> bool {
+    !no && (force || terminal)
 }
 
 fn paint(colours: bool, colour: &str, text: &str) -> String {
@@ -182,6 +226,14 @@ fn put(mut stream: impl Write, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::clean;
+    use super::colours;
+
+    #[test]
+    fn colours_are_for_terminals_and_for_those_who_insist() {
+        assert!(colours(false, false, true) && colours(false, true, false));
+        assert!(!colours(false, false, false));
+        assert!(!colours(true, true, true), "who wants none gets none");
+    }
 
     #[test]
     fn escapes_from_files_do_not_reach_the_terminal() {

@@ -1,5 +1,6 @@
 //! OS packages on disk: an archive `NAME.zip` and its descriptor `NAME.json` beside each other.
 
+mod merge;
 mod open;
 mod sign;
 
@@ -31,9 +32,15 @@ use crate::files;
 use crate::files::NewFile;
 use crate::progress::Progress;
 
+pub use merge::Merged;
+pub use merge::merge;
 pub(crate) use open::Opened;
+pub(crate) use open::anybody;
 pub(crate) use open::open;
+pub(crate) use open::open_into;
+pub use sign::About;
 pub use sign::InDoubt;
+pub use sign::Seen;
 pub use sign::Signed;
 pub use sign::Standing;
 pub(crate) use sign::is_over;
@@ -113,6 +120,39 @@ impl Names {
         })
     }
 
+    /// The archive's digest, and the archive if it is at hand: it may be elsewhere if its digest is
+    /// told. Where both are there, they must agree.
+    ///
+    /// # Errors
+    /// If they do not, if there is neither, or if the archive cannot be read.
+    pub fn digest_or(&self, told: Option<Sha256Digest>) -> Result<(Sha256Digest, Option<File>)> {
+        let absent = matches!(self.archive.try_exists(), Ok(false));
+        match told {
+            Some(told) if absent => Ok((told, None)),
+            None if absent => Err(Error::new(format!(
+                "there is no {} beside {}",
+                self.archive.display(),
+                self.descriptor.display()
+            ))
+            .remedy(
+                "put the archive there under this name, or give its SHA-256 with --digest, as \
+                 somebody has told you whom you trust",
+            )),
+            told => {
+                let mut file = self.open_archive()?;
+                let (digest, _) = self.digest_archive(&mut file)?;
+                match told.filter(|told| *told != digest) {
+                    None => Ok((digest, Some(file))),
+                    Some(told) => Err(Error::new(format!(
+                        "{} is not the archive with SHA-256 {told}: its own is {digest}",
+                        self.archive.display()
+                    ))
+                    .remedy("find out which of the two is the one that you mean to sign")),
+                }
+            }
+        }
+    }
+
     /// SHA-256 and length of the archive; afterwards the file is at its start again.
     ///
     /// # Errors
@@ -166,6 +206,9 @@ pub struct Contents {
     pub extra: Vec<(String, Vec<u8>)>,
     /// Replace a package even if its signatures are not over the new archive and are lost.
     pub replace: bool,
+    /// Write a descriptor without signatures, even where those of an earlier one are over this very
+    /// archive.
+    pub unsigned: bool,
 }
 
 /// A package that was created.
@@ -251,7 +294,7 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
     let failed = |error: std::io::Error| Error::io("write", &names.archive, &error);
     archive.file().rewind().map_err(failed)?;
     let (digest, length) = names.digest_archive(archive.file())?;
-    let descriptor = match former(names, digest, contents.replace, &mut warnings)? {
+    let descriptor = match former(names, digest, contents, &mut warnings)? {
         Some(signed) => signed
             .with_os_pkg_url(&contents.url)
             .map_err(|error| Error::coded(&error).on("--url"))?,
@@ -267,7 +310,7 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
 fn former(
     names: &Names,
     digest: Sha256Digest,
-    replace: bool,
+    &Contents { replace, unsigned, .. }: &Contents,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Descriptor>> {
     if names.descriptor.symlink_metadata().is_err() {
@@ -285,7 +328,7 @@ fn former(
     if standings.is_empty() {
         return Ok(None);
     }
-    if standings.iter().all(|it| it.over_this_archive == Some(true)) {
+    if !unsigned && standings.iter().all(|it| it.over_this_archive == Some(true)) {
         return Ok(Some(descriptor));
     }
     let subjects: Vec<&str> = standings.iter().map(|it| it.subject.as_str()).collect();
@@ -384,7 +427,7 @@ fn base_name(path: &Path) -> Result<String> {
     })
 }
 
-fn write_descriptor(path: &Path, descriptor: &Descriptor) -> Result<()> {
+pub(crate) fn write_descriptor(path: &Path, descriptor: &Descriptor) -> Result<()> {
     let mut file = NewFile::create(path)?;
     file.write_all(descriptor.to_json().as_bytes())
         .map_err(|error| Error::io("write", path, &error))?;

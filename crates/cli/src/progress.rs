@@ -3,6 +3,10 @@
 use core::cell::RefCell;
 use std::io::IsTerminal;
 use std::io::Read;
+use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -17,6 +21,33 @@ const DELAY: Duration = Duration::from_secs(1);
 pub(crate) struct Progress {
     bar: ProgressBar,
     shown_after: Option<Instant>,
+    timer: Option<Timer>,
+}
+
+/// Shows a spinner once a second has passed, unless the work is done by then.
+#[derive(Debug)]
+struct Timer {
+    done: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Timer {
+    fn start(bar: ProgressBar) -> Self {
+        let (done, wait) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            if wait.recv_timeout(DELAY) == Err(RecvTimeoutError::Timeout) {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+                bar.enable_steady_tick(DELAY / 4);
+            }
+        });
+        Self { done, thread }
+    }
+
+    /// Nothing is shown after this.
+    fn stop(self) {
+        drop(self.done);
+        let _ = self.thread.join();
+    }
 }
 
 impl Progress {
@@ -30,7 +61,8 @@ impl Progress {
         }
         bar.set_message(what);
         let on_terminal = std::io::stderr().is_terminal();
-        Self { bar, shown_after: on_terminal.then(|| Instant::now() + DELAY) }
+        let shown_after = on_terminal.then(|| Instant::now() + DELAY);
+        Self { bar, shown_after, timer: None }
     }
 
     /// Counts what is read through it.
@@ -43,18 +75,15 @@ impl Progress {
         SharedReader { inner, progress: this }
     }
 
-    /// For work that cannot say how far it is.
+    /// For work that cannot say how far it is. As quiet as [`Self::bytes`] in its first second.
     pub(crate) fn spinner(what: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
             bar.set_style(style);
         }
         bar.set_message(what);
-        if std::io::stderr().is_terminal() {
-            bar.set_draw_target(ProgressDrawTarget::stderr());
-            bar.enable_steady_tick(DELAY / 4);
-        }
-        Self { bar, shown_after: None }
+        let timer = std::io::stderr().is_terminal().then(|| Timer::start(bar.clone()));
+        Self { bar, shown_after: None, timer }
     }
 
     fn add(&mut self, bytes: u64) {
@@ -68,6 +97,9 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            timer.stop();
+        }
         self.bar.finish_and_clear();
     }
 }

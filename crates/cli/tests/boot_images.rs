@@ -185,6 +185,60 @@ fn modules_are_chosen_with_what_they_need() {
 }
 
 #[test]
+fn packages_are_embedded_if_they_would_boot() {
+    const INITRAMFS: &str =
+        r#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "initramfs"}"#;
+    let lab = Lab::with_signers();
+    lab.write("init", init());
+    lab.package();
+    lab.sign("a");
+    lab.write("local/trust_policy.json", INITRAMFS);
+    lab.write("local/ospkg_signing_root.pem", lab.read("rootcert.pem"));
+    lab.write("here.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "os.zip"}"#);
+    let build = "boot-image build --init init --trust-policy local --out image";
+    let with_host = format!("{build} --host-config here.json");
+
+    let ran = lab.refused(&format!("{with_host} --ospkg os.json"), "error[E0404]");
+    assert!(ran.stderr.contains("/ospkg/os.json"), "{}", ran.stderr);
+    lab.sign("b");
+    lab.ok(&format!("{with_host} --ospkg os.json"));
+    let found = files(&lab.read("image"));
+    assert_eq!(found["ospkg/os.json"].content, lab.read("os.json"));
+    assert_eq!(found["ospkg/os.zip"].content, lab.read("os.zip"));
+    assert!(found.contains_key("etc/trust_policy/trust_policy.json"));
+    let inspected = lab.ok("boot-image inspect image").stdout;
+    assert!(inspected.contains("(not compressed), 3 members"), "{inspected}");
+
+    // What the machine would look for must be there.
+    lab.refused(&with_host, "error[E0124]");
+    lab.write("there.json", HOST);
+    let elsewhere = format!("{build} --host-config there.json --ospkg os.json");
+    lab.refused(&elsewhere, "error[E0125]");
+    assert!(lab.ok(build).stderr.contains("holds none"));
+    // What expired before the image was built never boots.
+    let late = format!("{with_host} --ospkg os.json --build-time 2050-01-01");
+    lab.refused(&late, "error[E0407]");
+
+    // Another package's archive, another name, twice.
+    let names = |from: &str, to: &str| {
+        for suffix in ["json", "zip"] {
+            lab.write(&format!("{to}.{suffix}"), lab.read(&format!("{from}.{suffix}")));
+        }
+    };
+    names("os", "provision");
+    // By the network's policy: for machines without a host configuration.
+    lab.ok("boot-image build --init init --trust-policy policy --out image --ospkg provision.json");
+    lab.write("provision.zip", "tampered");
+    lab.refused(&format!("{build} --ospkg provision.json"), "error[E0405]");
+    names("os", "strange name");
+    let args = ["boot-image", "build", "--init", "init", "--trust-policy", "local", "--out", "i"];
+    let ran = lab.run_args(&[args.as_slice(), &["--ospkg", "strange name.json"]].concat());
+    assert!(ran.status == 1 && ran.stderr.contains("cannot be named"), "{}", ran.stderr);
+    assert_eq!(lab.run(&format!("{build} --ospkg os.json --ospkg os.json")).status, 2);
+    assert_eq!(lab.run(&format!("{build} --extra os.zip=/ospkg/os.zip")).status, 2);
+}
+
+#[test]
 fn a_bond_in_the_configuration_brings_its_module() {
     let lab = lab();
     modules(&lab);
@@ -234,7 +288,7 @@ fn root() -> Vec<u8> {
     static ROOT: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     ROOT.get_or_init(|| {
         let validity = Validity::days(1_700_000_000, 3653);
-        let root = certificate::issue_root(&PrivateKey::from_seed(&[1; 32]), None, validity);
+        let root = certificate::issue_root(&PrivateKey::from_seed(&[1; 32]).into(), None, validity);
         root.unwrap().to_pem().unwrap().into_bytes()
     })
     .clone()

@@ -42,7 +42,7 @@ fn a_trust_policy_is_judged_alone_or_as_a_directory() {
     let ran = lab.ok("trust-policy check p.json");
     assert!(ran.stderr.contains("1 key never counts"), "{}", ran.stderr);
     lab.write("policy/ospkg_trust_policy", "quorum none");
-    lab.refused("trust-policy check policy", "error[E0106]");
+    lab.refused("trust-policy check policy", "error[E0107]");
     std::fs::remove_file(lab.path("policy/ospkg_trust_policy")).unwrap();
     lab.ok("trust-policy check policy");
     // A name that asks for something is never ignored, whatever stands behind it.
@@ -100,8 +100,47 @@ fn settings_are_judged_as_a_file_is_and_made_of_one() {
     assert!(!lab.ok("host-config encode h.json").stderr.contains("secrets"));
     lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "https://u:p@a/x"}"#);
     assert!(lab.ok("host-config encode h.json").stderr.contains("it holds secrets"));
-    lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "os.json"}"#);
+    lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "a/os.json"}"#);
     lab.refused("host-config encode h.json", "error[E0114]");
+    lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "os.zip"}"#);
+    lab.ok("host-config encode h.json");
+}
+
+#[test]
+fn old_forms_are_printed_as_todays() {
+    let lab = Lab::new();
+    lab.write(
+        "h.json",
+        r#"{"version": 1, "network_mode": "dhcp", "dns": "192.0.2.53", "timestamp": 1,
+            "provisioning_urls": ["https://u:CANARY@a.example/os.json", "https://b.example/os.json"],
+            "network_interface": "52:54:00:00:00:01", "bonding": false, "bonding_mode": ""}"#,
+    );
+    let ran = lab.ok("host-config check h.json");
+    for key in ["provisioning_urls", "dns", "network_interface", "bonding"] {
+        assert!(ran.stderr.contains(&format!("warning: {key}: ")), "{key}: {}", ran.stderr);
+    }
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("CANARY"));
+    let normal: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(normal["dns"], serde_json::json!(["192.0.2.53"]));
+    assert_eq!(normal["network_interfaces"][0]["mac_address"], "52:54:00:00:00:01");
+    assert_eq!(normal["ospkg_pointer"], "https://***@a.example/os.json,https://b.example/os.json");
+    lab.write("new.json", ran.stdout);
+    assert!(!lab.ok("host-config check new.json").stderr.contains("warning"));
+}
+
+#[test]
+fn packages_of_the_boot_image_are_told_from_urls() {
+    let lab = Lab::new();
+    let check = |pointer: &str| {
+        let json = format!(r#"{{"network_mode": "dhcp", "ospkg_pointer": "{pointer}"}}"#);
+        lab.write("h.json", json);
+        lab.ok("host-config check h.json").stderr
+    };
+    let told = check("provision.zip");
+    assert!(told.contains("Boots provision.zip of the boot image"), "{told}");
+    assert!(!told.contains("E0114") && !told.contains("carrier"), "{told}");
+    let told = check("os.zip");
+    assert!(told.contains("Boots os.zip of the boot image") && told.contains("E0114"), "{told}");
 }
 
 #[test]
@@ -116,8 +155,8 @@ fn the_schema_is_printed_as_it_is() {
 #[test]
 fn every_command_has_help_with_examples() {
     let lab = Lab::new();
-    for words in [
-        "",
+    let all = commands(&lab, "");
+    for known in [
         "keygen",
         "keygen root",
         "keygen certificate",
@@ -155,11 +194,195 @@ fn every_command_has_help_with_examples() {
         "completions",
         "man",
     ] {
+        assert!(all.iter().any(|it| it.0 == known), "{known} is missing");
+    }
+    for words in all.iter().map(|it| it.0.as_str()).chain([""]) {
         let help = lab.ok(&format!("{words} --help")).stdout;
-        assert!(help.contains("Examples:\n  ramstrap "), "{words}: {help}");
+        assert!(help.contains("Examples:\n") && help.contains("\n  ramstrap "), "{words}: {help}");
         assert!(!help.contains("allow-invalid"), "{words}");
     }
     assert!(lab.ok("--version").stdout.starts_with("ramstrap "));
+}
+
+/// All commands below this one, by what `--help` says, and whether they have some below themselves.
+fn commands(lab: &Lab, above: &str) -> Vec<(String, bool)> {
+    let help = lab.ok(&format!("{above} --help")).stdout;
+    let list = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
+    let list = list.split("\n\n").next().unwrap_or_default();
+    let mut all = Vec::new();
+    for line in list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
+        let name = line.split_whitespace().next().unwrap();
+        if name != "help" {
+            let words = format!("{above} {name}").trim_start().to_owned();
+            let below = commands(lab, &words);
+            all.push((words, !below.is_empty()));
+            all.extend(below);
+        }
+    }
+    all
+}
+
+/// Whatever is wrong, stdout has one JSON object, and the status says that it was wrong.
+#[test]
+fn every_command_tells_scripts_what_is_wrong() {
+    let lab = Lab::new();
+    let all = commands(&lab, "");
+    assert!(all.len() > 45, "{}", all.len());
+    for (words, group) in all {
+        let ran = lab.run(&format!("{words} --json --no-such-option"));
+        assert_eq!(ran.status, 2, "{words}: {}", ran.stderr);
+        let error = json(&ran);
+        assert_eq!(error["ok"], false, "{words}");
+        assert!(error["error"].as_str().is_some_and(|it| !it.is_empty()), "{words}: {error}");
+        if group {
+            assert_eq!(json(&lab.run(&format!("{words} --json")))["ok"], false, "{words}");
+            assert_eq!(lab.run(&format!("{words} nonsense")).status, 2, "{words}");
+        }
+    }
+    // Files that are not there, for every command that reads one.
+    for words in [
+        "keygen certificate --root-cert none --root-key none",
+        "ospkg create --kernel none --initramfs none --out x",
+        "ospkg sign --key none --cert none none.json",
+        "ospkg verify --trust-policy none none.json",
+        "ospkg inspect none.json",
+        "ospkg diff none.json none.json",
+        "ospkg extract --unverified --out x none.json",
+        "trust-policy check none",
+        "host-config check none",
+        "host-config encode none",
+        "boot-image build --trust-policy none --out x",
+        "boot-image inspect none",
+        "secure-boot sign none --key none --cert none --out x",
+        "secure-boot verify none --cert none",
+        "secure-boot enroll --dir none",
+        "provision check none",
+        "serve --plain-http none",
+        "compare none none",
+        "store get none 00 --out x",
+        "store list none",
+        "store verify none",
+        "uki create --kernel none --initramfs none --out x",
+        "stmgr ospkg verify -rootCerts none -ospkg none",
+        "man /dev/null/none",
+    ] {
+        let ran = lab.run(&format!("{words} --json"));
+        assert_eq!(ran.status, 1, "{words}: {}", ran.stderr);
+        let error = json(&ran);
+        assert_eq!(error["ok"], false, "{words}");
+        assert!(ran.stderr.contains("error"), "{words}: people read it, too");
+    }
+}
+
+/// Each that needs no network, no root and no machine.
+#[test]
+fn every_command_gives_scripts_one_object() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    lab.sign("b");
+    lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "http://a/x"}"#);
+    lab.write("init", support::init());
+    for words in [
+        "keygen root --force",
+        "keygen certificate --root-cert rootcert.pem --root-key rootkey.pem",
+        "keygen staff --out staff/alice",
+        "keygen wireguard --out wg.key",
+        "ospkg verify --trust-policy policy --at 2026-12-01 os.json",
+        "ospkg inspect os.json",
+        "ospkg diff os.json os.json",
+        "ospkg extract --unverified --out parts os.json",
+        "trust-policy check policy",
+        "host-config check h.json",
+        "host-config encode h.json",
+        "host-config schema",
+        "boot-image build --init init --trust-policy policy --host-config h.json --out image",
+        "boot-image inspect image",
+        "secure-boot keygen --out keys --bits 2048",
+        "compare os.json os.json",
+        "store put kept os.zip",
+        "store list kept",
+        "store verify kept",
+        "explain",
+        "explain E0404",
+        "explain clock",
+        "completions bash",
+        "completions zsh",
+        "man pages",
+        "stmgr ospkg create -help",
+        "stmgr keygen certificate -isCA -certOut r -keyOut k",
+    ] {
+        // Roots of before would not do for what was signed.
+        let words = words.replace("keygen root --force", "keygen root --out-cert r2 --out-key k2");
+        let ran = lab.ok(&format!("{words} --json"));
+        assert_eq!(json(&ran)["ok"], true, "{words}");
+    }
+}
+
+#[test]
+fn statuses_are_what_the_help_says() {
+    let lab = Lab::with_signers();
+    lab.package();
+    let help = lab.ok("--help").stdout;
+    assert!(help.contains("Exit status: 0") && help.contains("130"), "{help}");
+    assert_eq!(lab.run("ospkg inspect os.json").status, 0);
+    assert_eq!(lab.run("ospkg verify --trust-policy policy os.json").status, 1);
+    assert_eq!(lab.run("ospkg verify os.json").status, 2);
+    assert_eq!(lab.run("--version").status, 0);
+    assert_eq!(lab.run("help").status, 0);
+}
+
+#[test]
+fn a_command_that_is_elsewhere_is_pointed_at() {
+    let lab = Lab::new();
+    for (word, command) in
+        [("upgrade", "host upgrade"), ("sign", "ospkg sign"), ("root", "keygen root")]
+    {
+        let ran = lab.run(word);
+        assert_eq!(ran.status, 2);
+        assert!(
+            ran.stderr.contains(&format!("did you mean `ramstrap {command}`?")),
+            "{}",
+            ran.stderr
+        );
+        let remedy = json(&lab.run(&format!("{word} --json")))["remedy"].clone();
+        assert!(remedy.as_str().unwrap().contains(command), "{remedy}");
+    }
+}
+
+#[test]
+fn pages_and_completions_know_every_command_and_stay_the_same() {
+    let lab = Lab::new();
+    lab.ok("man one");
+    lab.ok("man other");
+    let completions = lab.ok("completions bash").stdout;
+    assert_eq!(completions, lab.ok("completions bash").stdout);
+    for (words, _) in commands(&lab, "") {
+        let page = format!("ramstrap-{}.1", words.replace(' ', "-"));
+        let text = lab.read(&format!("one/{page}"));
+        assert!(text.len() > 200, "{page}");
+        assert_eq!(text, lab.read(&format!("other/{page}")), "{page}");
+        let name = words.rsplit(' ').next().unwrap();
+        assert!(completions.contains(name), "{words}");
+    }
+    assert!(!lab.read("one/ramstrap.1").is_empty());
+}
+
+#[test]
+fn colours_are_asked_for_or_refused() {
+    let lab = Lab::new();
+    let coloured = |variables: &[(&str, &str)]| {
+        let mut command = lab.command();
+        for name in ["NO_COLOR", "CLICOLOR_FORCE", "CLICOLOR"] {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().copied()).args(["explain", "E0404"]);
+        command.output().unwrap().stdout.contains(&0x1b)
+    };
+    assert!(!coloured(&[]), "this is no terminal");
+    assert!(coloured(&[("CLICOLOR_FORCE", "1")]));
+    assert!(!coloured(&[("CLICOLOR_FORCE", "0")]));
+    assert!(!coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
 }
 
 #[test]
@@ -174,7 +397,7 @@ fn wrong_usage_is_told_in_full_to_scripts() {
     };
     let (error, details) = told("keygen certificate");
     assert_eq!(error, "the following required arguments were not provided");
-    assert_eq!(details, serde_json::json!(["--root-cert <FILE>", "--root-key <FILE>"]));
+    assert_eq!(details, serde_json::json!(["--root-cert <FILE>", "--root-key <KEY>"]));
     let (error, details) = told("completions tcsh");
     assert_eq!(error, "invalid value 'tcsh' for '<SHELL>'");
     assert_eq!(details[0], "possible values: bash, elvish, fish, powershell, zsh");
@@ -196,6 +419,17 @@ fn codes_are_explained() {
     let all = json(&lab.ok("explain --json"));
     assert!(all["codes"].as_array().unwrap().len() > 50);
     assert!(lab.ok("explain").stdout.lines().all(|line| line.starts_with('E')));
+    assert_eq!(lab.ok("explain 404").stdout, ran.stdout);
+    let found = json(&lab.ok("explain valid SIGNATURES --json"));
+    let found = found.to_string();
+    assert!(found.contains("E0404"), "{found}");
+    let unknown = lab.run("explain E0498");
+    assert_eq!(unknown.status, 2, "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("did you mean E04"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("E0404, "), "{}", unknown.stderr);
+    lab.refused("explain zebra", "no code is about");
+    let slip = lab.refused("explain signaturs", "no code is about");
+    assert!(slip.stderr.contains("did you mean `ramstrap explain signature"), "{}", slip.stderr);
 }
 
 #[test]

@@ -36,6 +36,8 @@ fn limits_are_the_constants() {
         ("trust::MAX_ENDORSEMENTS", trust::MAX_ENDORSEMENTS as u64),
         ("trust::DEFAULT_MAX_CLOCK_SKEW", trust::DEFAULT_MAX_CLOCK_SKEW),
         ("trust::LOCAL_TIME_SECONDS", u64::from(trust::LOCAL_TIME_SECONDS)),
+        ("trust::sigsum::MAX_SIGSUM_POLICY_LEN", trust::sigsum::MAX_SIGSUM_POLICY_LEN as u64),
+        ("trust::sigsum::MAX_PROOF_LEN", trust::sigsum::MAX_PROOF_LEN as u64),
         ("ospkg::MAX_DESCRIPTOR_LEN", ospkg::MAX_DESCRIPTOR_LEN as u64),
         ("ospkg::MAX_MANIFEST_LEN", ospkg::MAX_MANIFEST_LEN),
         ("ospkg::MAX_MEMBER_LEN", ospkg::MAX_MEMBER_LEN),

@@ -154,6 +154,10 @@ fn a_finished_uki_becomes_the_same_media() {
         assert_eq!(mode(&lab.path("direct.pxe").join(name)), 0o644);
     }
     assert_eq!(mode(&lab.path("direct.pxe")), 0o755);
+    // The host configuration has a password: who may not read that must not read the image.
+    for name in ["r.efi", "direct.iso", "again.iso", "direct.disk", "again.disk"] {
+        assert_eq!(mode(&lab.path(name)), 0o600, "{name}");
+    }
     let sums = Command::new("sha256sum")
         .args(["--check", "--strict", "--quiet", "SHA256SUMS"])
         .current_dir(lab.path("direct.pxe"))
@@ -567,4 +571,31 @@ fn an_interrupted_build_leaves_nothing() {
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(left(&lab), before);
     assert_eq!(fs::read_dir(lab.path("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn images_with_secrets_are_their_owners_alone() {
+    let lab = lab();
+    let made = lab.ok(&build("uki", "secret.efi"));
+    assert!(made.stderr.contains("only you can read it"), "{}", made.stderr);
+    // What a web server hands to everybody cannot keep a secret; to be readable it must be.
+    let served = lab.ok(&build("pxe", "served"));
+    assert!(served.stderr.contains("warning: the image holds secrets"), "{}", served.stderr);
+    lab.write(
+        "host.json",
+        r#"{"network_mode": "dhcp", "ospkg_pointer": "http://10.0.2.2/os.json"}"#,
+    );
+    let made = lab.ok(&build("uki", "open.efi"));
+    assert_eq!((mode(&lab.path("secret.efi")), mode(&lab.path("open.efi"))), (0o600, 0o644));
+    assert!(!made.stderr.contains("secrets"), "{}", made.stderr);
+}
+
+#[test]
+fn a_distributions_kernel_without_modules_is_warned_of() {
+    let lab = lab();
+    let mut kernel = kernel();
+    kernel[0x1200..0x121c].copy_from_slice(b"6.1.0-25-amd64 (a@b) #1 SMP\0");
+    lab.write("k/bzImage", kernel);
+    let made = lab.ok(&build("uki", "x.efi"));
+    assert!(made.stderr.contains("--modules /lib/modules/6.1.0-25-amd64"), "{}", made.stderr);
 }

@@ -257,7 +257,7 @@ fn signing_refuses_what_would_never_count() {
     let ran = lab.ok("ospkg sign --key old.key --cert old.pem os.json");
     assert!(ran.stderr.contains("warning: old.pem expired on 2021-01-01"), "{}", ran.stderr);
     std::fs::remove_file(lab.path("os.zip")).unwrap();
-    lab.refused("ospkg sign --key b.key --cert b.pem os.json", "cannot read os.zip");
+    lab.refused("ospkg sign --key b.key --cert b.pem os.json", "there is no os.zip beside os.json");
 }
 
 #[test]
@@ -369,7 +369,7 @@ fn certificates_are_valid_where_clocks_are_slow() {
 }
 
 #[test]
-fn encrypted_and_foreign_keys_are_refused_in_words() {
+fn foreign_keys_are_refused_in_words() {
     let lab = Lab::with_signers();
     lab.package();
     let openssl = |args: &str| {
@@ -377,17 +377,8 @@ fn encrypted_and_foreign_keys_are_refused_in_words() {
             Command::new("openssl").args(args.split(' ')).current_dir(lab.path("")).output();
         assert!(status.unwrap().status.success(), "openssl {args}");
     };
-    openssl("pkcs8 -topk8 -in a.key -out locked.pem -passout pass:secret");
-    lab.refused("ospkg sign --key locked.pem --cert a.pem os.json", "protected by a password");
     openssl("genpkey -algorithm RSA -out rsa.pem");
     lab.refused("ospkg sign --key rsa.pem --cert a.pem os.json", "not Ed25519");
-    let keygen = Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "secret", "-f", "locked_ssh"])
-        .current_dir(lab.path(""))
-        .output();
-    if keygen.is_ok_and(|it| it.status.success()) {
-        lab.refused("ospkg sign --key locked_ssh --cert a.pem os.json", "protected by a password");
-    }
 }
 
 #[test]

@@ -342,13 +342,13 @@ fn validator(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// `Content-Range: bytes START-END/TOTAL`.
 #[derive(Debug, Eq, PartialEq)]
-struct ContentRange {
+pub(crate) struct ContentRange {
     start: u64,
     total: Option<u64>,
 }
 
 impl ContentRange {
-    fn parse(value: &HeaderValue) -> Option<Self> {
+    pub(crate) fn parse(value: &HeaderValue) -> Option<Self> {
         let (unit, range) = value.to_str().ok()?.trim().split_once(' ')?;
         let (range, total) = range.trim().split_once('/')?;
         let (start, end) = range.split_once('-')?;

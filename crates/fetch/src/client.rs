@@ -2,7 +2,6 @@
 
 use core::net::IpAddr;
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::sync::Arc;
 
 use hostcfg::ClientIdentity;
@@ -26,13 +25,11 @@ use crate::http::Http;
 use crate::limits::Limits;
 use crate::location;
 use crate::page;
+use crate::retry_after::retry_after;
 use crate::transport::Body;
 use crate::transport::Request;
 use crate::transport::Response;
 use crate::transport::Transport;
-
-/// Longest `Retry-After` that is passed on.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 
 /// What a [`Client`] is made of.
 #[derive(Clone, Debug)]
@@ -291,13 +288,6 @@ fn plain_body(headers: &HeaderMap) -> Result<(), ErrorKind> {
             Err(ErrorKind::Http(format!("content encoding {encoding}, which was not asked for")))
         }
     }
-}
-
-/// `Retry-After` in seconds. The form with a date is of no use to a clock that may be off by years.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    let seconds = Duration::from_secs(value.trim().parse().ok()?);
-    Some(seconds.min(MAX_RETRY_AFTER))
 }
 
 /// A body that ended before its end.

@@ -114,10 +114,10 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// The proxy answered 407.
-    pub(crate) fn proxy_auth(proxy: &Proxy) -> Self {
+    pub(crate) fn proxy_auth(proxy: &Proxy, status: u16) -> Self {
         Self::ProxyAuth(match proxy.credentials {
-            Some(_) => format!("the proxy {proxy} refused the user name and password (407)"),
-            None => format!("the proxy {proxy} wants a user name and password (407)"),
+            Some(_) => format!("the proxy {proxy} refused the user name and password ({status})"),
+            None => format!("the proxy {proxy} wants a user name and password ({status})"),
         })
     }
 }

@@ -28,6 +28,7 @@ use crate::transport::Body;
 use crate::transport::Request;
 use crate::transport::Response;
 use crate::transport::Transport;
+use crate::tunnel::Tunnels;
 
 const USER_AGENT: &str = concat!("ramstrap/", env!("CARGO_PKG_VERSION"));
 
@@ -44,6 +45,7 @@ struct Shared {
     /// Mirrors that want a client certificate have connections of their own.
     identities: Vec<(ClientIdentity, Routes)>,
     proxy: Option<Proxy>,
+    tunnels: Tunnels,
     no_proxy: NoProxy,
     has_roots: bool,
     connect: Duration,
@@ -95,9 +97,13 @@ impl Http {
                 identities.push((identity.clone(), routes(Some(identity))?));
             }
         }
+        let plain = routes(None)?;
+        let tls = tls::client_config(&provider, &options.tls_roots, options.clock, None)?;
+        let tunnels = Tunnels { interface: options.interface.clone(), resolver, tls };
         Ok(Self {
             shared: Arc::new(Shared {
-                plain: routes(None)?,
+                plain,
+                tunnels,
                 identities,
                 proxy: options.proxy.clone(),
                 no_proxy: options.no_proxy.clone(),
@@ -180,12 +186,26 @@ impl Transport for Http {
                 request = request.header(name, value);
             }
         }
-        let response =
-            request.send().await.map_err(|error| failed_request(&error, proxy, shared.connect))?;
-        if let (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) = (response.status(), proxy)
-        {
-            return Err(ErrorKind::proxy_auth(proxy));
-        }
+        let response = match (request.send().await, proxy) {
+            (Ok(response), Some(proxy))
+                if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
+            {
+                return Err(ErrorKind::proxy_auth(proxy, 407));
+            }
+            (Ok(response), _) => response,
+            (Err(error), proxy) => {
+                let kind = failed_request(&error, proxy, shared.connect);
+                return Err(match (kind, proxy) {
+                    (ErrorKind::Proxy(reason), Some(proxy)) => {
+                        match shared.tunnels.status(proxy, target).await {
+                            Some(status @ (401 | 407)) => ErrorKind::proxy_auth(proxy, status),
+                            _ => ErrorKind::Proxy(reason),
+                        }
+                    }
+                    (kind, _) => kind,
+                });
+            }
+        };
         Ok(Response {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
@@ -252,7 +272,7 @@ pub(crate) fn failed_request(
 /// holds its words fast.
 fn failed_tunnel(cause: &str, proxy: &Proxy) -> Option<ErrorKind> {
     match cause.strip_prefix("tunnel error: ")? {
-        "proxy authorization required" => Some(ErrorKind::proxy_auth(proxy)),
+        "proxy authorization required" => Some(ErrorKind::proxy_auth(proxy, 407)),
         "unsuccessful" | "proxy response headers too long" => {
             Some(ErrorKind::Proxy(format!("{proxy} does not let the machine through (CONNECT)")))
         }

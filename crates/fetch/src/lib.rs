@@ -28,10 +28,12 @@ mod limits;
 mod location;
 mod page;
 mod partial;
+mod retry_after;
 mod sink;
 mod stall;
 mod tls;
 mod transport;
+mod tunnel;
 
 pub use archive::Download;
 pub use archive::Patience;

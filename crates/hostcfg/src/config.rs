@@ -9,11 +9,13 @@ use crate::document::Document;
 use crate::error::HostConfigError;
 use crate::fields::optional_string;
 use crate::fields::warn_of_unknown_keys;
+use crate::legacy;
 use crate::mac::Mac;
 use crate::mirror::Mirror;
 use crate::network::Addressing;
 use crate::network::InterfaceSelector;
 use crate::network::Route;
+use crate::package_name::PackageName;
 use crate::pointer;
 use crate::pointer::Entry;
 use crate::provisioning_url::ProvisioningUrl;
@@ -55,6 +57,10 @@ pub struct HostConfig {
     /// entries of `ospkg_pointer` (which have 0) before those of `mirrors`. May be empty; see
     /// [`HostConfig::provisioning_urls`].
     pub mirrors: Vec<Mirror>,
+    /// The package of the boot image that `ospkg_pointer` names, where it is a file name and no list
+    /// of URLs. Only where the trust policy has packages come from the boot image, and for
+    /// [`PackageName::is_provision`], it is of use.
+    pub package: Option<PackageName>,
     /// What mirrors are asked through, unless [`Mirror::direct`] or [`HostConfig::no_proxy`] say
     /// otherwise.
     pub proxy: Option<Proxy>,
@@ -78,6 +84,7 @@ impl HostConfig {
     /// Reads `host_configuration.json`. A key that is absent is the same as one that is `null`;
     /// only `network_mode` and one of `ospkg_pointer` and `mirrors` are required, an address and
     /// gateways also with static addressing, `bond_name` and `network_interfaces` also with bonding.
+    /// Forms of 2021 to 2023 are read as today's, with warnings.
     ///
     /// Whether any entry of `ospkg_pointer` can be fetched from is not judged here but by
     /// [`HostConfig::provisioning_urls`]; there is a warning if none can.
@@ -97,6 +104,7 @@ impl HostConfig {
         let mut warnings = Vec::new();
         let noted = &mut warnings;
 
+        legacy::modernise(object, noted)?;
         let network = read::addressing(object, noted)?;
         let routes = read::routes(object, &network, noted)?;
         let mtu = read::mtu(object, &network, noted)?;
@@ -106,7 +114,7 @@ impl HostConfig {
         let ntp = read::ntp(object, noted)?;
         let interfaces = read::interfaces(object, noted)?;
         let listed = read::mirrors(object, noted)?;
-        let entries = pointer::read(object, !listed.is_empty(), noted)?;
+        let (entries, package) = pointer::read(object, !listed.is_empty(), noted)?;
         let mirrors = in_order(&entries, listed);
         read::warn_of_repetitions(&mirrors, noted);
         let bonding = read::bonding(object, &interfaces, noted)?;
@@ -130,6 +138,7 @@ impl HostConfig {
             interfaces,
             bonding,
             mirrors,
+            package,
             proxy,
             no_proxy,
             boot_interface: None,

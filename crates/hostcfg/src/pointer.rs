@@ -7,6 +7,7 @@ use crate::error::HostConfigError;
 use crate::fields::invalid;
 use crate::fields::invalid_secret;
 use crate::fields::optional_secret_string;
+use crate::package_name::PackageName;
 use crate::provisioning_url::ProvisioningUrl;
 use crate::secret::HIDDEN;
 use crate::secret::Secret;
@@ -28,12 +29,13 @@ pub(crate) enum Entry {
 /// Reads `ospkg_pointer`, `identity` and `authentication`.
 ///
 /// The two values take the places of `$ID` and `$AUTH` as stboot 0.2 had it; where the pointer has
-/// no such place they are ignored.
+/// no such place they are ignored. With the package of the boot image that the pointer names, if it
+/// is such a name.
 pub(crate) fn read(
     object: &mut Object,
     has_mirrors: bool,
     warnings: &mut Vec<String>,
-) -> Result<Vec<Entry>, HostConfigError> {
+) -> Result<(Vec<Entry>, Option<PackageName>), HostConfigError> {
     let identity = optional_secret_string(object, "identity")?;
     let authentication = optional_secret_string(object, "authentication")?;
     let pointer = match object.take("ospkg_pointer") {
@@ -41,19 +43,12 @@ pub(crate) fn read(
         Some(Value::String(text)) => {
             return Err(invalid("ospkg_pointer", Some(&Value::String(text)), EXPECTED_POINTER));
         }
-        None | Some(Value::Null) if has_mirrors => return Ok(Vec::new()),
+        None | Some(Value::Null) if has_mirrors => return Ok((Vec::new(), None)),
         Some(value) => return Err(invalid_secret("ospkg_pointer", Some(&value), EXPECTED_POINTER)),
-        None if object.take_set("provisioning_urls").is_some() => {
-            return Err(HostConfigError::Invalid {
-                field: "provisioning_urls".to_owned(),
-                found: "the form of 2022".to_owned(),
-                expected: "ospkg_pointer with the same URLs, separated by commas, in its place",
-            });
-        }
         None => return Err(invalid("ospkg_pointer", None, EXPECTED_POINTER)),
     };
-    if object.take_set("provisioning_urls").is_some() {
-        warnings.push("provisioning_urls: ignored, because there is ospkg_pointer".to_owned());
+    if let Some(name) = PackageName::parse(&pointer) {
+        return Ok((vec![Entry::Unusable(pointer)], Some(name)));
     }
 
     let identity = substitute(&pointer, ID, "identity", identity)?;
@@ -99,7 +94,7 @@ pub(crate) fn read(
                 .to_owned(),
         );
     }
-    Ok(entries)
+    Ok((entries, None))
 }
 
 /// The value that takes the place of `placeholder`, if the pointer has that place.
@@ -131,7 +126,7 @@ fn substitute(
 
 /// Cuts the list at its commas and trims the entries. A comma inside a password does not count: a
 /// piece with `@` but without scheme belongs to the piece before, if that ends before its host.
-fn split(pointer: &str) -> Vec<String> {
+pub(crate) fn split(pointer: &str) -> Vec<String> {
     let mut entries: Vec<String> = Vec::new();
     for piece in pointer.split(',') {
         let continues = piece.contains('@') && !piece.contains("://");

@@ -174,7 +174,15 @@ fn secrets_are_not_printed() {
 #[test]
 fn sources_have_a_fixed_order() {
     let names: Vec<&str> = Source::ALL.into_iter().map(Source::name).collect();
-    assert_eq!(names, ["initramfs", "efi-variable", "command-line", "smbios", "boot-origin"]);
+    let order = ["initramfs", "efi-variable", "command-line", "smbios", "boot-origin", "provision"];
+    assert_eq!(names, order);
+}
+
+#[test]
+fn the_built_in_configuration_is_for_the_package_provision() {
+    let config = HostConfig::parse(hostcfg::sources::PROVISION.as_bytes()).unwrap();
+    assert!(config.package.unwrap().is_provision());
+    assert_eq!((config.warnings.len(), config.mirrors.len()), (0, 0));
 }
 
 proptest! {

@@ -9,6 +9,8 @@ mod entropy;
 mod finish;
 mod journal;
 mod jump;
+#[cfg(small_static)]
+mod left_out;
 mod log;
 mod modules;
 mod progress;
@@ -22,6 +24,7 @@ use std::fs;
 use std::panic;
 
 use netboot::Inputs;
+use netboot::Origin;
 use netboot::Running;
 use report::Code;
 use report::Failure;
@@ -70,8 +73,8 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
     modules::remove_files();
     watchdog::arm();
     system::mount_efi_variables();
-    let read = read_inputs().and_then(|inputs| entropy.wait().map(|()| inputs));
-    let inputs = reading.close(read, summary)?;
+    let read = read_inputs().and_then(|read| entropy.wait().map(|()| read));
+    let (inputs, origin) = reading.close(read, |(inputs, origin)| summary(inputs, origin))?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -82,6 +85,10 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
         remote::start(&inputs);
         // On this thread, between the steps of the boot: what hangs the one hangs the other.
         tokio::spawn(watchdog::keep_petting(arguments.deadline));
+        if let Origin::BootImage(name) = &origin {
+            let package = netboot::embedded(&inputs, &Journal, name)?;
+            return jump::into(&inputs, package, arguments.dryrun).await;
+        }
         // The lease is held until the jump.
         let (_connected, package) = netboot::package(&inputs, &Journal, arguments.deadline).await?;
         jump::into(&inputs, package, arguments.dryrun).await
@@ -93,8 +100,8 @@ fn boot(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
     result
 }
 
-/// What the machine knows before it asks the network.
-fn read_inputs() -> Result<Inputs, Failure> {
+/// What the machine knows before it asks the network, if it has to ask.
+fn read_inputs() -> Result<(Inputs, Origin), Failure> {
     let rtc = system::rtc();
     let policy = sources::trust_policy()?;
     let clock = sources::clock(&policy.policy, rtc);
@@ -109,18 +116,21 @@ fn read_inputs() -> Result<Inputs, Failure> {
             clock.floor()
         );
     }
-    policy.check_fetch_method()?;
     let host = sources::host_configuration()?;
     journal::update(|report| report.host_configuration = Some(host.report.clone()));
-    Ok(Inputs { policy, host, clock })
+    let origin = Origin::of(&policy, &host)?;
+    Ok((Inputs { policy, host, clock }, origin))
 }
 
-fn summary(inputs: &Inputs) -> String {
+fn summary(inputs: &Inputs, origin: &Origin) -> String {
+    let packages = match origin {
+        Origin::Mirrors => format!("{} URL(s)", inputs.host.config.mirrors.len()),
+        Origin::BootImage(name) => format!("{name} of the boot image"),
+    };
     format!(
-        "{} signature(s) needed, {} root(s); {}, {} URL(s)",
+        "{} signature(s) needed, {} root(s); {}, {packages}",
         inputs.policy.policy.document().threshold(),
         inputs.policy.policy.signing_roots().len(),
         inputs.host.report.source,
-        inputs.host.config.mirrors.len(),
     )
 }

@@ -28,7 +28,7 @@ const FLOOR_WITHOUT_IMAGE: Timestamp = Timestamp::from_unix(1_795_219_200); // 2
 /// Reads the trust policy of the boot image.
 ///
 /// # Errors
-/// E0101 to E0106.
+/// E0101 to E0107.
 pub(crate) fn trust_policy() -> Result<Policy, Failure> {
     Policy::read(Path::new(POLICY_DIRECTORY))
 }

@@ -25,6 +25,8 @@ const SEALS: SealFlag = SealFlag::F_SEAL_WRITE
     .union(SealFlag::F_SEAL_SHRINK)
     .union(SealFlag::F_SEAL_SEAL);
 
+const PAGE: u64 = 4096;
+
 /// A file in memory that has no name in any file system.
 #[derive(Debug)]
 pub struct MemFile {
@@ -43,6 +45,21 @@ impl MemFile {
         let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)
             .map_err(|errno| memory_error("memfd_create", name, errno.into()))?;
         Ok(Self { file: File::from(fd), name: name.to_owned(), released: 0 })
+    }
+
+    /// Takes a file of the initramfs that has no name any more, to be read like one of these. It
+    /// must be open for writing if memory is to be given back, and it cannot be sealed.
+    #[must_use]
+    pub fn adopt(file: File, name: &str) -> Self {
+        Self { file, name: name.to_owned(), released: 0 }
+    }
+
+    /// Whether [`MemFile::release_before`] works: the kernel's oldest file system for an initramfs,
+    /// ramfs, cannot do it.
+    #[must_use]
+    pub fn can_release(&self) -> bool {
+        let beyond = self.file.metadata().map_or(0, |file| file.len()).next_multiple_of(PAGE);
+        punch(&self.file, beyond, PAGE).is_ok()
     }
 
     /// Length in bytes.
@@ -81,19 +98,13 @@ impl MemFile {
     /// # Errors
     /// [`KexecError::MemoryFile`] if the kernel refuses.
     pub fn release_before(&mut self, offset: u64) -> Result<(), KexecError> {
-        const PAGE: u64 = 4096;
         let end = offset - offset % PAGE;
         if end <= self.released {
             return Ok(());
         }
         let (start, len) = (self.released, end - self.released);
-        fallocate(
-            &self.file,
-            FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE,
-            start.cast_signed(),
-            len.cast_signed(),
-        )
-        .map_err(|errno| memory_error("release", &self.name, errno.into()))?;
+        punch(&self.file, start, len)
+            .map_err(|errno| memory_error("release", &self.name, errno.into()))?;
         self.released = end;
         Ok(())
     }
@@ -115,6 +126,12 @@ impl MemFile {
         let len = self.len()?;
         Ok(SealedFile { file: self.file, len })
     }
+}
+
+/// Gives the memory behind a range of a file back; the file keeps its length.
+fn punch(file: &File, start: u64, len: u64) -> nix::Result<()> {
+    let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    fallocate(file, how, start.cast_signed(), len.cast_signed())
 }
 
 impl Read for MemFile {

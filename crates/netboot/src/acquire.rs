@@ -1,6 +1,8 @@
 //! From a host configuration to a verified package: connect, fetch, verify; the next mirror where
 //! one fails; all of them again while there is hope and time.
 
+mod probe;
+
 use core::cell::RefCell;
 use core::pin::pin;
 use std::collections::BTreeMap;
@@ -12,7 +14,6 @@ use hostcfg::Mirror;
 use netup::Link;
 use netup::Plan;
 use netup::ProbeError;
-use ospkg::Descriptor;
 use report::Class;
 use report::Code;
 use report::Failure;
@@ -26,8 +27,8 @@ use trust::Clock;
 use crate::events::Event;
 use crate::events::Events;
 use crate::events::Running;
+use crate::fairness::Shares;
 use crate::inputs::Inputs;
-use crate::ledger::Choice;
 use crate::ledger::Ledger;
 use crate::ledger::Trouble;
 use crate::mirror::Job;
@@ -42,10 +43,6 @@ use crate::world::World;
 /// Tries per mirror in a row that bring nothing, before all links are looked at again.
 const TRIES_PER_LINK: usize = 4;
 
-/// How long all other links are waited for before mirrors are asked again over one that has been
-/// tried in vain.
-const OTHERS_FIRST: Duration = Duration::from_secs(20);
-
 /// How often a machine that waits says so.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
@@ -59,9 +56,6 @@ struct Answer<T> {
     /// What the client judges TLS by.
     clock: Clock,
 }
-
-/// A client over a link, and the answer of one mirror if it gave one.
-type Found<T> = (Client<T>, Option<(usize, Vec<u8>)>);
 
 /// Connects, fetches and verifies until a package is authorised, on the machine that this runs on.
 ///
@@ -95,14 +89,16 @@ pub async fn package_in<W: World>(
     plan.keep_addresses = inputs.host.config.remote_log.is_some();
     let mirrors = &inputs.host.config.mirrors;
     let ledger = RefCell::new(Ledger::new(mirrors.len()));
-    let worn = RefCell::new(None);
-    let search = Search { world, inputs, events, mirrors, ledger, worn, deadline };
+    let shares = Shares::default();
+    let search = Search { world, inputs, events, mirrors, ledger, shares, deadline };
     let mut shelf = Shelf::new();
     loop {
+        search.shares.begin();
         let (online, answer) = search.connect(&plan).await?;
+        let begun = Instant::now();
         let interface = online.link.interface.as_str();
         let more = online.nics.len() > 1;
-        let tried = search.over_link(&online.link, answer, more, &mut shelf);
+        let tried = search.over_link(&online, answer, more, &mut shelf);
         match tokio::time::timeout_at(deadline, tried).await {
             Ok(Ok(package)) => return Ok((online, package)),
             // A rogue or stale network must not keep the machine from those beside it.
@@ -112,7 +108,7 @@ pub async fn package_in<W: World>(
             Ok(Err(failure)) => {
                 warn!("looking at all interfaces again: {}", failure.headline());
                 if more {
-                    search.worn.replace(Some(interface.to_owned()));
+                    search.shares.used(interface, begun.elapsed());
                 }
             }
             Err(_) => {
@@ -132,9 +128,7 @@ struct Search<'a, W> {
     events: &'a dyn Events,
     mirrors: &'a [Mirror],
     ledger: RefCell<Ledger>,
-    /// The interface that was used last, in vain: where a mirror answers that never serves, a link
-    /// must not win again and again for being the quickest.
-    worn: RefCell<Option<String>>,
+    shares: Shares,
     deadline: Instant,
 }
 
@@ -149,7 +143,11 @@ impl<W: World> Search<'_, W> {
         let answers = RefCell::new(BTreeMap::new());
         let probe = async |link: Link| {
             let interface = link.interface.clone();
-            let answer = self.probe(link).await?;
+            let answer = self.probe(link).await.inspect_err(|error| {
+                if matches!(error, ProbeError::Final(_)) {
+                    self.shares.hopeless(&interface);
+                }
+            })?;
             answers.borrow_mut().insert(interface, answer);
             Ok(())
         };
@@ -193,10 +191,7 @@ impl<W: World> Search<'_, W> {
     /// server then says that it is another time, the mirrors are asked once more.
     async fn probe(&self, link: Link) -> Result<Answer<W::Transport>, ProbeError> {
         self.events.on(Event::Link { link: link.clone(), used: false });
-        if self.worn.borrow().as_ref() == Some(&link.interface) {
-            tokio::time::sleep(OTHERS_FIRST).await;
-            self.worn.replace(None);
-        }
+        self.shares.turn(&link.interface).await;
         let time = self.world.time(self.inputs, &link);
         let clock = self.inputs.clock;
         let error = match self.probe_at(&link, clock).await {
@@ -239,81 +234,18 @@ impl<W: World> Search<'_, W> {
         Some(settled)
     }
 
-    /// Whether there is a server that answers with verified TLS, or over plain http with something
-    /// that is a descriptor. Asks each mirror at most once.
-    async fn probe_at(&self, link: &Link, clock: Clock) -> Result<Found<W::Transport>, ProbeError> {
-        let interface = link.interface.as_str();
-        let client = self.world.client_at(self.inputs, link, clock).map_err(ProbeError::Final)?;
-        let mut answered = false;
-        let mut transient = None;
-        let mut asked = Vec::new();
-        while let Some(index) = self.next(interface, &asked).await {
-            let Some(mirror) = self.mirrors.get(index) else { break };
-            asked.push(index);
-            let https = mirror.url.is_https();
-            let attempt = Try::new(self.events);
-            let trouble = match client.descriptor(mirror).await {
-                Ok(bytes) if https => {
-                    return Ok((client, Some((index, bytes))));
-                }
-                Ok(bytes) => match Descriptor::parse(&bytes) {
-                    Ok(_) => return Ok((client, Some((index, bytes)))),
-                    Err(error) => Failure::from_error(&error).into(),
-                },
-                Err(error) => {
-                    answered |= error.answered() && https;
-                    Trouble::from(error)
-                }
-            };
-            let Trouble { failure, .. } = &trouble;
-            if self.ledger.borrow().is_news(interface, index, failure) {
-                warn!("{} over {interface}: {failure}", mirror.url);
-            } else {
-                debug!("{} over {interface}: {failure}", mirror.url);
-            }
-            if failure.class == Class::Transient {
-                transient = Some(failure.clone());
-            }
-            self.charge(interface, index, &attempt, &trouble, client.random());
-        }
-        if answered {
-            return Ok((client, None));
-        }
-        // Those that are left alone for a while were not asked, and may serve later.
-        let hope = self.ledger.borrow().hope(interface) > 0;
-        Err(match transient {
-            Some(failure) => ProbeError::Transient(failure),
-            None if hope => ProbeError::Transient(self.last_transient(interface)),
-            None => ProbeError::Final(self.gravest(interface)),
-        })
-    }
-
-    /// The next mirror to ask in one probe: without waiting, unless none has been asked in it yet.
-    async fn next(&self, interface: &str, asked: &[usize]) -> Option<usize> {
-        loop {
-            let choice = self.ledger.borrow().choose(interface, asked);
-            match choice {
-                Choice::Ask(index) => {
-                    self.ledger.borrow_mut().ask(interface, index);
-                    return Some(index);
-                }
-                Choice::Wait(ready) if asked.is_empty() => tokio::time::sleep_until(ready).await,
-                Choice::Wait(_) | Choice::Nobody => return None,
-            }
-        }
-    }
-
     /// Tries the mirrors over one link, each again after its pause. `more_links`: there are others
     /// that may serve.
     ///
     /// Fails with a transient failure when it is time to look at the other links again.
     async fn over_link(
         &self,
-        link: &Link,
+        online: &Online<W::Hold>,
         answer: Answer<W::Transport>,
         more_links: bool,
         shelf: &mut Shelf<W::File>,
     ) -> Result<Verified<W::File>, Failure> {
+        let Online { link, hold, .. } = online;
         let interface = link.interface.as_str();
         let Answer { mut client, descriptor: mut known, time, mut clock } = answer;
         let mut fruitless = 0;
@@ -363,6 +295,9 @@ impl<W: World> Search<'_, W> {
             }
             self.charge(interface, index, &attempt, &trouble, client.random());
             let failure = &trouble.failure;
+            if failure.code == Code::Stalled && !attempt.advanced() {
+                self.world.narrow(hold);
+            }
             if let Some(later) = self.later_time(interface, failure, clock, &time).await {
                 client = self.world.client_at(self.inputs, link, later)?;
                 clock = later;

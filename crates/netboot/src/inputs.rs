@@ -10,6 +10,7 @@ use std::io::Read;
 use std::path::Path;
 
 use hostcfg::HostConfig;
+use hostcfg::PackageName;
 use report::Code;
 use report::Coded;
 use report::Failure;
@@ -47,7 +48,7 @@ impl Policy {
     /// Reads the directory of a trust policy.
     ///
     /// # Errors
-    /// E0101 to E0106.
+    /// E0101 to E0107.
     pub fn read(directory: &Path) -> Result<Self, Failure> {
         let missing = |path: &Path| {
             let detail = format!("{} does not exist", path.display());
@@ -75,22 +76,45 @@ impl Policy {
             decryption_identities: file("decryption_identities"),
         })
         .map_err(|error| Failure::from_error(&error))?;
-        for warning in policy.document().warnings() {
-            warn!("trust_policy.json: {warning}");
+        for warning in policy.warnings() {
+            warn!("{warning}");
         }
         Ok(Self { policy, files })
     }
+}
 
-    /// Whether packages come over the network, which is all that is supported.
+/// Where this machine's package is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Origin {
+    /// With the mirrors of the host configuration, of which there is at least one.
+    Mirrors,
+    /// In the boot image, under this name.
+    BootImage(PackageName),
+}
+
+impl Origin {
+    /// What trust policy and host configuration say together: the policy, but for a host
+    /// configuration that points at `provision.zip`. That one may be by anybody, and it may do this:
+    /// a package of the boot image is signed like any other.
     ///
     /// # Errors
-    /// E0106.
-    pub fn check_fetch_method(&self) -> Result<(), Failure> {
-        match self.policy.document().fetch_method() {
-            FetchMethod::Network => Ok(()),
-            FetchMethod::Initramfs => {
-                let detail = "ospkg_fetch_method \"initramfs\"; only \"network\" is supported";
-                Err(Failure::new(Code::TrustPolicyUnsupported, detail))
+    /// E0114 if there is no mirror to ask, E0125 if the pointer is no name of a package.
+    pub fn of(policy: &Policy, host: &Host) -> Result<Self, Failure> {
+        let Host { config, place, .. } = host;
+        let method = policy.policy.document().fetch_method();
+        match (&config.package, method) {
+            (Some(name), _) if name.is_provision() => Ok(Self::BootImage(name.clone())),
+            (_, FetchMethod::Network) => match config.provisioning_urls() {
+                Ok(_) => Ok(Self::Mirrors),
+                Err(error) => Err(Failure::new(error.code(), format!("{place}: {error}"))),
+            },
+            (Some(name), FetchMethod::Initramfs) => Ok(Self::BootImage(name.clone())),
+            (None, FetchMethod::Initramfs) => {
+                let detail = format!(
+                    "{place}: ospkg_pointer is no file name such as os.zip, and the trust policy \
+                     has ospkg_fetch_method \"initramfs\""
+                );
+                Err(Failure::new(Code::EmbeddedNameInvalid, detail))
             }
         }
     }
@@ -102,28 +126,27 @@ pub struct Host {
     pub config: HostConfig,
     /// For the report.
     pub report: HostConfigReport,
+    /// What a person calls the place that it came from.
+    pub place: String,
     /// As it was read. Holds secrets.
     pub raw: Vec<u8>,
 }
 
 impl Host {
     /// Reads a host configuration. `source` is what the report calls the place that it came from,
-    /// `place` what a person does.
+    /// `place` what a person does. Whether it leads to a package, [`Origin::of`] says.
     ///
     /// # Errors
-    /// E0112 to E0114; the detail names the place.
+    /// E0112 and E0113; the detail names the place.
     pub fn parse(source: &str, place: &str, raw: Vec<u8>) -> Result<Self, Failure> {
-        let named = |error: &hostcfg::HostConfigError| {
-            Failure::new(error.code(), format!("{place}: {error}"))
-        };
-        let config = HostConfig::parse(&raw).map_err(|error| named(&error))?;
+        let config = HostConfig::parse(&raw)
+            .map_err(|error| Failure::new(error.code(), format!("{place}: {error}")))?;
         for warning in &config.warnings {
             warn!("{place}: {warning}");
         }
-        config.provisioning_urls().map_err(|error| named(&error))?;
         let report =
             HostConfigReport { source: source.to_owned(), description: config.description.clone() };
-        Ok(Self { config, report, raw })
+        Ok(Self { config, report, place: place.to_owned(), raw })
     }
 }
 

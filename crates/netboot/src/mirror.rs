@@ -1,23 +1,19 @@
 //! One try at one mirror: fetch what it has, verify it, open it.
 
-use std::io::Seek;
-
 use fetch::Client;
 use fetch::Patience;
 use hostcfg::Mirror;
 use hostcfg::ProvisioningUrl;
 use kexec_rs::MemFile;
 use ospkg::Descriptor;
-use ospkg::Package;
 use ospkg::VerifiedPackage;
+use report::ClockReport;
 use report::Code;
 use report::Failure;
 use report::MirrorReport;
-use report::PackageReport;
 use report::Stage;
 use report::micros;
-use tracing::debug;
-use tracing::warn;
+use tracing::info;
 use trust::Clock;
 
 use crate::events::Event;
@@ -30,9 +26,10 @@ use crate::meter::Meter;
 use crate::meter::megabytes;
 use crate::pieces::Pieces;
 use crate::pieces::Shelf;
+use crate::pieces::same_archive;
 use crate::time::LinkTime;
 use crate::upgrade::Current;
-use crate::world::Scratch;
+use crate::verify::Found;
 use crate::world::World;
 
 /// What may be started, in memory files of its own.
@@ -116,8 +113,11 @@ impl<W: World> Job<'_, W> {
 
         let verifying = Running::begin(self.events, Stage::Verify);
         let (clock, report) = self.time.settled().await;
-        self.events.on(Event::Time(report));
-        let verified = self.verify(&clock, fetched);
+        self.events.on(Event::Time(report.clone()));
+        let verified = match self.match_descriptor(&clock, fetched).await {
+            Ok(fetched) => self.verify(&clock, report, fetched),
+            Err(failure) => Err(failure),
+        };
         Ok(verifying.close(verified, |(_, summary)| summary.clone()).map(|(package, _)| package)?)
     }
 
@@ -173,87 +173,67 @@ impl<W: World> Job<'_, W> {
         Ok(Fetched { descriptor, archive_url, archive, download })
     }
 
+    /// Where the archive is not the one that the descriptor names, it may have been put in the other
+    /// one's place after the descriptor was fetched: that is then fetched again, once in a boot.
+    async fn match_descriptor(
+        &mut self,
+        clock: &Clock,
+        fetched: Fetched<W::File>,
+    ) -> Result<Fetched<W::File>, Failure> {
+        let policy = &self.inputs.policy.policy;
+        let fits = |descriptor: &Descriptor| {
+            let digest = fetched.download.sha256;
+            let judged = trust::authorize(policy, descriptor.endorsements(), digest, clock);
+            judged.map(|_| ()).map_err(|refusal| Failure::from_error(&refusal))
+        };
+        let wrong = |failure: &Failure| failure.code == Code::SignatureWrong;
+        let one_source = fetched.download.sources <= 1;
+        if !fits(&fetched.descriptor).is_err_and(|failure| wrong(&failure)) {
+            return Ok(fetched);
+        }
+        let again = one_source && self.shelf.may_look_again(self.interface, &self.mirror.url);
+        if !again {
+            return Ok(fetched);
+        }
+        let bytes = self.client.descriptor(self.mirror).await;
+        let Some(now) = bytes.ok().and_then(|bytes| Descriptor::parse(&bytes).ok()) else {
+            return Ok(fetched);
+        };
+        if same_archive(&fetched.descriptor, &now) {
+            return Ok(fetched);
+        }
+        if fits(&now).is_err_and(|failure| wrong(&failure)) {
+            let detail = format!("{}: the descriptor is another one by now", self.mirror.url);
+            return Err(Failure::new(Code::PackageReplaced, detail));
+        }
+        info!("{}: the package was replaced during the download", self.mirror.url);
+        Ok(Fetched { descriptor: now, ..fetched })
+    }
+
     /// Judges what was fetched; the archive is opened only once its digest is authorised.
     fn verify(
         &mut self,
         clock: &Clock,
+        clock_said: ClockReport,
         fetched: Fetched<W::File>,
     ) -> Result<(Verified<W::File>, String), Failure> {
         let Self { world, inputs, events, .. } = *self;
-        let Fetched { descriptor, archive_url, mut archive, download } = fetched;
-        let authorized = trust::authorize(
-            &inputs.policy.policy,
-            descriptor.endorsements(),
-            download.sha256,
-            clock,
-        )
-        .map_err(|refusal| {
-            let failure = Failure::from_error(&refusal);
-            if download.sources > 1 { self.shelf.blame_nobody(&failure) } else { failure }
-        })?;
-        let mut package_report = PackageReport {
-            sha256: download.sha256.to_string(),
-            size: download.len,
+        let Fetched { descriptor, archive_url, archive, download } = fetched;
+        let found = Found {
             descriptor_url: self.mirror.url.to_string(),
             archive_url: archive_url.to_string(),
-            signers: authorized.signer_reports(),
-            skipped: authorized.skipped_reports(),
-            ..PackageReport::default()
+            sha256: download.sha256,
+            len: download.len,
+            given_back: download.len,
+            descriptor,
+            archive,
         };
-        for skipped in &package_report.skipped {
-            warn!("signature {} was skipped: {} {}", skipped.entry, skipped.code, skipped.reason);
-        }
-
-        archive.rewind().map_err(|error| Failure::new(Code::MemoryFile, error.to_string()))?;
-        let package = Package::open(authorized, download.sha256, archive)
-            .map_err(|error| Failure::from_error(&error))?;
-        if let Some(running) = self.running {
-            running.check_newer(package.manifest().release)?;
-        }
-        let (kernel_len, initramfs_len) = (package.kernel_len(), package.initramfs_len());
-        memory::admit_extraction(events, world.memory(), download.len, kernel_len, initramfs_len)?;
-        package_report.label.clone_from(&package.manifest().label);
-        package_report.release = package.manifest().release;
-        package_report.not_after = package.manifest().not_after.map(|end| end.to_string());
-        package_report.channel = package.manifest().channel.as_ref().map(ToString::to_string);
-        if let Some(end) = package_report.not_after.as_deref().filter(|_| !clock.is_trusted()) {
-            warn!("clock: untrusted; whether the package's end, {end}, has passed is not known");
-        }
-        package_report.kernel_size = kernel_len;
-        package_report.initramfs_size = initramfs_len;
-        let kernel = world.file("kernel")?;
-        let initramfs = world.file("initramfs")?;
-        let package = package
-            .extract(kernel, initramfs, |archive: &mut W::File, offset| {
-                if let Err(error) = archive.release_before(offset) {
-                    debug!("memory of the archive is not given back: {error}");
-                }
-            })
-            .map_err(|error| Failure::from_error(&error))?;
-
-        let signers: Vec<&str> =
-            package_report.signers.iter().map(|signer| signer.subject.as_str()).collect();
-        let summary = format!(
-            "{}{} signed by {} of {} needed: {}",
-            package_report.label.as_deref().unwrap_or("package"),
-            facts(&package_report),
-            signers.len(),
-            inputs.policy.policy.document().threshold(),
-            signers.join(", "),
-        );
-        events.on(Event::Package(package_report));
-        Ok((package, summary))
+        let authorized = found.authorize(inputs, clock, clock_said, events).map_err(|failure| {
+            if download.sources > 1 { self.shelf.blame_nobody(&failure) } else { failure }
+        })?;
+        found.open(authorized, world, inputs, events, self.running)
     }
 }
-
-/// What the signed manifest says besides the label, for the console.
-fn facts(package: &PackageReport) -> String {
-    let channel = package.channel.as_ref().map(|name| format!("channel {name}"));
-    let end = package.not_after.as_ref().map(|end| format!("not after {end}"));
-    let facts: Vec<String> = [channel, end].into_iter().flatten().collect();
-    if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) }
-}
-
 /// A descriptor and an archive, neither of them trusted.
 struct Fetched<F> {
     descriptor: Descriptor,

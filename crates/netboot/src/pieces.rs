@@ -45,6 +45,12 @@ impl<F> Pieces<F> {
     }
 }
 
+/// Whether two descriptors have a signature in common, and so name the same archive.
+pub(crate) fn same_archive(one: &Descriptor, other: &Descriptor) -> bool {
+    let named = signatures(other);
+    signatures(one).iter().any(|signature| named.contains(signature))
+}
+
 fn signatures(descriptor: &Descriptor) -> Vec<Vec<u8>> {
     descriptor.endorsements().iter().map(|endorsement| endorsement.signature.clone()).collect()
 }
@@ -61,12 +67,14 @@ fn signatures(descriptor: &Descriptor) -> Vec<Vec<u8>> {
 pub(crate) struct Shelf<F> {
     kept: Option<Pieces<F>>,
     alone: bool,
+    /// Descriptors that were fetched a second time, and over which interface.
+    second_looks: Vec<(String, ProvisioningUrl)>,
 }
 
 impl<F> Shelf<F> {
     /// An empty one.
     pub(crate) const fn new() -> Self {
-        Self { kept: None, alone: false }
+        Self { kept: None, alone: false, second_looks: Vec::new() }
     }
 
     /// What there is of the archive that this descriptor names, to be continued from `url`. All else
@@ -93,6 +101,17 @@ impl<F> Shelf<F> {
         if !no_room && pieces.partial.received() > 0 {
             self.kept = Some(pieces);
         }
+    }
+
+    /// Whether a descriptor may be fetched again because the archive is not the one that it names:
+    /// once in a boot over each interface.
+    pub(crate) fn may_look_again(&mut self, interface: &str, url: &ProvisioningUrl) -> bool {
+        let known = |(name, known): &(String, ProvisioningUrl)| name == interface && known == url;
+        let new = !self.second_looks.iter().any(known);
+        if new {
+            self.second_looks.push((interface.to_owned(), url.clone()));
+        }
+        new
     }
 
     /// Pieces from several mirrors are not what was signed.

@@ -44,4 +44,4 @@ pub use search::Next;
 pub use search::fetch_next;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

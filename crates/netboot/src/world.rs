@@ -76,6 +76,9 @@ pub trait World {
         self.client(inputs, link)
     }
 
+    /// What a server should have sent did not come: see [`Connected::narrow`]. Nothing by default.
+    fn narrow(&self, _hold: &Self::Hold) {}
+
     /// Begins to ask the time servers of a link. By default there are none.
     fn time(&self, inputs: &Inputs, _link: &Link) -> LinkTime {
         LinkTime::of_machine(inputs.clock)
@@ -167,6 +170,10 @@ impl World for Machine {
 
     fn time(&self, inputs: &Inputs, link: &Link) -> LinkTime {
         LinkTime::ask(inputs, link, Resolver::new(&link_options(inputs, link)))
+    }
+
+    fn narrow(&self, hold: &Connected<()>) {
+        hold.narrow();
     }
 
     fn file(&self, name: &'static str) -> Result<MemFile, Failure> {

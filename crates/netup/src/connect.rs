@@ -47,8 +47,15 @@ const TICK: Duration = Duration::from_secs(1);
 /// What keeps the addresses alive.
 #[derive(Debug)]
 pub(crate) struct Holder {
-    _session: Session,
+    session: Session,
     _network: Arc<dyn Network>,
+}
+
+impl Holder {
+    /// See [`Connected::narrow`].
+    pub(crate) fn narrow(&self) {
+        self.session.narrow();
+    }
 }
 
 /// Brings up every NIC of the plan and probes over each that has an address; the first that
@@ -121,8 +128,8 @@ where
         Ok((won, Won { link, answer, session })) => {
             search.switch_off_others(network, won).await;
             let nics = search.reports(Some(won), None);
-            let holder = Holder { _session: session, _network: Arc::clone(&context.network) };
-            Ok(Connected { link, answer, nics, _holder: holder })
+            let holder = Holder { session, _network: Arc::clone(&context.network) };
+            Ok(Connected { link, answer, nics, holder })
         }
         Err(failure) => {
             for state in search.nics.iter().filter(|_| !plan.keep_addresses) {

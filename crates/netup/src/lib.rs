@@ -37,6 +37,7 @@ mod dhcp6;
 #[doc(hidden)]
 pub mod fuzzing;
 mod kernel;
+mod lessons;
 mod names;
 pub mod network;
 mod nic;
@@ -53,6 +54,7 @@ mod vlan;
 
 pub use connect::connect;
 pub use connect::connect_over;
+pub use lessons::Lessons;
 pub use plan::ConnectError;
 pub use plan::Connected;
 pub use plan::Link;

@@ -2,7 +2,6 @@
 
 use core::cell::RefCell;
 use core::future::Future;
-use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -14,6 +13,8 @@ use tokio::time::Instant;
 use crate::backoff::Random;
 use crate::backoff::pause;
 use crate::bond::Aggregation;
+use crate::lessons::Again;
+use crate::lessons::Lesson;
 use crate::network::Links;
 use crate::network::Network;
 use crate::network::Nic;
@@ -163,19 +164,29 @@ impl<'a, P> Life<'a, P> {
         let begun = Instant::now();
         let may_probe_at = context.may_probe_at(nic);
         let mut probes = Probes::new(self.probe, self.state, context);
-        // Over whose leases the probe failed for good.
-        let mut hopeless: Vec<Ipv4Addr> = Vec::new();
-        // Over whose leases it failed again and again, until one of them had to be taken again.
-        let mut tiring: Vec<Ipv4Addr> = Vec::new();
-        // How many probes had failed when the router was chosen.
-        let mut failed_before = self.state.borrow().probes();
+        let failures = probes.failures();
+        let lessons = &context.plan.lessons;
+        // Another network is another chance.
+        lessons.learn(self.index, Lesson::forgive);
+        // How many probes had failed when the router was chosen, and when that was noted last.
+        let (mut failed_before, mut noted) = (self.state.borrow().probes(), 0);
         loop {
             let status = session.news();
             self.state.borrow_mut().news(&status);
             // Whether or not they were in a row over the same addresses: others come and go.
             let failed = self.state.borrow().probes();
-            if status.routers > 1 && failed >= failed_before.saturating_add(TIRED_AFTER) {
+            if failed > noted {
+                lessons.learn(self.index, |lesson| lesson.note(&status));
+                if self.state.borrow().has_stalled() {
+                    session.narrow();
+                }
+            }
+            noted = failed;
+            // A probe that is under way may yet succeed; but not for ever.
+            let tired_after = if probes.is_asking() { TIRED_AFTER } else { 1 };
+            if status.routers > 1 && failed >= failed_before.saturating_add(tired_after) {
                 failed_before = failed;
+                lessons.learn(self.index, |lesson| lesson.routers += 1);
                 session.next_router();
                 probes.forget();
                 continue;
@@ -193,12 +204,12 @@ impl<'a, P> Life<'a, P> {
             } else if over {
                 wake_at = Some(patience);
             } else if self.state.borrow_mut().resumed() {
-                // Another network is another chance.
-                hopeless.clear();
+                lessons.learn(self.index, Lesson::forgive);
             }
             let probed = tokio::select! {
                 biased;
                 probed = probes.next() => probed,
+                () = failures.notified() => continue,
                 () = session.changed() => continue,
                 () = sleep_until_instant(wake_at) => continue,
             };
@@ -212,26 +223,15 @@ impl<'a, P> Life<'a, P> {
                 }
                 Probed::Final | Probed::Tired => {}
             }
-            let Some(server) = link.dhcp_server else { continue };
-            let is_final = matches!(outcome, Probed::Final);
-            let is_other = |other: &Ipv4Addr| *other != server && !hopeless.contains(other);
-            // Who leads nowhere may have been quicker than everybody else, or the first to be
-            // there: others are asked for once if it is for good, else each time.
-            let ask_others = !is_final
-                || !hopeless.contains(&server)
-                || session.news().servers.iter().any(is_other);
-            if is_final && !hopeless.contains(&server) {
-                hopeless.push(server);
-            }
-            if ask_others {
-                tracing::info!("{}: looking for another DHCP server than {server}", nic.name);
-                if tiring.contains(&server) {
-                    tiring.clear();
-                }
-                tiring.push(server);
-                let mut avoid = hopeless.clone();
-                avoid.extend(&tiring);
-                session.avoid(avoid);
+            let for_good = matches!(outcome, Probed::Final);
+            let mut again = Again::default();
+            lessons.learn(self.index, |lesson| {
+                again = lesson.given_up(link.dhcp_server, &session.news(), for_good);
+            });
+            if again.v4 || again.v6 {
+                let others = again.describe(link.dhcp_server);
+                tracing::info!("{}: looking for another DHCP server{others}", nic.name);
+                session.ask_again(again, &lessons.of(self.index));
                 probes.forget();
             }
         }

@@ -15,6 +15,7 @@ use report::Failure;
 use report::NicReport;
 
 use crate::connect::Holder;
+use crate::lessons::Lessons;
 use crate::network::StaticRoute;
 
 /// How the machine is to get on the network.
@@ -41,12 +42,14 @@ pub struct Plan {
     /// If nothing is found, leave addresses and routes where they are: somebody will tell about it
     /// over the network before the machine restarts.
     pub keep_addresses: bool,
+    /// What earlier searches with this plan have taught; nothing at first.
+    pub lessons: Lessons,
 }
 
 impl Plan {
     /// All NICs of the machine, and nothing but an addressing.
     #[must_use]
-    pub const fn new(addressing: Addressing) -> Self {
+    pub fn new(addressing: Addressing) -> Self {
         Self {
             addressing,
             routes: Vec::new(),
@@ -58,6 +61,7 @@ impl Plan {
             bonding: None,
             preferred: None,
             keep_addresses: false,
+            lessons: Lessons::default(),
         }
     }
 
@@ -85,6 +89,7 @@ impl From<&HostConfig> for Plan {
             bonding: config.bonding.clone(),
             preferred: config.boot_interface,
             keep_addresses: false,
+            lessons: Lessons::default(),
         }
     }
 }
@@ -209,7 +214,16 @@ pub struct Connected<T> {
     /// What came of every NIC, in the order of their kernel index.
     pub nics: Vec<NicReport>,
     /// What keeps the leases alive.
-    pub(crate) _holder: Holder,
+    pub(crate) holder: Holder,
+}
+
+impl<T> Connected<T> {
+    /// A server was reached, but what it should have sent did not come: asks for packets of at most
+    /// 1280 bytes, over connections that are made from now on. Some path may swallow longer ones, and
+    /// the server's kernel may not find that out. Costs a few percent of the throughput.
+    pub fn narrow(&self) {
+        self.holder.narrow();
+    }
 }
 
 /// No link was found over which the probe succeeds.

@@ -13,6 +13,8 @@ use core::pin::Pin;
 use core::task::Poll;
 use std::rc::Rc;
 
+use tokio::sync::Notify;
+
 use crate::backoff::pause;
 use crate::nic::Context;
 use crate::nic::TIRED_AFTER;
@@ -53,6 +55,8 @@ pub(crate) struct Probes<'a, P, T> {
     current: Option<Link>,
     /// Links over which a probe failed for good.
     hopeless: Vec<Link>,
+    /// Told whenever a probe has failed, also one that is made again.
+    failed: Rc<Notify>,
 }
 
 impl<'a, P, T, F> Probes<'a, P, T>
@@ -61,12 +65,15 @@ where
     F: Future<Output = Result<T, ProbeError>> + 'a,
     T: 'a,
 {
-    pub(crate) const fn new(
-        probe: &'a P,
-        state: &'a RefCell<NicState>,
-        context: &'a Context,
-    ) -> Self {
-        Self { probe, state, context, running: Vec::new(), current: None, hopeless: Vec::new() }
+    pub(crate) fn new(probe: &'a P, state: &'a RefCell<NicState>, context: &'a Context) -> Self {
+        let failed = Rc::new(Notify::new());
+        let (running, hopeless) = (Vec::new(), Vec::new());
+        Self { probe, state, context, running, current: None, hopeless, failed }
+    }
+
+    /// What is told whenever a probe has failed, also one that is made again.
+    pub(crate) fn failures(&self) -> Rc<Notify> {
+        Rc::clone(&self.failed)
     }
 
     /// Goes on with the link as it is now: drops probes over what is not there any more, and
@@ -83,7 +90,8 @@ where
             self.running.truncate(MAX_RUNNING - 1);
             let (over, asking) = (link.clone(), Rc::new(Cell::new(true)));
             let (probe, state, context) = (self.probe, self.state, self.context);
-            let future = probe_link(probe, state, context, over.clone(), Rc::clone(&asking));
+            let told = Told { asking: Rc::clone(&asking), failed: Rc::clone(&self.failed) };
+            let future = probe_link(probe, state, context, over.clone(), told);
             self.running.push(Running { over, asking, future: Box::pin(future) });
         }
     }
@@ -92,6 +100,11 @@ where
     pub(crate) fn forget(&mut self) {
         self.running.clear();
         self.current = None;
+    }
+
+    /// Whether a server is being asked right now.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.running.iter().any(|running| running.asking.get())
     }
 
     /// Whether there is a link, and all that can be tried over it has failed for good.
@@ -122,13 +135,19 @@ where
     }
 }
 
+/// Who is told how a probe goes.
+struct Told {
+    asking: Rc<Cell<bool>>,
+    failed: Rc<Notify>,
+}
+
 /// Probes a link until it answers, is hopeless, or has failed several times in a row.
 async fn probe_link<T, P, F>(
     probe: &P,
     state: &RefCell<NicState>,
     context: &Context,
     link: Link,
-    asking: Rc<Cell<bool>>,
+    told: Told,
 ) -> Probed<T>
 where
     P: Fn(Link) -> F,
@@ -149,9 +168,10 @@ where
             }
         }
         let rounds = state.borrow().probes();
-        asking.set(false);
+        told.asking.set(false);
+        told.failed.notify_one();
         tokio::time::sleep(pause(rounds, &mut random)).await;
-        asking.set(true);
+        told.asking.set(true);
     }
     Probed::Tired
 }

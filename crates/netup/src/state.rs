@@ -113,6 +113,11 @@ impl NicState {
         self.probes = self.probes.saturating_add(1);
     }
 
+    /// Whether the last probe that failed waited for something that did not come.
+    pub(crate) fn has_stalled(&self) -> bool {
+        self.by_probe && self.failure.as_ref().is_some_and(|it| it.code == Code::Stalled)
+    }
+
     /// Returns whether that is new.
     pub(crate) const fn finish(&mut self) -> bool {
         !core::mem::replace(&mut self.finished, true)

@@ -122,6 +122,39 @@ fn a_lease_becomes_address_and_routes() {
     });
 }
 
+/// Where long packets may be swallowed, servers are told to send shorter ones.
+#[test]
+fn after_a_stall_servers_are_asked_for_shorter_packets() {
+    let tools = &["ip", "unshare", "nsenter", "dnsmasq", "ss"];
+    in_namespace("after_a_stall_servers_are_asked_for_shorter_packets", tools, async || {
+        let mut server = Machine::new();
+        server.cable("v0", "p0", Some("10.77.0.1/24"));
+        server.dnsmasq("p0", &[RANGE]);
+        let probes = Cell::new(0);
+        let segment = async || {
+            let to = SocketAddr::new("10.77.0.1".parse().unwrap(), 53);
+            let _stream = TcpSocket::new_v4().unwrap().connect(to).await.unwrap();
+            let all =
+                server.sh("ss --tcp --info --numeric --no-header state established sport = :53");
+            let mss = all.split_whitespace().find_map(|word| word.strip_prefix("mss:"));
+            mss.unwrap_or_else(|| panic!("{all}")).parse::<u32>().unwrap()
+        };
+        let connected = connect(&dhcp(), in_seconds(30), async |_| {
+            probes.set(probes.get() + 1);
+            if probes.get() > 1 {
+                return Ok(());
+            }
+            assert!(segment().await > 1400);
+            Err(ProbeError::Transient(Failure::new(Code::Stalled, "scripted")))
+        })
+        .await
+        .unwrap();
+        assert_eq!(connected.link.interface, "v0");
+        let narrow = segment().await;
+        assert!((1200..=1240).contains(&narrow), "{narrow}");
+    });
+}
+
 #[test]
 fn an_address_that_another_machine_has_is_declined() {
     in_namespace("an_address_that_another_machine_has_is_declined", TOOLS, async || {

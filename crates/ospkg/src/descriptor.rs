@@ -175,6 +175,17 @@ impl Descriptor {
         Ok(Self { os_pkg_url: os_pkg_url.to_owned(), ..self })
     }
 
+    /// The same package without its signatures: what descriptors of one package have in common.
+    #[must_use]
+    pub fn without_signatures(&self) -> Self {
+        Self { certificates_pem: Vec::new(), endorsements: Vec::new(), ..self.clone() }
+    }
+
+    /// The certificates of [`Self::endorsements`] as they were given: text of one PEM block each.
+    pub fn certificates_pem(&self) -> impl Iterator<Item = &[u8]> {
+        self.certificates_pem.iter().map(Vec::as_slice)
+    }
+
     /// The pairs of certificate and signature, in their order.
     #[must_use]
     pub fn endorsements(&self) -> &[Endorsement] {
@@ -198,6 +209,14 @@ impl Descriptor {
         self.certificates_pem.push(certificate_pem.as_bytes().to_vec());
         self.endorsements.push(Endorsement { certificate_der, signature: signature.to_vec() });
         Ok(())
+    }
+
+    /// Puts another signature in the place of the one with this index, from 0; its certificate stays.
+    /// Without such a signature, nothing happens.
+    pub fn replace_signature(&mut self, index: usize, signature: &[u8]) {
+        if let Some(endorsement) = self.endorsements.get_mut(index) {
+            endorsement.signature = signature.to_vec();
+        }
     }
 
     /// The descriptor as a file: what [`Descriptor::parse`] reads, without a new line at the end.

@@ -248,8 +248,13 @@ fn no_recipe(recipes: &Path, name: &str, path: &[String]) -> Error {
     let mut names: Vec<String> =
         found.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
+    let near = names.iter().map(|it| (strsim::damerau_levenshtein(name, it), it)).min();
+    let meant = match near {
+        Some((distance, it)) if distance <= 2 => format!("did you mean {it}? "),
+        _ => String::new(),
+    };
     Error::new(format!("there is no recipe {name}{who} in {}", recipes.display())).remedy(format!(
-        "there are: {}; `cargo xtask ospkg new {name}` makes one",
+        "{meant}there are: {}; `cargo xtask ospkg new {name}` makes one",
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     ))
 }

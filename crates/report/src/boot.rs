@@ -145,7 +145,8 @@ pub struct ClockReport {
     pub source: String,
     /// Reading of the RTC at start, RFC 3339.
     pub rtc: String,
-    /// Build time of the boot image, RFC 3339: nothing that expired before it boots.
+    /// Build time of the boot image, or what Sigsum witnesses have signed since, RFC 3339: nothing
+    /// that expired before it boots.
     pub floor: String,
     /// What a time server said last, whether it was believed or not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -187,6 +188,9 @@ pub struct PolicyReport {
     pub threshold: u64,
     /// SHA-256 of each signing root's DER, hex.
     pub signing_roots: Vec<String>,
+    /// SHA-256 of `ospkg_trust_policy`, hex; absent where plain signatures count.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sigsum_sha256: Option<String>,
 }
 
 /// Where the host configuration came from.
@@ -273,6 +277,33 @@ pub struct SignerReport {
     pub subject: String,
     /// End of the certificate's validity, RFC 3339.
     pub not_after: String,
+    /// Where the signature was published; absent for a plain one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sigsum: Option<SigsumReport>,
+}
+
+/// Where a signature was published before it counted.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SigsumReport {
+    /// SHA-256 of the log's key, hex.
+    pub log: String,
+    /// Leaves in the log's tree.
+    pub size: u64,
+    /// Names of the witnesses that counted.
+    pub witnesses: Vec<String>,
+    /// When enough of them had cosigned, RFC 3339; absent where the policy needs none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time: Option<String>,
+}
+
+impl core::fmt::Display for SigsumReport {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "log {}, size {}", self.log.get(..8).unwrap_or(&self.log), self.size)?;
+        if let Some(time) = &self.time {
+            write!(f, ", cosigned by {} on {time}", self.witnesses.join(", "))?;
+        }
+        Ok(())
+    }
 }
 
 /// A signature that did not count.

@@ -95,9 +95,11 @@ codes! {
         "tls_roots.pem must hold one or more certificates in PEM; without the file only http works";
     TrustPolicyUnsupported = "E0106", Permanent, "the trust policy asks for what this version cannot do",
         "remove the setting, or use a release of ramstrap that supports it; it is never ignored";
+    SigsumPolicyInvalid = "E0107", Permanent, "the trust policy's ospkg_trust_policy cannot be used",
+        "correct the line that the message names; docs/sigsum.md has the format of this Sigsum policy";
     HostConfigMissing = "E0111", Permanent, "no host configuration was found",
         "put host_configuration.json into the boot image, store it in the EFI variable STHostConfig, or set \
-         ramstrap.url= on the kernel command line";
+         ramstrap.url= on the kernel command line; a boot image with the package provision.zip needs none";
     HostConfigMalformed = "E0112", Permanent, "the host configuration cannot be read",
         "check it with `ramstrap host-config check FILE`";
     HostConfigInvalid = "E0113", Permanent, "the host configuration has a value that cannot be used",
@@ -112,6 +114,12 @@ codes! {
         "give a virtual machine a CPU with RDRAND or a virtio-rng device; the boot goes on when there is enough";
     RemoteLogFailed = "E0123", Transient, "the remote log was not taken",
         "check `remote_log` in the host configuration and the server that it names; the boot goes on without it";
+    EmbeddedMissing = "E0124", Permanent, "the boot image does not hold the OS package that is to boot",
+        "build the boot image with --ospkg NAME.json, and name it in ospkg_pointer; provision.zip is for machines without a host configuration";
+    EmbeddedNameInvalid = "E0125", Permanent, "the host configuration names no OS package of the boot image",
+        "the trust policy has packages come from the boot image: ospkg_pointer must be a file name such as os.zip there, without directories";
+    EmbeddedOnly = "E0126", Permanent, "this machine's OS packages come from its boot image alone",
+        "build a boot image with the new package and restart the machine";
     // 02xx: network
     NoInterface = "E0201", Permanent, "there is no network interface",
         "the kernel has no driver for this machine's NIC: add its module (and firmware) to the boot image";
@@ -170,6 +178,8 @@ codes! {
         "the network has a login page (captive portal) for machines that it does not know: let this one through; or correct the URL";
     PiecesDiffer = "E0323", Transient, "pieces of an archive from several mirrors do not fit together",
         "one of the mirrors has a broken or outdated archive: compare them; the next try keeps to one mirror";
+    PackageReplaced = "E0330", Transient, "the package was replaced on the mirror during the download",
+        "nothing, the next try takes the new one; give packages names of their own, and replace the descriptor last";
     // 04xx: verification
     DescriptorMalformed = "E0401", Security, "the descriptor cannot be read",
         "the URL must lead to an OS package descriptor of version 1; inspect it with `ramstrap ospkg inspect`";
@@ -199,6 +209,17 @@ codes! {
         "sign with keys that are still trusted";
     ReleaseTooOld = "E0414", Security, "the package's release is older than is allowed",
         "publish a package with a higher release (`ramstrap ospkg create --release N`); an old one that is served may be an attack";
+    SigsumKind = "E0415", Security, "the signatures are not of the kind that the trust policy wants",
+        "with the file ospkg_trust_policy in the trust policy only Sigsum proofs count, without it only plain signatures: \
+         attach proofs (`ramstrap ospkg sigsum attach`), or build the boot image with the other policy";
+    SigsumProofMalformed = "E0416", Security, "the Sigsum proofs cannot be read",
+        "attach the file that sigsum-submit wrote, byte for byte, with `ramstrap ospkg sigsum attach`";
+    SigsumLogWrong = "E0417", Security, "no Sigsum log of the policy vouches for the signatures",
+        "submit to a log of ospkg_trust_policy, or put that log into it; what is logged there and fails was changed on the way";
+    SigsumQuorum = "E0418", Security, "too few Sigsum witnesses have cosigned",
+        "submit again with the machines' own policy (`sigsum-submit -p ospkg_trust_policy`), which waits for the quorum; if it never comes, ask the witnesses";
+    SigsumTooOld = "E0419", Security, "the Sigsum witnesses' cosignatures are older than the policy allows",
+        "submit the package again and attach the new proof; an old one that is served may hide a newer release";
     PackageExpired = "E0420", Security, "the package has expired",
         "publish a newer package; `ramstrap ospkg create --not-after` says until when machines boot it. One that is served after its end may be an attack; if it has not ended, check the machine's clock";
     ChannelWrong = "E0421", Security, "the package is of another channel than the trust policy demands",

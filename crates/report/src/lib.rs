@@ -24,6 +24,7 @@ pub use boot::Outcome;
 pub use boot::PackageReport;
 pub use boot::PolicyReport;
 pub use boot::SignerReport;
+pub use boot::SigsumReport;
 pub use boot::SkippedReport;
 pub use boot::SntpReport;
 pub use boot::Stage;

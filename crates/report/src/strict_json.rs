@@ -106,6 +106,30 @@ impl Object {
         self.take(key).filter(|value| !value.is_null())
     }
 
+    /// Whether `key` is there and not `null`.
+    #[must_use]
+    pub fn is_set(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|value| !value.is_null())
+    }
+
+    /// The text that `key` holds, if it holds one. It is not taken out.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Value::as_str)
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        let wanted = fold(key);
+        self.entries.iter().find(|(name, _)| fold(name) == wanted).map(|(_, value)| value)
+    }
+
+    /// Gives `key` a value, in the place of the one that it may have: for forms of older versions
+    /// that are read as today's.
+    pub fn put(&mut self, key: &str, value: Value) {
+        self.take(key);
+        self.entries.push((key.to_owned(), value));
+    }
+
     /// Names of the keys that nobody has taken, as they are written in the file. They may hold
     /// control characters: print them with `{:?}`.
     pub fn unknown_keys(&self) -> impl Iterator<Item = &str> {

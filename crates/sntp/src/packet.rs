@@ -120,7 +120,7 @@ impl Answer {
         let start = about.saturating_sub(half);
         let time = start.saturating_add(since_1970.wrapping_sub(start).rem_euclid(ERA));
         let sent = Duration::from_nanos((u64::from(self.fraction) * 1_000_000_000) >> 32);
-        time.saturating_add_unsigned((sent + travelling).as_secs())
+        time.saturating_add_unsigned(sent.saturating_add(travelling).as_secs())
     }
 }
 
@@ -231,9 +231,9 @@ mod tests {
         }
 
         #[test]
-        fn no_time_panics(seconds: u32, about: i64, travelling: u64) {
+        fn no_time_panics(seconds: u32, about: i64, travelling: Duration) {
             let answer = Answer { seconds, fraction: u32::MAX, stratum: 1 };
-            let _ = answer.unix_time(about, Duration::from_millis(travelling));
+            let _ = answer.unix_time(about, travelling);
         }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use ed25519_dalek::Signature;
 use report::Code;
+use report::Coded;
 use report::SignerReport;
+use report::SigsumReport;
 use report::SkippedReport;
 
 use crate::Certificate;
@@ -13,10 +15,14 @@ use crate::Clock;
 use crate::Refusal;
 use crate::Sha256Digest;
 use crate::Skipped;
+use crate::TimeError;
 use crate::Timestamp;
 use crate::TrustPolicy;
 use crate::chain;
 use crate::key::PublicKey;
+use crate::sigsum::Logged;
+use crate::sigsum::Proof;
+use crate::sigsum::is_proof;
 
 /// Most signatures that a package may have. A descriptor with more is refused unread.
 pub const MAX_ENDORSEMENTS: usize = 256;
@@ -26,7 +32,8 @@ pub const MAX_ENDORSEMENTS: usize = 256;
 pub struct Endorsement {
     /// The signer's certificate in DER.
     pub certificate_der: Vec<u8>,
-    /// The signature over the 32 bytes of the archive's SHA-256 digest.
+    /// The signature over the 32 bytes of the archive's SHA-256 digest, or the text of a Sigsum
+    /// proof, byte for byte.
     pub signature: Vec<u8>,
 }
 
@@ -37,6 +44,7 @@ pub struct Signer {
     key: Sha256Digest,
     subject: String,
     not_after: Timestamp,
+    sigsum: Option<Logged>,
 }
 
 impl Signer {
@@ -63,6 +71,12 @@ impl Signer {
     pub const fn not_after(&self) -> Timestamp {
         self.not_after
     }
+
+    /// Where the signature was published, if the policy wants that.
+    #[must_use]
+    pub const fn sigsum(&self) -> Option<&Logged> {
+        self.sigsum.as_ref()
+    }
 }
 
 impl From<&Signer> for SignerReport {
@@ -71,6 +85,7 @@ impl From<&Signer> for SignerReport {
             key: signer.key.to_string(),
             subject: signer.subject.clone(),
             not_after: signer.not_after.to_string(),
+            sigsum: signer.sigsum.as_ref().map(SigsumReport::from),
         }
     }
 }
@@ -135,8 +150,9 @@ impl Authorized {
         self.channel.as_ref()
     }
 
-    /// The clock that the signatures were judged by: the end that the archive's manifest sets is
-    /// judged by the same one.
+    /// What is known about the present: the clock that [`authorize`] was given, raised by the times
+    /// that Sigsum witnesses have signed under this package. The end that the archive's manifest
+    /// sets is judged by it.
     #[must_use]
     pub const fn clock(&self) -> &Clock {
         &self.clock
@@ -172,6 +188,10 @@ impl Authorized {
 /// distinct keys must each have a valid signature over it, under a certificate that a signing root
 /// issued (or is) and that is valid at this time.
 ///
+/// Where the policy has a Sigsum policy, only Sigsum proofs count; where it has none, only plain
+/// signatures do. The times that witnesses have signed raise the clock ([`Clock::raised_to`]) for all
+/// signers: a certificate that had ended by then has expired, whatever the machine's clock says.
+///
 /// # Errors
 ///
 /// [`Refusal`], with the reason for every signature that does not count.
@@ -185,14 +205,22 @@ pub fn authorize(
     if endorsements.len() > MAX_ENDORSEMENTS {
         return Err(Refusal::new(endorsements.len(), 0, required, Vec::new()));
     }
-    let judged = (1..)
+    let judged: Vec<_> = (1..)
         .zip(endorsements)
-        .map(|(entry, endorsement)| judge(policy, entry, endorsement, archive, clock));
-    let (signers, skipped) = count_distinct_keys(judged);
+        .map(|(entry, endorsement)| judge(policy, entry, endorsement, archive, clock))
+        .collect();
+    let clock = judged
+        .iter()
+        .flatten()
+        .filter_map(|(signer, _)| signer.sigsum.as_ref()?.time())
+        .fold(*clock, Clock::raised_to);
+    let settled = judged.into_iter().map(|judged| {
+        judged.and_then(|(signer, certificate)| judge_times(policy, signer, &certificate, &clock))
+    });
+    let (signers, skipped) = count_distinct_keys(settled);
     if u64::try_from(signers.len()).is_ok_and(|valid| valid >= required) {
         let min_release = policy.document().min_release();
         let channel = policy.document().channel().cloned();
-        let clock = *clock;
         Ok(Authorized {
             archive,
             threshold: required,
@@ -231,14 +259,15 @@ fn count_distinct_keys(
 }
 
 /// Whether one signature is valid, all by itself. The order of the checks decides which code a
-/// signature with several faults gets.
+/// signature with several faults gets; nothing of a proof is read before its signer is one that the
+/// policy trusts.
 fn judge(
     policy: &TrustPolicy,
     entry: usize,
     endorsement: &Endorsement,
     archive: Sha256Digest,
     clock: &Clock,
-) -> Result<Signer, Skipped> {
+) -> Result<(Signer, Certificate), Skipped> {
     let certificate =
         Certificate::parse(&endorsement.certificate_der).map_err(|error| Skipped {
             entry,
@@ -254,23 +283,81 @@ fn judge(
         .key()
         .and_then(PublicKey::as_ed25519)
         .map_err(|error| skip(Code::SignerAlgorithm, error.to_string()))?;
-    let signature = Signature::from_slice(&endorsement.signature).map_err(|_| {
-        let length = endorsement.signature.len();
-        skip(Code::SignatureLength, format!("signature is {length} bytes long, not 64"))
-    })?;
+    check_kind(policy, &endorsement.signature).map_err(|(code, reason)| skip(code, reason))?;
     chain::check(&certificate, policy, clock).map_err(|error| skip(error.code, error.reason))?;
-    key.verify_strict(archive.as_bytes(), &signature).map_err(|_| {
-        skip(
-            Code::SignatureWrong,
-            format!("signature is not over this archive (SHA-256 {archive})"),
-        )
-    })?;
-    Ok(Signer {
-        entry,
-        key: certificate.spki_sha256(),
-        subject,
-        not_after: certificate.not_after(),
-    })
+    let sigsum = match policy.sigsum() {
+        Some(sigsum) => {
+            let proof = Proof::parse(&endorsement.signature).map_err(|error| {
+                skip(Code::SigsumProofMalformed, format!("not a Sigsum proof: {error}"))
+            })?;
+            let logged = sigsum.verify(&proof, &certificate, archive);
+            Some(logged.map_err(|error| skip(error.code(), error.to_string()))?)
+        }
+        None => {
+            let wrong = || format!("signature is not over this archive (SHA-256 {archive})");
+            Signature::from_slice(&endorsement.signature)
+                .and_then(|signature| key.verify_strict(archive.as_bytes(), &signature))
+                .map_err(|_| skip(Code::SignatureWrong, wrong()))?;
+            None
+        }
+    };
+    let key = certificate.spki_sha256();
+    let not_after = certificate.not_after();
+    Ok((Signer { entry, key, subject, not_after, sigsum }, certificate))
+}
+
+/// A policy takes plain signatures or proofs, never both: else whoever has keys, but does not want
+/// to be seen, signs plainly.
+fn check_kind(policy: &TrustPolicy, signature: &[u8]) -> Result<(), (Code, String)> {
+    let length = signature.len();
+    match policy.sigsum() {
+        Some(_) if length == Signature::BYTE_SIZE => Err((
+            Code::SigsumKind,
+            "a plain signature, but this trust policy wants Sigsum proofs (ospkg_trust_policy)"
+                .into(),
+        )),
+        Some(_) => Ok(()),
+        None if is_proof(signature) => Err((
+            Code::SigsumKind,
+            "a Sigsum proof, but this trust policy has no ospkg_trust_policy".into(),
+        )),
+        None if length != Signature::BYTE_SIZE => {
+            Err((Code::SignatureLength, format!("signature is {length} bytes long, not 64")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Holds a signer against what the witnesses say about the time: the dates of its certificates, and
+/// the age of its proof.
+///
+/// A proof that may be so many seconds old ends like a certificate: on a clock that is not trusted,
+/// only where its end is before the floor.
+fn judge_times(
+    policy: &TrustPolicy,
+    signer: Signer,
+    certificate: &Certificate,
+    clock: &Clock,
+) -> Result<Signer, Skipped> {
+    let Some(logged) = &signer.sigsum else { return Ok(signer) };
+    let skip = |code, reason| Skipped {
+        entry: signer.entry,
+        code,
+        subject: Some(signer.subject.clone()),
+        reason,
+    };
+    chain::check(certificate, policy, clock).map_err(|error| skip(error.code, error.reason))?;
+    if let (Some(age), Some(time)) = (policy.document().max_cosignature_age(), logged.time()) {
+        let end = Timestamp::from_unix(time.unix().saturating_add_unsigned(age));
+        if let Err(TimeError::Expired(_)) = clock.check(time, end) {
+            let reason = format!(
+                "the witnesses have cosigned on {time}, which is more than the {age} seconds ago that \
+                 the policy allows"
+            );
+            return Err(skip(Code::SigsumTooOld, reason));
+        }
+    }
+    Ok(signer)
 }
 
 #[cfg(test)]

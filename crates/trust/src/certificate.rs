@@ -255,7 +255,7 @@ fn timestamp(time: Time) -> Timestamp {
 }
 
 /// A name that whoever made the certificate chose freely, in a form that can go to a terminal.
-fn printable(name: &str) -> String {
+pub(crate) fn printable(name: &str) -> String {
     let mut shown: String = name
         .chars()
         .take(MAX_SHOWN_NAME)

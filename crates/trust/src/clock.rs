@@ -8,6 +8,10 @@
 //! Network time (SNTP) is not authenticated. It may set the clock to anything that an RTC would be
 //! believed, and never to a moment before the floor.
 //!
+//! Witnesses of a Sigsum log sign the time at which they saw its tree. Where a policy trusts a quorum
+//! of them, their cosignatures under a package raise the floor for what is judged with that package:
+//! see [`Clock::raised_to`].
+//!
 //! An RTC may also run on local time, which lies up to 14 hours beside UTC. Where it runs behind, what
 //! was issued in the last hours would not be valid yet; so a validity that is judged by an RTC may
 //! begin up to [`LOCAL_TIME_SECONDS`] after it. No end of a validity is moved for that: where the RTC
@@ -189,6 +193,29 @@ impl Clock {
             source: ClockSource::Sntp,
             ..self
         })
+    }
+
+    /// The same clock, given authenticated evidence that the present is not before `evidence`, such
+    /// as the time at which a quorum of Sigsum witnesses has cosigned.
+    ///
+    /// The floor rises to that moment. A clock that is behind it by no more than
+    /// [`LOCAL_TIME_SECONDS`] counts as showing it; one that is further behind is wrong, and not
+    /// trusted any more. The end of the window in which clocks are believed stays where it was:
+    /// evidence of one moment makes no clock believable that was not. A clock that is
+    /// [`Clock::exactly`] right stays as it is.
+    #[must_use]
+    pub fn raised_to(self, evidence: Timestamp) -> Self {
+        if self.source == ClockSource::Given || evidence <= self.floor {
+            return self;
+        }
+        let raised = Self { floor: evidence, ..self };
+        if self.source == ClockSource::Floor || evidence <= self.now {
+            raised
+        } else if evidence <= self.plus_local_time() {
+            Self { now: evidence, ..raised }
+        } else {
+            Self { source: ClockSource::Floor, ..raised }
+        }
     }
 
     /// Whether the present is known: by a plausible RTC or time server, or because it was given.

@@ -26,6 +26,7 @@ const FETCH_METHOD: &str = "ospkg_fetch_method";
 const DENIED_KEYS: &str = "denied_keys";
 const MAX_CLOCK_SKEW: &str = "max_clock_skew";
 const MIN_RELEASE: &str = "min_release";
+pub(crate) const MAX_COSIGNATURE_AGE: &str = "max_cosignature_age";
 const CHANNEL: &str = "channel";
 
 /// Where OS packages come from.
@@ -52,6 +53,8 @@ pub struct PolicyDocument {
     max_clock_skew: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_release: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_cosignature_age: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<Channel>,
     #[serde(skip)]
@@ -80,6 +83,7 @@ impl PolicyDocument {
             denied_keys: denied_keys(&mut object)?,
             max_clock_skew: max_clock_skew(&mut object)?,
             min_release: min_release(&mut object)?,
+            max_cosignature_age: max_cosignature_age(&mut object)?,
             channel: channel(&mut object)?,
             warnings: Vec::new(),
         };
@@ -102,6 +106,7 @@ impl PolicyDocument {
             denied_keys: BTreeSet::new(),
             max_clock_skew: DEFAULT_MAX_CLOCK_SKEW,
             min_release: None,
+            max_cosignature_age: None,
             channel: None,
             warnings: Vec::new(),
         };
@@ -149,6 +154,13 @@ impl PolicyDocument {
     #[must_use]
     pub const fn min_release(&self) -> Option<u64> {
         self.min_release
+    }
+
+    /// How old the cosignatures of a Sigsum proof may be, in seconds; at least 1. `None` if they may be
+    /// of any age.
+    #[must_use]
+    pub const fn max_cosignature_age(&self) -> Option<u64> {
+        self.max_cosignature_age
     }
 
     /// The channel that packages must belong to; packages of no channel may not run then either.
@@ -218,6 +230,13 @@ fn min_release(object: &mut Object) -> Result<Option<u64>, PolicyError> {
     let Some(value) = object.take_set(MIN_RELEASE) else { return Ok(None) };
     let must = "must be a whole number, 0 or more";
     value.as_u64().map(Some).ok_or_else(|| PolicyError::field(MIN_RELEASE, must))
+}
+
+fn max_cosignature_age(object: &mut Object) -> Result<Option<u64>, PolicyError> {
+    let Some(value) = object.take_set(MAX_COSIGNATURE_AGE) else { return Ok(None) };
+    let must = "must be a whole number of seconds, 1 or more";
+    let seconds = value.as_u64().filter(|seconds| *seconds > 0);
+    seconds.map(Some).ok_or_else(|| PolicyError::field(MAX_COSIGNATURE_AGE, must))
 }
 
 fn channel(object: &mut Object) -> Result<Option<Channel>, PolicyError> {

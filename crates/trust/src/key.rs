@@ -134,7 +134,7 @@ impl PublicKey {
 }
 
 /// An Ed25519 key of which there is one encoding only, and which is not weak.
-fn ed25519(bytes: &[u8]) -> Result<VerifyingKey, KeyError> {
+pub(crate) fn ed25519(bytes: &[u8]) -> Result<VerifyingKey, KeyError> {
     let bytes: &[u8; 32] = bytes.try_into().map_err(|_| KeyError::Malformed)?;
     let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotAPoint)?;
     if key.is_weak() {

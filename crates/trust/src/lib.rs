@@ -34,6 +34,7 @@ mod key;
 mod pem;
 mod policy;
 mod refusal;
+pub mod sigsum;
 #[cfg(test)]
 mod test_certificates;
 
@@ -70,3 +71,5 @@ pub use policy::PolicyFiles;
 pub use policy::TrustPolicy;
 pub use refusal::Refusal;
 pub use refusal::Skipped;
+pub use sigsum::SigsumPolicy;
+pub use sigsum::SigsumPolicyError;

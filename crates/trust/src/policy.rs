@@ -10,7 +10,10 @@ use crate::CertificateError;
 use crate::PemError;
 use crate::PolicyDocument;
 use crate::Sha256Digest;
+use crate::SigsumPolicy;
+use crate::SigsumPolicyError;
 use crate::chain;
+use crate::document::MAX_COSIGNATURE_AGE;
 use crate::document::MAX_POLICY_LEN;
 use crate::pem;
 
@@ -78,6 +81,9 @@ pub enum PolicyError {
         /// What is wrong with it.
         problem: String,
     },
+    /// `ospkg_trust_policy` cannot be used.
+    #[error("{SIGSUM_POLICY}: {0}")]
+    Sigsum(SigsumPolicyError),
     /// `tls_roots.pem` is not usable PEM.
     #[error("{TLS_ROOTS}: {0}")]
     TlsRootsPem(PemError),
@@ -116,6 +122,7 @@ impl Coded for PolicyError {
             | Self::SigningRootsPem(_)
             | Self::TooManySigningRoots
             | Self::SigningRoot { .. } => Code::SigningRootInvalid,
+            Self::Sigsum(_) => Code::SigsumPolicyInvalid,
             Self::TlsRootsPem(_) | Self::TooManyTlsRoots | Self::TlsRoot { .. } => {
                 Code::TlsRootsInvalid
             }
@@ -130,6 +137,7 @@ pub struct TrustPolicy {
     digest: Sha256Digest,
     signing_roots: Vec<Certificate>,
     tls_roots: Vec<Vec<u8>>,
+    sigsum: Option<SigsumPolicy>,
 }
 
 impl TrustPolicy {
@@ -141,26 +149,32 @@ impl TrustPolicy {
     /// [`PolicyError`] for anything in these files that cannot be used; never a part of a policy.
     pub fn load(files: &PolicyFiles<'_>) -> Result<Self, PolicyError> {
         // Without them more would boot, or nothing could be read: never ignored.
-        for (name, file) in [
-            (SIGSUM_POLICY, files.sigsum_policy),
-            (DECRYPTION_IDENTITIES, files.decryption_identities),
-        ] {
-            if file.is_some() {
-                return Err(PolicyError::Unsupported(format!("the file {name}")));
-            }
+        if files.decryption_identities.is_some() {
+            return Err(PolicyError::Unsupported(format!("the file {DECRYPTION_IDENTITIES}")));
+        }
+        let document = PolicyDocument::parse(files.trust_policy_json)?;
+        let sigsum = files.sigsum_policy.map(SigsumPolicy::parse).transpose();
+        let sigsum = sigsum.map_err(PolicyError::Sigsum)?;
+        // Without witnesses nothing proves a time: every age would be within the limit.
+        if document.max_cosignature_age().is_some()
+            && !sigsum.as_ref().is_some_and(SigsumPolicy::needs_witnesses)
+        {
+            let problem = format!("needs the file {SIGSUM_POLICY} with a quorum of witnesses");
+            return Err(PolicyError::field(MAX_COSIGNATURE_AGE, problem));
         }
         Ok(Self {
-            document: PolicyDocument::parse(files.trust_policy_json)?,
+            document,
             digest: Sha256Digest::of(files.trust_policy_json),
             signing_roots: signing_roots(
                 files.signing_root_pem.ok_or(PolicyError::NoSigningRoots)?,
             )?,
             tls_roots: files.tls_roots_pem.map_or(Ok(Vec::new()), tls_roots)?,
+            sigsum,
         })
     }
 
     /// A policy made on the command line: these signing roots, this threshold, fetched over the
-    /// network, no TLS roots. Its digest is that of the `trust_policy.json` that says the same.
+    /// network, no TLS roots, plain signatures. Its digest is that of the `trust_policy.json` that says the same.
     ///
     /// # Errors
     ///
@@ -174,6 +188,7 @@ impl TrustPolicy {
             digest: Sha256Digest::of(&json),
             signing_roots: signing_roots(signing_root_pem)?,
             tls_roots: Vec::new(),
+            sigsum: None,
         })
     }
 
@@ -201,6 +216,20 @@ impl TrustPolicy {
         &self.tls_roots
     }
 
+    /// The Sigsum policy. Where there is one, only Sigsum proofs count as signatures.
+    #[must_use]
+    pub const fn sigsum(&self) -> Option<&SigsumPolicy> {
+        self.sigsum.as_ref()
+    }
+
+    /// What an operator should look at, though it does not make the policy invalid.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let sigsum = self.sigsum.as_ref().map(SigsumPolicy::warnings).unwrap_or_default();
+        let sigsum = sigsum.into_iter().map(|warning| format!("{SIGSUM_POLICY}: {warning}"));
+        self.document.warnings().iter().cloned().chain(sigsum).collect()
+    }
+
     /// The policy as the boot report shows it.
     #[must_use]
     pub fn report(&self) -> PolicyReport {
@@ -209,6 +238,7 @@ impl TrustPolicy {
             sha256: self.digest.to_string(),
             threshold: self.document.threshold(),
             signing_roots: self.signing_roots.iter().map(digest).collect(),
+            sigsum_sha256: self.sigsum.as_ref().map(|sigsum| sigsum.digest().to_string()),
         }
     }
 }

@@ -12,9 +12,13 @@ use base64::prelude::BASE64_STANDARD;
 use dhcproto::Encodable;
 use dhcproto::v4;
 use dhcproto::v6;
+use ed25519_dalek::Signer as _;
+use ed25519_dalek::SigningKey;
 use netup::fuzzing::ADDRESS;
 use netup::fuzzing::IAID;
 use netup::fuzzing::MAC;
+use sigsum_log::Log;
+use sigsum_log::Party;
 use zip::CompressionMethod;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -29,6 +33,8 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
             ("deflated", archive(CompressionMethod::Deflated)),
         ],
         "arp" => vec![("request", arp(1)), ("reply", arp(2))],
+        "boot_option" => vec![("http", boot_option(b"http://boot.example.net/a/ramstrap.efi"))],
+        "boot_url" => vec![("stub", in_variable(&wide("https://boot.example.net/ramstrap.efi")))],
         "bzimage" => vec![("smallest", bzimage())],
         "certificate" => {
             vec![
@@ -36,11 +42,14 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
                 ("signer", vector("keys/signer1.cert.pem")),
             ]
         }
-        "certificate_der" => vec![
-            ("root", der("keys/root.cert.pem")),
-            ("signer", der("keys/signer1.cert.pem")),
-            ("ecdsa", der("keys/ecdsa.cert.pem")),
+        "certificate_der" => vec![("root", der("keys/root.cert.pem"))],
+        "command_line" => vec![
+            ("static", COMMAND_LINE.as_bytes().to_vec()),
+            ("whole", format!("quiet ramstrap.host_config={}", base64(HOST_DHCP)).into_bytes()),
         ],
+        "content_range" => {
+            vec![("known", b"bytes 5-9/10".to_vec()), ("open", b"bytes 500-999/*".to_vec())]
+        }
         "descriptor" => vec![("signed", descriptor())],
         "dhcp4" => vec![
             ("offer", dhcp4(v4::MessageType::Offer)),
@@ -53,12 +62,8 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
             ("refusal", dhcp6(v6::MessageType::Reply, Some(v6::Status::NoAddrsAvail))),
         ],
         "dns" => vec![("a", dns())],
-        "entry" => {
-            vec![(
-                "certificate",
-                BASE64_STANDARD.encode(vector("keys/signer1.cert.pem")).into_bytes(),
-            )]
-        }
+        "efi_variable" => vec![("dhcp", in_variable(HOST_DHCP.as_bytes()))],
+        "entry" => vec![("certificate", base64(vector("keys/signer1.cert.pem")).into_bytes())],
         "host_configuration" => vec![
             ("dhcp", HOST_DHCP.as_bytes().to_vec()),
             ("static", HOST_STATIC.as_bytes().to_vec()),
@@ -68,18 +73,23 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
             ("relative", b"../b/os.zip".to_vec()),
         ],
         "manifest" => vec![("full", MANIFEST.as_bytes().to_vec())],
+        "retry_after" => {
+            vec![("seconds", b"120".to_vec()), ("date", b"Sun, 06 Nov 1994 08:50:00 GMT".to_vec())]
+        }
         "router_advertisement" => vec![("full", advertisement())],
-        "signing_roots" => vec![
-            ("one", vector("keys/root.cert.pem")),
-            (
-                "two",
-                [vector("keys/root.cert.pem"), b"and\n".to_vec(), vector("keys/root.cert.pem")]
-                    .concat(),
-            ),
+        "sigsum_policy" => vec![("groups", sigsum_policy())],
+        "sigsum_proof" => vec![
+            ("version-1", sigsum_proof(7, 1)),
+            ("version-2", sigsum_proof(7, 2)),
+            ("only-leaf", sigsum_proof(1, 2)),
         ],
+        "signing_roots" => vec![("one", vector("keys/root.cert.pem"))],
+        "smbios" => vec![("settings", smbios())],
+        "sntp" => vec![("stratum-2", sntp())],
         "strict_json" => {
             vec![("nested", br#"{"a":[1,-2.5e3,"\u00e9\n",true,null],"b":{"c":{}}}"#.to_vec())]
         }
+        "tls_roots" => vec![("one", vector("keys/root.cert.pem"))],
         "trust_policy" => vec![("full", POLICY.as_bytes().to_vec())],
         _ => vec![],
     }
@@ -87,17 +97,41 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
 
 const HOST_DHCP: &str = r#"{"network_mode":"dhcp","host_ip":null,"gateway":null,"dns":["192.0.2.53"],"network_interfaces":[{"interface_name":"eth0","mac_address":"52:54:00:12:34:56"}],"ospkg_pointer":"https://user:password@example.net/os.json,http://192.0.2.9:8080/os.json","bonding_mode":"","bond_name":null,"description":"a machine","identity":null,"timestamp":null,"authentication":null}"#;
 const HOST_STATIC: &str = r#"{"network_mode":"static","host_ip":"192.0.2.9/24","gateway":"192.0.2.1","dns":["2001:db8::53"],"network_interfaces":[{"interface_name":"eth0","mac_address":"52:54:00:12:34:56"},{"interface_name":"eth1","mac_address":"52:54:00:12:34:57"}],"ospkg_pointer":"http://192.0.2.9/os.json","bonding_mode":"802.3ad","bond_name":"bond0"}"#;
+const COMMAND_LINE: &str = "console=ttyS0 ramstrap.ip=192.0.2.9/24 ramstrap.gateway=192.0.2.1 ramstrap.dns=192.0.2.53 \"ramstrap.url=https://a.example.net/os.json\" BOOTIF=01-52-54-00-12-34-56 -- --loglevel debug\n";
 const MANIFEST: &str = r#"{"version":1,"label":"a package","kernel":"boot/kernel","initramfs":"boot/initramfs","cmdline":"console=ttyS0 quiet"}"#;
 const POLICY: &str = r#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network"}"#;
+
+fn witnesses() -> [Party; 3] {
+    ["w1", "w2", "w3"].map(Party::new)
+}
+
+fn sigsum_policy() -> Vec<u8> {
+    let witnesses: String = witnesses().iter().map(Party::witness_line).collect();
+    let log = Party::new("log").log_line();
+    let groups = "group either any w1 w2\ngroup most 2 w1 w2 w3\ngroup both all either most\n";
+    format!("# for tests\n{log}{witnesses}{groups}quorum both\n").into_bytes()
+}
+
+/// The signature of signer 1 as the last leaf of a log of this size.
+fn sigsum_proof(size: usize, version: u64) -> Vec<u8> {
+    // PKCS#8 of an Ed25519 key ends with the key.
+    let pem = String::from_utf8(vector("keys/signer1.key.pem")).unwrap();
+    let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = BASE64_STANDARD.decode(base64).unwrap();
+    let signer = SigningKey::from_bytes(der.last_chunk().unwrap());
+    let mut log = Log::new("log");
+    log.grow(size - 1);
+    let digest = sigsum_log::sha256(b"archive");
+    let public = signer.verifying_key().to_bytes();
+    let leaf = log.submit(public, &digest, |message| signer.sign(message).to_bytes());
+    let witnesses = witnesses();
+    let cosigned: Vec<(&Party, u64)> = witnesses.iter().map(|it| (it, 1_800_000_000)).collect();
+    log.prove(&leaf, size, &cosigned).version(version).text().into_bytes()
+}
 
 fn vector(name: &str) -> Vec<u8> {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors");
     fs::read(vectors.join(name)).unwrap()
-}
-
-/// The certificate of a file of the vectors, without its armour.
-fn der(name: &str) -> Vec<u8> {
-    trust::decode_certificate_pem(&vector(name)).unwrap()
 }
 
 /// A small archive, by another implementation. Its kernel is not one: nobody has looked into it yet
@@ -248,4 +282,50 @@ fn advertisement() -> Vec<u8> {
     bytes.extend([31, 4, 0, 0, 0, 0, 1, 44]);
     bytes.extend(b"\x03lab\x07example\x03net\0\0\0\0\0\0\0\0");
     bytes
+}
+
+/// What `efivarfs` shows of a variable.
+fn in_variable(content: &[u8]) -> Vec<u8> {
+    [&[7, 0, 0, 0], content].concat()
+}
+
+fn wide(text: &str) -> Vec<u8> {
+    text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+}
+
+/// A boot option by HTTP over IPv4: UEFI 2.10, sections 3.1.3 and 10.3.
+fn boot_option(url: &[u8]) -> Vec<u8> {
+    let node = |kind: u8, subtype: u8, body: &[u8]| {
+        let len = u16::try_from(body.len() + 4).unwrap().to_le_bytes();
+        [&[kind, subtype], len.as_slice(), body].concat()
+    };
+    let mac = node(3, 11, &[[0x52, 0x54, 0, 0x12, 0x34, 0x56].as_slice(), &[0; 27]].concat());
+    let path = [mac, node(3, 12, &[0; 23]), node(3, 24, url), node(0x7f, 0xff, &[])].concat();
+    let len = u16::try_from(path.len()).unwrap().to_le_bytes();
+    in_variable(&[&[1, 0, 0, 0], len.as_slice(), &wide("UEFI HTTPv4"), &path].concat())
+}
+
+/// A structure of another type, OEM strings, and the end: SMBIOS 3.7.0, section 6.1.
+fn smbios() -> Vec<u8> {
+    let mut table = b"\x01\x05\0\0\x01maker\0\0\x0b\x05\x01\0\x03".to_vec();
+    table.extend(b"somebody's own\0ramstrap.url=https://a.example.net/os.json\0");
+    table.extend(b"ramstrap.mtu=1400\0\0\x7f\x04\x02\0\0\0");
+    table
+}
+
+/// RFC 5905, section 7.3: a server at stratum 2 in 2026.
+fn sntp() -> Vec<u8> {
+    let mut packet = vec![0; 48];
+    packet[..4].copy_from_slice(&[4 << 3 | 4, 2, 6, 0xe9]);
+    packet[24..32].copy_from_slice(&fuzz::NONCE);
+    packet[40..44].copy_from_slice(&4_004_326_800_u32.to_be_bytes());
+    packet
+}
+
+fn der(name: &str) -> Vec<u8> {
+    trust::decode_certificate_pem(&vector(name)).unwrap()
+}
+
+fn base64(text: impl AsRef<[u8]>) -> String {
+    base64::engine::general_purpose::STANDARD.encode(text)
 }

@@ -172,6 +172,7 @@ mod tests {
             key: "ab".into(),
             subject: "CN=alice".into(),
             not_after: "2030-01-01T00:00:00Z".into(),
+            sigsum: None,
         };
         let package = PackageReport {
             label: Some("minimal".into()),

@@ -1,6 +1,7 @@
 //! Boot media: what a machine starts from when QEMU does not hand it a kernel. They are built by the
 //! code that builds them for operators.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -18,6 +19,7 @@ use xtask::harness::BootOptions;
 use xtask::harness::Start;
 use xtask::image;
 
+use crate::package::Bytes;
 use crate::site::HOST;
 
 /// The time that media bear: that of the initramfs in them, which is what machines look at, is
@@ -62,9 +64,12 @@ pub(crate) struct Prepared {
     _server: Option<FaultServer>,
 }
 
+/// Files that a web server has beside the medium's own, by name.
+pub(crate) type Beside = BTreeMap<&'static str, Bytes>;
+
 /// Builds the medium and makes the machine start from it.
 pub(crate) fn prepare(
-    medium: Medium,
+    (medium, beside): (Medium, &Beside),
     (signature, signer): (Signature, Option<&Signer>),
     options: &mut BootOptions,
     directory: &Path,
@@ -93,6 +98,9 @@ pub(crate) fn prepare(
         }
         Medium::Http => {
             media::pxe(&parts, &uki, &file)?;
+            for (name, content) in beside {
+                fs::write(file.join(name), content)?;
+            }
             let running = serve(&file)?;
             let url = running.url_for(HOST, &format!("/{}", boot_file(is_uefi)));
             server = Some(running);

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
+use ramstrap_cli::boot_image::EmbeddedPackage;
 use serde_json::Value;
 use serde_json::json;
 use tempfile::TempDir;
@@ -38,6 +39,7 @@ use crate::case::Run;
 use crate::hang;
 use crate::lab_vm;
 use crate::medium;
+use crate::medium::Beside;
 use crate::medium::Medium;
 use crate::medium::Signature;
 use crate::package::Archive;
@@ -64,6 +66,10 @@ pub struct Scenario {
     policy: BTreeMap<String, Vec<u8>>,
     host_config: BTreeMap<String, Value>,
     raw_host_config: Option<Vec<u8>>,
+    /// Whether the mirrors are named in the form of 2022.
+    old_form: bool,
+    /// Packages that the boot image holds.
+    packages: BTreeMap<String, EmbeddedPackage>,
     place: Place,
     efi_variable: Option<Vec<u8>>,
     second_console: bool,
@@ -82,6 +88,8 @@ pub struct Scenario {
     hardware: Hardware,
     kernel: Option<Kernel>,
     medium: Medium,
+    /// What a web server has beside the medium.
+    beside: Beside,
     signature: Signature,
     uefi_variables: Vec<Variable>,
     uefi_store: Option<TempPath>,
@@ -169,6 +177,8 @@ impl Scenario {
             policy,
             host_config: BTreeMap::from([("network_mode".to_owned(), json!("dhcp"))]),
             raw_host_config: None,
+            old_form: false,
+            packages: BTreeMap::new(),
             place: Place::Image,
             efi_variable: None,
             second_console: false,
@@ -185,6 +195,7 @@ impl Scenario {
             hardware: Hardware::default(),
             kernel: None,
             medium: Medium::default(),
+            beside: Beside::new(),
             signature: Signature::default(),
             uefi_variables: Vec::new(),
             uefi_store: None,
@@ -225,6 +236,22 @@ impl Scenario {
     #[must_use]
     pub fn raw_host_config(mut self, content: &[u8]) -> Self {
         self.raw_host_config = Some(content.to_vec());
+        self
+    }
+
+    /// With the mirrors named in the form of 2022.
+    #[must_use]
+    pub const fn urls_as_in_2022(mut self) -> Self {
+        self.old_form = true;
+        self
+    }
+
+    /// With this package in the boot image, whatever it is worth.
+    #[must_use]
+    pub fn embed(mut self, name: &str, descriptor: &Descriptor, archive: &Archive) -> Self {
+        let descriptor = descriptor.to_json().to_vec();
+        let archive = archive.bytes.to_vec();
+        self.packages.insert(name.to_owned(), EmbeddedPackage { descriptor, archive });
         self
     }
 
@@ -399,10 +426,23 @@ impl Scenario {
     /// # Errors
     /// If something cannot be made, or QEMU cannot be started.
     pub fn start(self, story: &Story<'_>, name: &str, lan: &Lan) -> Result<Running> {
+        self.start_on(story, name, (lan.first(), lan.qemu_args()))
+    }
+
+    /// The same at the end of a wire. `qemu_args` are what the wire needs besides.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(
+        self,
+        story: &Story<'_>,
+        name: &str,
+        (wire, qemu_args): (Netdev, Vec<String>),
+    ) -> Result<Running> {
         let Prepared { mut options, sites, scratch, _medium, .. } =
             self.prepare(story.bench, &story.directory)?;
-        options.nics = vec![Nic::new(self.hardware.nic_model).on(lan.first())];
-        options.qemu_args.extend(lan.qemu_args());
+        options.nics = vec![Nic::new(self.hardware.nic_model).on(wire)];
+        options.qemu_args.extend(qemu_args);
         options.restarts = true;
         let machine = Machine::new(Guest::start(&options)?, &story.directory, name);
         Ok(Running { machine, sites, _scratch: scratch, _medium })
@@ -448,6 +488,7 @@ impl Scenario {
             watchdog,
             random_numbers,
             screenshot: display.has_screen().then(|| directory.join("screen.png")),
+            packages: self.packages.clone(),
             uefi_variables: self.uefi_variables.clone(),
             uefi_store: self.uefi_store.as_deref().map(Path::to_path_buf),
             ..BootOptions::new(kernel, &policy)
@@ -472,7 +513,8 @@ impl Scenario {
             Signature::Good | Signature::Broken => Some(&bench.secure_boot()?.signer),
         };
         let signature = (self.signature, signer);
-        let _medium = medium::prepare(self.medium, signature, &mut options, scratch.path())?;
+        let _medium =
+            medium::prepare((self.medium, &self.beside), signature, &mut options, scratch.path())?;
         Ok(Prepared { options, sites, cables, scratch, _medium })
     }
 
@@ -515,7 +557,11 @@ impl Scenario {
         }
         let mut host_config = self.host_config.clone();
         let urls: Vec<String> = sites.iter().map(Site::url).collect();
-        host_config.entry("ospkg_pointer".to_owned()).or_insert_with(|| json!(urls.join(",")));
+        if self.old_form {
+            host_config.insert("provisioning_urls".to_owned(), json!(urls));
+        } else {
+            host_config.entry("ospkg_pointer".to_owned()).or_insert_with(|| json!(urls.join(",")));
+        }
         Ok(serde_json::to_vec_pretty(&host_config)?)
     }
 

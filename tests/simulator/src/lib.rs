@@ -10,19 +10,24 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod cable;
 mod chance;
 mod dhcp;
+mod dhcp6;
+mod extras;
 mod lan;
+mod links;
 mod meter;
 mod mirrors;
 mod packages;
+mod plug;
 mod router;
 mod scenario;
 
 pub use boot::Outcome;
 pub use boot::boot;
-pub use lan::Cable;
-pub use lan::Segment;
+pub use cable::Cable;
+pub use cable::Segment;
 pub use mirrors::Mood;
 pub use mirrors::Phase;
 pub use packages::Packages;

@@ -3,6 +3,9 @@
 use core::net::Ipv6Addr;
 use core::time::Duration;
 
+/// The network that routers forward for, other than in the wrong direction.
+pub(crate) const GOOD_NETWORK: [u16; 4] = [0x2001, 0xdb8, 1, 0];
+
 /// A router of IPv6.
 #[derive(Clone, Debug)]
 pub struct Router {
@@ -18,6 +21,10 @@ pub struct Router {
     pub lifetime: u16,
     /// Whether its options say that they are longer than they are.
     pub lies: bool,
+    /// Whether it says that addresses are to be had of DHCPv6 servers: its prefix is for none then.
+    pub managed: bool,
+    /// Whether it says that what goes with addresses is.
+    pub other: bool,
 }
 
 impl Router {
@@ -27,11 +34,12 @@ impl Router {
         if now < self.there.0 || now >= self.there.1 {
             return None;
         }
-        let mut message = vec![134, 0, 0, 0, 64, 0];
+        let flags = u8::from(self.managed) << 7 | u8::from(self.other) << 6;
+        let mut message = vec![134, 0, 0, 0, 64, flags];
         message.extend_from_slice(&self.lifetime.to_be_bytes());
         message.extend_from_slice(&[0; 8]);
         // Prefix information: on the link, and for addresses that hosts make themselves.
-        message.extend_from_slice(&[3, 4, 64, 0xc0]);
+        message.extend_from_slice(&[3, 4, 64, if self.managed { 0x80 } else { 0xc0 }]);
         message.extend_from_slice(&LIFETIME.to_be_bytes());
         message.extend_from_slice(&LIFETIME.to_be_bytes());
         message.extend_from_slice(&[0; 4]);

@@ -8,13 +8,14 @@ use core::time::Duration;
 use fastrand::Rng;
 use serde_json::json;
 
+use crate::cable::Cable;
+use crate::cable::Segment;
 use crate::chance::happens;
 use crate::chance::pick;
 use crate::chance::seconds;
 use crate::dhcp::Habit;
 use crate::dhcp::Server;
-use crate::lan::Cable;
-use crate::lan::Segment;
+use crate::extras;
 use crate::mirrors::Mood;
 use crate::mirrors::Phase;
 use crate::router::Router;
@@ -27,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// out about first, each after its time-outs.
 const LATEST: u64 = 8 * 60;
 
-const NEVER: Duration = Duration::from_secs(u64::MAX >> 20);
+pub(crate) const NEVER: Duration = Duration::from_secs(u64::MAX >> 20);
 
 /// What must come of a boot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,6 +57,10 @@ pub struct Scenario {
     pub mirrors: Vec<Vec<Phase>>,
     /// `dhcp`, `static` or `auto`.
     pub mode: &'static str,
+    /// The mode of the bond that all NICs are joined into.
+    pub bond: Option<&'static str>,
+    /// The tag of all packets.
+    pub vlan: Option<u16>,
     /// How long a boot may take.
     pub patience: Duration,
     /// What must come of it.
@@ -76,6 +81,8 @@ impl Scenario {
             nics: (0..nic_count).map(|number| nic(&mut rng, number, mirror_count)).collect(),
             mirrors: (0..mirror_count).map(|_| mirror(&mut rng)).collect(),
             mode: mode.unwrap_or("dhcp"),
+            bond: None,
+            vlan: None,
             patience: PATIENCE,
             promise: Promise::Ends,
             https: rng.bool(),
@@ -83,6 +90,7 @@ impl Scenario {
         if happens(&mut rng, 0.8) {
             scenario.keep_a_promise(&mut rng);
         }
+        extras::add(&mut scenario);
         scenario
     }
 
@@ -112,6 +120,20 @@ impl Scenario {
             .map(|number| format!("{scheme}://m{number}.example/os.json"))
             .collect();
         let mut document = json!({ "network_mode": self.mode, "ospkg_pointer": urls.join(",") });
+        if let Some(document) = document.as_object_mut() {
+            if let Some(tag) = self.vlan {
+                document.insert("vlan".to_owned(), json!(tag));
+            }
+            if let Some(mode) = self.bond {
+                let members = (0..self.nics.len()).map(|number| {
+                    let mac = format!("52:54:00:00:00:{:02x}", number + 1);
+                    json!({ "interface_name": format!("eth{number}"), "mac_address": mac })
+                });
+                document.insert("bonding_mode".to_owned(), json!(mode));
+                document.insert("bond_name".to_owned(), json!("bond0"));
+                document.insert("network_interfaces".to_owned(), members.collect());
+            }
+        }
         if self.mode == "static"
             && let Some(document) = document.as_object_mut()
         {
@@ -200,6 +222,8 @@ fn router(rng: &mut Rng, position: usize) -> Router {
         every: seconds(rng, 5, 120),
         lifetime: if happens(rng, 0.1) { 0 } else { 1800 },
         lies: happens(rng, 0.1),
+        managed: false,
+        other: false,
     }
 }
 
@@ -233,7 +257,7 @@ fn healing(rng: &mut Rng, since: Duration) -> Vec<Phase> {
 }
 
 /// In for good from some time before `since` on, with losses that DHCP and TCP outlive.
-fn heal_cable(rng: &mut Rng, cable: &mut Cable, since: Duration) {
+pub(crate) fn heal_cable(rng: &mut Rng, cable: &mut Cable, since: Duration) {
     cable.toggles.retain(|toggle| *toggle < since);
     if cable.toggles.len().is_multiple_of(2) {
         cable.toggles.push(since);
@@ -254,6 +278,8 @@ fn heal_segment(rng: &mut Rng, segment: &mut Segment, since: Duration, by_router
             every: seconds(rng, 5, 120),
             lifetime: 1800,
             lies: false,
+            managed: false,
+            other: false,
         });
         return;
     }

@@ -4,6 +4,8 @@ mod build;
 mod lock;
 mod rebuild;
 
+use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -38,9 +40,16 @@ enum What {
     New {
         /// Name of the directory in ospkg/
         name: String,
+        /// Another directory of recipes
+        #[arg(long, value_name = "DIR")]
+        recipes: Option<PathBuf>,
     },
     /// List the recipes
-    List,
+    List {
+        /// Another directory of recipes
+        #[arg(long, value_name = "DIR")]
+        recipes: Option<PathBuf>,
+    },
     Rebuild(rebuild::Args),
 }
 
@@ -48,8 +57,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
     let done = match &args.what {
         What::Build(args) => build::run(args),
         What::Lock(args) => lock::run(args),
-        What::New { name } => new(name),
-        What::List => list(),
+        What::New { name, recipes } => new(name, recipes.as_deref()),
+        What::List { recipes } => list(recipes.as_deref()),
         What::Rebuild(args) => return rebuild::run(args),
     };
     match done {
@@ -74,14 +83,20 @@ fn explain(error: &anyhow::Error) {
     }
 }
 
-fn new(name: &str) -> Result<()> {
-    let dir = recipe::template::create(&ospkg::recipes(), name)?;
-    println!("{}: edit recipe.toml, then `cargo xtask ospkg build {name}`", dir.display());
+fn new(name: &str, recipes: Option<&Path>) -> Result<()> {
+    let dir = recipe::template::create(&recipes_in(recipes), name)?;
+    let option = recipes.map(|it| format!(" --recipes {}", it.display())).unwrap_or_default();
+    println!("{}: edit recipe.toml, then `cargo xtask ospkg build {name}{option}`", dir.display());
     Ok(())
 }
 
-fn list() -> Result<()> {
-    for (name, label) in Recipe::list(&ospkg::recipes())? {
+/// This directory of recipes, or that of the source tree.
+fn recipes_in(recipes: Option<&Path>) -> PathBuf {
+    recipes.map_or_else(ospkg::recipes, Path::to_path_buf)
+}
+
+fn list(recipes: Option<&Path>) -> Result<()> {
+    for (name, label) in Recipe::list(&recipes_in(recipes))? {
         println!("{name:<12} {label}");
     }
     Ok(())

@@ -1,7 +1,10 @@
 //! What machine to boot, and with what.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use ramstrap_cli::boot_image::EmbeddedPackage;
 
 use super::hardware::Disk;
 use super::hardware::Display;
@@ -28,6 +31,8 @@ pub struct BootOptions {
     pub trust_policy: PathBuf,
     /// Host configuration to put into the image; none makes an image without one.
     pub host_config: Option<PathBuf>,
+    /// OS packages that the image holds, by their name without extension.
+    pub packages: BTreeMap<String, EmbeddedPackage>,
     /// Memory of the guest.
     pub memory_mib: u32,
     /// Network interfaces, in the order of their PCI slots.
@@ -96,6 +101,7 @@ impl BootOptions {
             kernel,
             trust_policy: trust_policy.into(),
             host_config: None,
+            packages: BTreeMap::new(),
             memory_mib: DEFAULT_MEMORY_MIB,
             nics: vec![Nic::default()],
             append: String::new(),

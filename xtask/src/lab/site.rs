@@ -15,6 +15,7 @@ use ramstrap_cli::dates;
 use ramstrap_cli::files;
 use ramstrap_cli::keys::KeyFormat;
 use ramstrap_cli::keys::PrivateKey;
+use ramstrap_cli::keys::Signer;
 use ramstrap_cli::package;
 use ramstrap_cli::package::Contents;
 use ramstrap_cli::package::InDoubt;
@@ -172,6 +173,7 @@ fn make(dir: &Path, kernel: &Kernel, recipe: &Recipe, length: u64) -> Result<()>
         any_kernel: false,
         extra: Vec::new(),
         replace: false,
+        unsigned: false,
     };
     let names = names(dir);
     // New keys sign it, so signatures of former ones must not stay.
@@ -183,7 +185,7 @@ fn make(dir: &Path, kernel: &Kernel, recipe: &Recipe, length: u64) -> Result<()>
     package::create(&contents, &names)?;
     for (index, (key, certificate)) in make_keys(&keys)?.into_iter().enumerate() {
         if index < THRESHOLD {
-            package::sign(&names, &key, &certificate, InDoubt::Refuse)?;
+            package::sign(&names, &Signer::from(key), &certificate, InDoubt::Refuse)?;
         }
     }
     Ok(())
@@ -195,7 +197,8 @@ fn make_keys(dir: &Path) -> Result<Vec<(PrivateKey, Certificate)>> {
     let from = dates::now() - dates::DAY;
     let root_key = PrivateKey::generate()?;
     let validity = Validity::days(from, certificate::ROOT_DAYS);
-    let root = certificate::issue_root(&root_key, Some("ramstrap demo root"), validity)?;
+    let root =
+        certificate::issue_root(&Signer::from(&root_key), Some("ramstrap demo root"), validity)?;
     write_pair(dir, "root", &root_key, &root)?;
     let validity = Validity::days(from, certificate::SIGNER_DAYS);
     SIGNERS
@@ -203,8 +206,13 @@ fn make_keys(dir: &Path) -> Result<Vec<(PrivateKey, Certificate)>> {
         .map(|name| {
             let key = PrivateKey::generate()?;
             let public = key.public();
-            let certificate =
-                certificate::issue_signer(&root, &root_key, &public, Some(name), validity)?;
+            let certificate = certificate::issue_signer(
+                &root,
+                &Signer::from(&root_key),
+                &public,
+                Some(name),
+                validity,
+            )?;
             write_pair(dir, name, &key, &certificate)?;
             Ok((key, certificate))
         })

@@ -16,6 +16,7 @@ use crate::files;
 use crate::inspect;
 use crate::output::Output;
 use crate::package::Names;
+use crate::progress::Progress;
 
 /// How a ZIP file begins.
 const ZIP: &[u8] = b"PK\x03\x04";
@@ -26,7 +27,8 @@ const SHOWN: usize = 20;
 /// file inside the initramfs.
 ///
 /// Takes archives (NAME.zip, or NAME.json for the archive beside it), boot images and boot media, and
-/// any other two files. Signatures and trust play no part; nothing is decided. Contents are not
+/// any other two files. For builds that should be the same and are not; what an update changes for
+/// those who sign and run it is shown by `ramstrap ospkg diff`. Signatures and trust play no part; nothing is decided. Contents are not
 /// shown, only where they begin to differ.
 ///
 /// Exit status: 0 identical, 1 different or unreadable, 2 wrong usage.
@@ -51,7 +53,10 @@ Examples:
   ramstrap compare --json a.zip b.zip | jq '.differences[0].place'";
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
-    let comparison = files_at(&args.first, &args.second)?;
+    let comparison = {
+        let _progress = Progress::spinner("comparing");
+        files_at(&args.first, &args.second)?
+    };
     let names = (args.first.as_path(), args.second.as_path());
     show(&comparison, names, if args.all { usize::MAX } else { SHOWN }, output);
     let data = data(&comparison, names);

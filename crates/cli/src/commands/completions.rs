@@ -2,7 +2,10 @@
 
 use clap_complete::Shell;
 
+use serde_json::json;
+
 use crate::Result;
+use crate::output::Output;
 
 /// Print completions for a shell.
 #[derive(Debug, clap::Args)]
@@ -21,9 +24,14 @@ Examples:
     clippy::unnecessary_wraps,
     reason = "the same shape as the other subcommands', though nothing can go wrong here"
 )]
-pub(super) fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::command(), "ramstrap", &mut script);
+    if output.is_json() {
+        let script = String::from_utf8_lossy(&script);
+        output.result(json!({ "shell": args.shell.to_string(), "script": script }));
+        return Ok(());
+    }
     // A reader that went away is no error.
     let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
     Ok(())

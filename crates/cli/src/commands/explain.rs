@@ -1,54 +1,124 @@
 //! `ramstrap explain`: what a failure code means.
 
-use clap::builder::PossibleValuesParser;
-use clap::builder::TypedValueParser;
+use report::Class;
 use report::Code;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::Error;
 use crate::Result;
+use crate::nearest::nearest;
 use crate::output::Output;
 
-/// Say what a failure code means and what to do about it.
+/// Say what a failure code means and what to do about it; list all codes, or those about something.
+///
+/// Exit status: 0 found, 1 no code is about these words, 2 no such code.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Such as E0404. Without it all codes are listed.
-    #[arg(value_parser = codes(), ignore_case = true, hide_possible_values = true)]
-    code: Option<Code>,
+    /// A code such as E0404 (404 will do), or words to look for. Without any, all codes are listed.
+    #[arg(value_name = "CODE|WORDS")]
+    words: Vec<String>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   ramstrap explain E0404
+  ramstrap explain clock
+  ramstrap explain dhcp lease
   ramstrap explain --json";
 
-fn codes() -> impl TypedValueParser<Value = Code> {
-    PossibleValuesParser::new(Code::ALL.iter().map(|code| code.id()))
-        .try_map(|text| Code::from_id(&text.to_uppercase()).ok_or("there is no such code"))
+pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
+    match args.words.as_slice() {
+        [word] if is_number(word) => explain(number(word)?, output),
+        [] => {
+            list(Code::ALL, output);
+            Ok(())
+        }
+        words => search(words, output),
+    }
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the same shape as the other subcommands', though nothing can go wrong here"
-)]
-pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
-    match args.code {
-        Some(code) => {
-            output.field(code.id(), code.title());
-            output.field("class", format!("{}: {}", code.class(), meaning(code)));
-            output.field("remedy", code.remedy());
-            output.result(entry(code));
-        }
-        None => {
-            for code in Code::ALL {
-                output.line(format!("{code}  {:<9}  {}", code.class().to_string(), code.title()));
+/// Whether this was meant as a code: digits, with or without the E.
+fn is_number(word: &str) -> bool {
+    let digits = word.strip_prefix(['E', 'e']).unwrap_or(word);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn number(word: &str) -> Result<Code> {
+    let digits = word.strip_prefix(['E', 'e']).unwrap_or(word);
+    let id = format!("E{digits:0>4}");
+    Code::from_id(&id).ok_or_else(|| {
+        let area: Vec<&str> = Code::ALL
+            .iter()
+            .map(|code| code.id())
+            .filter(|it| it.get(..3) == id.get(..3))
+            .collect();
+        let error = Error::usage(format!("there is no code {id}"));
+        let error = match area.as_slice() {
+            [] => error,
+            area => error.detail(format!("of this kind there are {}", area.join(", "))),
+        };
+        match nearest(&id, Code::ALL.iter().map(|code| code.id())) {
+            Some(it) => error.remedy(format!("did you mean {it}? `ramstrap explain` lists all")),
+            None => {
+                error.remedy("`ramstrap explain` lists all, `ramstrap explain WORD` looks for one")
             }
-            let all: Vec<Value> = Code::ALL.iter().map(|code| entry(*code)).collect();
-            output.result(json!({ "codes": all }));
+        }
+    })
+}
+
+fn explain(code: Code, output: &Output) -> Result<()> {
+    output.field(code.id(), code.title());
+    output.field("class", format!("{}: {}", code.class(), meaning(code)));
+    output.field("remedy", code.remedy());
+    output.result(entry(code));
+    Ok(())
+}
+
+fn list(codes: &[Code], output: &Output) {
+    for code in codes {
+        output.line(format!("{code}  {:<9}  {}", code.class().to_string(), code.title()));
+    }
+    let codes: Vec<Value> = codes.iter().map(|code| entry(*code)).collect();
+    output.result(json!({ "codes": codes }));
+}
+
+/// Codes that have all of these words somewhere in number, title, class or remedy.
+fn search(words: &[String], output: &Output) -> Result<()> {
+    let words: Vec<String> =
+        words.iter().flat_map(|it| it.split_whitespace()).map(str::to_lowercase).collect();
+    let text = |code: &Code| {
+        let (id, title, remedy) = (code.id(), code.title(), code.remedy());
+        format!("{id} {title} {} {remedy}", code.class()).to_lowercase()
+    };
+    let found: Vec<Code> = Code::ALL
+        .iter()
+        .filter(|code| {
+            let text = text(code);
+            words.iter().all(|word| text.contains(word.as_str()))
+        })
+        .copied()
+        .collect();
+    match found.as_slice() {
+        [] => {
+            let all: Vec<String> = Code::ALL.iter().map(text).collect();
+            let known =
+                all.iter().flat_map(|text| text.split(|letter: char| !letter.is_alphanumeric()));
+            let known = known.filter(|word| word.len() > 3);
+            let near = words.iter().find_map(|word| nearest(word, known.clone()));
+            let error = Error::new(format!("no code is about {:?}", words.join(" ")));
+            Err(match near {
+                Some(word) => error.remedy(format!("did you mean `ramstrap explain {word}`?")),
+                None => error.remedy("`ramstrap explain` lists all codes"),
+            })
+        }
+        [code] => explain(*code, output),
+        codes => {
+            list(codes, output);
+            Ok(())
         }
     }
-    Ok(())
 }
 
 fn entry(code: Code) -> Value {
@@ -62,10 +132,8 @@ fn entry(code: Code) -> Value {
 
 fn meaning(code: Code) -> &'static str {
     match code.class() {
-        report::Class::Transient => {
-            "may heal by itself, so a machine tries again until its deadline"
-        }
-        report::Class::Permanent => "stays the same on every try until somebody changes something",
-        report::Class::Security => "something is served that must not run; that mirror is dropped",
+        Class::Transient => "may heal by itself, so a machine tries again until its deadline",
+        Class::Permanent => "stays the same on every try until somebody changes something",
+        Class::Security => "something is served that must not run; that mirror is dropped",
     }
 }

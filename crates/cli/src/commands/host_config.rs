@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
 use hostcfg::HostConfig;
 use hostcfg::HostConfigError;
+use hostcfg::PackageName;
 use hostcfg::sources::CommandLine;
 use hostcfg::sources::MAX_COMMAND_LINE_LEN;
 use report::Coded;
@@ -69,8 +70,11 @@ enum What {
 /// the machine will do with it goes to stderr, in words.
 ///
 /// What a machine refuses is refused here, but for one thing: `ospkg_pointer` may be without a
-/// usable URL, as an OS package in the initramfs needs none. A warning says so then, because a
+/// usable URL, as an OS package in the boot image needs none. A warning says so then, because a
 /// machine that boots from the network refuses it, and so does `boot-image build` (E0114).
+///
+/// A configuration in a form of 2021 to 2023 is accepted with warnings, and printed in today's form: put
+/// in its passwords again, and it takes the place of the old one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 struct Check {
@@ -142,7 +146,9 @@ fn encode(file: &Path, output: &mut Output) -> Result<()> {
     for warning in &config.warnings {
         output.warning(warning);
     }
-    config.provisioning_urls().map_err(|error| refuse(&error))?;
+    if config.package.is_none() {
+        config.provisioning_urls().map_err(|error| refuse(&error))?;
+    }
     if config.holds_secrets() {
         output.warning(
             "it holds secrets: the kernel prints its command line, and every program of a running \
@@ -171,13 +177,17 @@ fn print_schema(output: &Output) {
     output.result(json!({ "schema": schema }));
 }
 
-fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<()> {
+/// Judges the text of a host configuration and prints its normal form; `name` is for errors.
+pub(super) fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<()> {
     let config =
         HostConfig::parse(document).map_err(|error| Error::coded(&error).on(name).in_check())?;
     for warning in &config.warnings {
         output.warning(warning);
     }
-    if let Err(error) = config.provisioning_urls() {
+    let provision = config.package.as_ref().is_some_and(PackageName::is_provision);
+    if let Err(error) = config.provisioning_urls()
+        && !provision
+    {
         let code = error.code();
         output.warning(format!(
             "a machine that boots from the network refuses this: {code} {}",

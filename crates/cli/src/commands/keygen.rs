@@ -1,8 +1,10 @@
 //! `ramstrap keygen`: roots and signing certificates; keys of staff and of WireGuard servers.
 
+mod public;
 mod staff;
 mod wireguard;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
@@ -16,6 +18,8 @@ use crate::Result;
 use crate::certificate;
 use crate::certificate::Certificate;
 use crate::certificate::Validity;
+use crate::commands::signer_args::KEY_SOURCES;
+use crate::commands::signer_args::OpenKey;
 use crate::dates;
 use crate::error::Error;
 use crate::files;
@@ -23,6 +27,8 @@ use crate::files::NewFile;
 use crate::keys::KeyFormat;
 use crate::keys::PrivateKey;
 use crate::keys::PublicKey;
+use crate::keys::Signer;
+use crate::keys::SignerOptions;
 use crate::output::Output;
 
 /// How slow the clocks may be, in seconds, of those who are to take a certificate at once.
@@ -48,6 +54,7 @@ Examples:
 enum What {
     Root(Root),
     Certificate(Issue),
+    Public(public::Args),
     Staff(staff::Args),
     Wireguard(wireguard::Args),
 }
@@ -57,8 +64,13 @@ enum What {
 /// Keep its key offline. It lives ten years unless told otherwise: replacing a root means a new
 /// boot image on every machine.
 #[derive(Debug, clap::Args)]
-#[command(after_help = ROOT_EXAMPLES)]
+#[command(after_help = ROOT_EXAMPLES, after_long_help = format!("{KEY_SOURCES}\n\n{ROOT_EXAMPLES}"))]
 struct Root {
+    /// The root's own key, in a file, in ssh-agent or on a token. Without it a new key is made.
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["out_key", "key_format"])]
+    key: Option<OsString>,
+    #[command(flatten)]
+    open: OpenKey,
     /// Name in the certificate. Without it: the base64 of the key's SHA-256.
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     subject_cn: Option<String>,
@@ -81,7 +93,8 @@ struct Root {
 const ROOT_EXAMPLES: &str = "\
 Examples:
   ramstrap keygen root
-  ramstrap keygen root --subject-cn 'Example root 2026' --out-cert root.pem --out-key root.key";
+  ramstrap keygen root --subject-cn 'Example root 2026' --out-cert root.pem --out-key root.key
+  ramstrap keygen root --key ssh-agent:root@safe --out-cert root.pem";
 
 /// Issue a certificate for somebody who signs OS packages.
 ///
@@ -90,15 +103,18 @@ Examples:
 /// again each third day, or machines stop booting. Somebody who stops being a signer sooner is put
 /// on the trust policy's `denied_keys`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = ISSUE_EXAMPLES)]
+#[command(after_help = ISSUE_EXAMPLES, after_long_help = format!("{KEY_SOURCES}\n\n{ISSUE_EXAMPLES}"))]
 struct Issue {
     /// The root's certificate.
     #[arg(long, value_name = "FILE")]
     root_cert: PathBuf,
-    /// The root's private key, PKCS#8 or OpenSSH.
-    #[arg(long, value_name = "FILE")]
-    root_key: PathBuf,
-    /// The signer's own key, public or private. Without it a new key is made.
+    /// The root's private key: in a file, in ssh-agent or on a token.
+    #[arg(long, value_name = "KEY")]
+    root_key: OsString,
+    #[command(flatten)]
+    open: OpenKey,
+    /// File with the signer's own key, of which only the public half is needed: PEM, or a line
+    /// `ssh-ed25519 …`. Without it a new key is made.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["out_key", "key_format"])]
     key: Option<PathBuf>,
     /// Name in the certificate. Without it: the base64 of the key's SHA-256.
@@ -123,7 +139,9 @@ const ISSUE_EXAMPLES: &str = "\
 Examples:
   ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem
   ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem \\
-      --key ~/.ssh/id_ed25519.pub --out-cert alice.pem --valid-days 90";
+      --key ~/.ssh/id_ed25519.pub --out-cert alice.pem --valid-days 90
+  ramstrap keygen certificate --root-cert rootcert.pem --root-key ssh-agent:root@safe \
+      --key alice.pub.pem --out-cert alice.pem";
 
 #[derive(Debug, clap::Args)]
 struct Dates {
@@ -176,24 +194,36 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
     match args.what {
         What::Root(args) => root(&args, output),
         What::Certificate(args) => issue(&args, output),
+        What::Public(args) => public::run(&args, output),
         What::Staff(args) => staff::run(&args, output),
         What::Wireguard(args) => wireguard::run(&args, output),
     }
 }
 
 fn root(args: &Root, output: &Output) -> Result<()> {
-    let targets = [args.out_cert.as_path(), args.out_key.as_path()];
-    refuse_same(targets)?;
+    let mut targets = vec![args.out_cert.as_path()];
+    if args.key.is_none() {
+        refuse_same([&args.out_cert, &args.out_key])?;
+        targets.push(&args.out_key);
+    }
     if !args.files.force {
         files::refuse_existing(&targets)?;
     }
-    let key = PrivateKey::generate()?;
+    let (signer, fresh) = match &args.key {
+        Some(source) => (args.open.open(source)?, None),
+        None => {
+            let key = PrivateKey::generate()?;
+            (Signer::from(&key), Some(key))
+        }
+    };
     let validity = args.dates.validity(args.valid_days);
-    let certificate = certificate::issue_root(&key, args.subject_cn.as_deref(), validity)?;
+    let certificate = certificate::issue_root(&signer, args.subject_cn.as_deref(), validity)?;
     let place = NewFile::create(&args.out_cert)?;
-    write_key(&args.out_key, &key, &args.files, "ramstrap root")?;
+    if let Some(key) = &fresh {
+        write_key(&args.out_key, key, &args.files, "ramstrap root")?;
+    }
     write_certificate(place, &certificate, args.files.force)?;
-    tell(output, &certificate, &args.out_cert, Some(&args.out_key))
+    tell(output, &certificate, &args.out_cert, fresh.is_some().then_some(args.out_key.as_path()))
 }
 
 fn issue(args: &Issue, output: &mut Output) -> Result<()> {
@@ -206,7 +236,7 @@ fn issue(args: &Issue, output: &mut Output) -> Result<()> {
         files::refuse_existing(&targets)?;
     }
     let root = read_certificate(&args.root_cert)?;
-    let root_key = read_private_key(&args.root_key)?;
+    let root_key = args.open.open(&args.root_key)?;
     let (public, fresh) = match &args.key {
         Some(file) => {
             let public = PublicKey::from_file(&files::read(file)?);
@@ -290,7 +320,7 @@ pub(super) fn read_certificate(path: &Path) -> Result<Certificate> {
     Certificate::from_pem(&files::read(path)?).map_err(|error| error.on(path.display()))
 }
 
-/// Reads a private key, with the file's name in errors.
+/// Reads a private key file, with the file's name in errors; asks for its passphrase if it has one.
 pub(super) fn read_private_key(path: &Path) -> Result<PrivateKey> {
-    PrivateKey::from_pem(&files::read(path)?).map_err(|error| error.on(path.display()))
+    PrivateKey::open(path, &SignerOptions::default())
 }

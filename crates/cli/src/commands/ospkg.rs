@@ -1,8 +1,13 @@
 //! `ramstrap ospkg`: OS packages.
 
 mod create;
+mod diff;
+mod extract;
 mod inspect;
+mod merge;
 mod sign;
+mod sigsum;
+mod status;
 mod verify;
 
 use clap::Subcommand;
@@ -10,7 +15,9 @@ use clap::Subcommand;
 use crate::Result;
 use crate::output::Output;
 
-/// Create, sign, verify and inspect OS packages.
+pub(super) use sigsum::read_policy as read_sigsum_policy;
+
+/// Create, sign, verify, inspect, compare and take apart OS packages.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -23,8 +30,11 @@ Examples:
   ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst --url os.zip --out os
   ramstrap ospkg sign --key alice.key --cert alice.pem os.json
   ramstrap ospkg sign --key bob.key --cert bob.pem os.json
+  ramstrap ospkg merge os.alice.json os.bob.json --out os.json
+  ramstrap ospkg status --trust-policy trust-policy/ os.json
   ramstrap ospkg verify --trust-policy trust-policy/ os.json
-  ramstrap ospkg inspect os.json";
+  ramstrap ospkg inspect os.json
+  ramstrap ospkg diff os-1.json os-2.json";
 
 #[derive(Debug, Subcommand)]
 enum What {
@@ -32,6 +42,11 @@ enum What {
     Sign(sign::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
+    Merge(merge::Args),
+    Status(status::Args),
+    Sigsum(sigsum::Args),
+    Diff(diff::Args),
+    Extract(extract::Args),
 }
 
 pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
@@ -40,5 +55,10 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         What::Sign(args) => sign::run(&args, output),
         What::Verify(args) => verify::run(&args, output),
         What::Inspect(args) => inspect::run(&args, output),
+        What::Merge(args) => merge::run(&args, output),
+        What::Status(args) => status::run(&args, output),
+        What::Sigsum(args) => sigsum::run(&args, output),
+        What::Diff(args) => diff::run(&args, output),
+        What::Extract(args) => extract::run(&args, output),
     }
 }

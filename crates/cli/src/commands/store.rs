@@ -12,6 +12,7 @@ use crate::Result;
 use crate::commands::count;
 use crate::commands::size;
 use crate::output::Output;
+use crate::progress::Progress;
 
 /// Largest file that is taken out of a store.
 const MAX_FILE: u64 = 8 << 30;
@@ -101,7 +102,10 @@ fn put(args: &Put, output: &Output) -> Result<()> {
     let store = Store::create(&args.store)?;
     let mut stored = Vec::new();
     for file in &args.files {
-        let one = store.put_file(file, args.sha256.as_deref())?;
+        let one = {
+            let _progress = Progress::spinner("copying");
+            store.put_file(file, args.sha256.as_deref())?
+        };
         let remark = if one.new { "" } else { " (was there)" };
         output.line(format!("{}  {}{remark}", one.sha256, file.display()));
         stored
@@ -112,7 +116,10 @@ fn put(args: &Put, output: &Output) -> Result<()> {
 }
 
 fn get(args: &Get, output: &Output) -> Result<()> {
-    Origin::parse(&args.store)?.fetch(&args.sha256, MAX_FILE, &args.out)?;
+    {
+        let _progress = Progress::spinner("fetching");
+        Origin::parse(&args.store)?.fetch(&args.sha256, MAX_FILE, &args.out)?;
+    }
     output.line(format!("{}  {}", args.sha256, args.out.display()));
     output.result(json!({ "file": args.out, "sha256": args.sha256 }));
     Ok(())
@@ -130,7 +137,10 @@ fn list(args: &List, output: &Output) -> Result<()> {
 }
 
 fn verify(args: &List, output: &Output) -> Result<()> {
-    let found = Store::open(&args.store)?.verify()?;
+    let found = {
+        let _progress = Progress::spinner("reading");
+        Store::open(&args.store)?.verify()?
+    };
     if found.damaged.is_empty() && found.strange.is_empty() {
         output.verdict(true, "intact", args.store.display());
         output.field("files", format!("{}, {}", count(found.good, "file"), size(found.bytes)));

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 use trust::FetchMethod;
 use trust::PolicyDocument;
+use trust::SigsumPolicy;
 use trust::Timestamp;
 use trust::TrustPolicy;
 
@@ -48,13 +49,36 @@ struct Check {
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let What::Check(Check { path }) = &args.what;
-    if path.is_dir() { directory(path, output) } else { file(path, output) }
+    match path.file_name() {
+        _ if path.is_dir() => directory(path, output),
+        Some(name) if name == boot_image::SIGSUM_POLICY => sigsum(path, output),
+        _ => file(path, output),
+    }
 }
 
 fn file(path: &Path, output: &mut Output) -> Result<()> {
-    let document = PolicyDocument::parse(&files::read(path)?)
-        .map_err(|error| Error::coded(&error).on(path.display()).in_check())?;
+    document(&files::read(path)?, &path.display().to_string(), output)
+}
+
+/// Judges the text of a `trust_policy.json` and prints its normal form; `name` is for errors.
+pub(super) fn document(text: &[u8], name: &str, output: &mut Output) -> Result<()> {
+    let document =
+        PolicyDocument::parse(text).map_err(|error| Error::coded(&error).on(name).in_check())?;
     tell(&document, None, output)
+}
+
+/// A Sigsum policy by itself.
+fn sigsum(path: &Path, output: &mut Output) -> Result<()> {
+    let policy = super::ospkg::read_sigsum_policy(path).map_err(Error::in_check)?;
+    for warning in policy.warnings() {
+        output.warning(warning);
+    }
+    let meaning = sigsum_meaning(&policy);
+    for sentence in &meaning {
+        output.line(sentence);
+    }
+    output.result(json!({ "sha256": policy.digest().to_string(), "meaning": meaning }));
+    Ok(())
 }
 
 fn directory(path: &Path, output: &mut Output) -> Result<()> {
@@ -80,7 +104,8 @@ fn tell(
     policy: Option<&TrustPolicy>,
     output: &mut Output,
 ) -> Result<()> {
-    for warning in document.warnings() {
+    let warnings = policy.map_or_else(|| document.warnings().to_vec(), TrustPolicy::warnings);
+    for warning in warnings {
         output.warning(warning);
     }
     let meaning = meaning(document, policy);
@@ -118,6 +143,12 @@ fn meaning(document: &PolicyDocument, policy: Option<&TrustPolicy>) -> Vec<Strin
     if let Some(release) = document.min_release() {
         sentences.push(format!("Its release is {release} or later."));
     }
+    if let Some(sigsum) = policy.and_then(TrustPolicy::sigsum) {
+        sentences.extend(sigsum_meaning(sigsum));
+    }
+    if let Some(age) = document.max_cosignature_age() {
+        sentences.push(format!("What was cosigned more than {age} seconds ago does not boot."));
+    }
     if let Some(channel) = document.channel() {
         sentences.push(format!("Its channel is {channel}."));
     }
@@ -135,6 +166,29 @@ fn meaning(document: &PolicyDocument, policy: Option<&TrustPolicy>) -> Vec<Strin
         });
     }
     sentences
+}
+
+fn sigsum_meaning(policy: &SigsumPolicy) -> Vec<String> {
+    let logs = match policy.logs().count() {
+        1 => "the log".to_owned(),
+        logs => format!("one of {logs} logs"),
+    };
+    let witnesses: Vec<&str> = policy.witnesses().collect();
+    let cosigned = if policy.needs_witnesses() {
+        let fewest = policy.fewest_witnesses();
+        let (verb, of) = if fewest == 1 { ("is", "1") } else { ("are", &*fewest.to_string()) };
+        format!(
+            "The fewest witnesses that can cosign {verb} {of} of {}: {}.",
+            witnesses.len(),
+            witnesses.join(", ")
+        )
+    } else {
+        "No witness needs to cosign.".to_owned()
+    };
+    vec![
+        format!("Every signature must have been published in {logs}: only Sigsum proofs count."),
+        cosigned,
+    ]
 }
 
 fn distinct(threshold: usize) -> String {

@@ -25,6 +25,7 @@ use crate::Error;
 use crate::Result;
 use crate::files;
 use crate::files::NewFile;
+use crate::progress::Progress;
 use crate::unfinished::Unfinished;
 
 const VOLUME: &str = "RAMSTRAP";
@@ -32,18 +33,33 @@ const XORRISO: &str = "xorriso";
 /// Longest command line that ISOLINUX hands over, less what it adds itself.
 const LONGEST_COMMAND_LINE: usize = 1900;
 
-/// Writes the image to the file `out`, replacing one that is there.
+/// Writes the image to the file `out`, replacing one that is there. Everybody may read it.
 ///
 /// # Errors
 /// If `xorriso` or a loader is missing (their packages are named), or `out` cannot be written.
 /// Nothing is left at `out` then that was not there before.
 pub fn iso(parts: &Parts, uki: &[u8], loaders: &Loaders, out: &Path) -> Result<()> {
+    iso_as(files::PUBLIC, parts, uki, loaders, out)
+}
+
+/// As [`iso`], for a file of exactly this mode.
+///
+/// # Errors
+/// As [`iso`].
+pub(crate) fn iso_as(
+    mode: u32,
+    parts: &Parts,
+    uki: &[u8],
+    loaders: &Loaders,
+    out: &Path,
+) -> Result<()> {
     if parts.command_line.len() > LONGEST_COMMAND_LINE {
         return Err(Error::new("the command line is too long for the BIOS loader of an ISO")
             .remedy(format!("{LONGEST_COMMAND_LINE} characters are the limit")));
     }
     // First, so that an unwritable place is known before the work is done.
     let mut new = NewFile::create(out)?;
+    let _progress = Progress::spinner("putting the image together");
     let work = TempDir::with_prefix("ramstrap-iso-")
         .map_err(|error| Error::io("write", &std::env::temp_dir(), &error))?;
     let _noted = Unfinished::note(work.path());
@@ -67,7 +83,7 @@ pub fn iso(parts: &Parts, uki: &[u8], loaders: &Loaders, out: &Path) -> Result<(
     File::open(&image)
         .and_then(|mut image| io::copy(&mut image, new.file()))
         .map_err(|error| Error::io("write", out, &error))?;
-    new.publish(files::PUBLIC, true)
+    new.publish(mode, true)
 }
 
 /// Asks for `xorriso`, before anything is built.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bootmedia::signer::Signer;
 use bootmedia::uki;
+use bootmedia::uki::Sbat;
 use bootmedia::uki::Uki;
 use bootmedia::uki::UkiError;
 
@@ -20,15 +21,30 @@ use crate::dates;
 /// If the stub is missing (its package is named) or cannot be used, if the kernel has no EFI stub,
 /// or if signing fails.
 pub fn uki(parts: &Parts, loaders: &Loaders, signer: Option<&Signer>) -> Result<Vec<u8>> {
+    uki_of(parts, loaders, signer, None, Sbat::Ours)
+}
+
+/// As [`uki`], for an image of somebody else: with this os-release in place of ours, and these lines
+/// in `.sbat`.
+///
+/// # Errors
+/// As [`uki`].
+pub(crate) fn uki_of(
+    parts: &Parts,
+    loaders: &Loaders,
+    signer: Option<&Signer>,
+    release: Option<&str>,
+    sbat: Sbat<'_>,
+) -> Result<Vec<u8>> {
     let stub = loaders.read(Loader::Stub)?;
     let image = Uki {
         stub: &stub,
         kernel: &parts.kernel,
         initramfs: &parts.initramfs,
         command_line: &parts.command_line,
-        os_release: &os_release(parts.build_time),
+        os_release: &release.map_or_else(|| os_release(parts.build_time), str::to_owned),
         uname: &parts.release,
-        sbat: None,
+        sbat,
     };
     let image = image.build().map_err(|error| match error {
         UkiError::Stub(_) | UkiError::StubInUse(_) | UkiError::StubIsKernel => {

@@ -6,6 +6,8 @@ use std::io::Write;
 use ospkg::Package;
 use ospkg::VerifiedPackage;
 use ospkg::bzimage::HEADER_LEN;
+use sha2::Digest;
+use sha2::Sha256;
 use trust::Authorized;
 use trust::Clock;
 use trust::Endorsement;
@@ -20,6 +22,7 @@ use crate::certificate;
 use crate::certificate::Validity;
 use crate::dates;
 use crate::keys::PrivateKey;
+use crate::keys::Signer;
 use crate::progress::Progress;
 
 /// An archive that was read to its end: manifest, kernel and initramfs are what they should be.
@@ -32,6 +35,14 @@ pub(crate) struct Sink {
     pub(crate) head: Vec<u8>,
     /// How many bytes came.
     pub(crate) length: u64,
+    hash: Sha256,
+}
+
+impl Sink {
+    /// SHA-256 of all that came.
+    pub(crate) fn sha256(&self) -> Sha256Digest {
+        Sha256Digest::from_bytes(self.hash.clone().finalize().into())
+    }
 }
 
 impl Write for Sink {
@@ -39,6 +50,7 @@ impl Write for Sink {
         let room = HEADER_LEN.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(bytes.get(..room).unwrap_or_default());
         self.length += bytes.len() as u64;
+        self.hash.update(bytes);
         Ok(bytes.len())
     }
 
@@ -57,9 +69,25 @@ pub(crate) fn open(
     digest: Sha256Digest,
     archive: File,
 ) -> Result<Opened> {
+    open_into(names, authorized, digest, archive, Sink::default(), Sink::default())
+}
+
+/// As [`open`], with kernel and initramfs copied to where they are wanted. What was copied is
+/// worthless after an error.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_into<K: Write, I: Write>(
+    names: &Names,
+    authorized: Authorized,
+    digest: Sha256Digest,
+    archive: File,
+    kernel: K,
+    initramfs: I,
+) -> Result<VerifiedPackage<K, I>> {
     let _progress = Progress::spinner("unpacking");
     Package::open(authorized, digest, archive)
-        .and_then(|package| package.extract(Sink::default(), Sink::default(), |_, _| {}))
+        .and_then(|package| package.extract(kernel, initramfs, |_, _| {}))
         .map_err(|error| Error::coded(&error).on(names.archive.display()))
 }
 
@@ -72,10 +100,18 @@ pub(crate) fn open(
 /// # Errors
 /// As [`open`].
 pub(crate) fn rehearse(names: &Names, digest: Sha256Digest, archive: File) -> Result<Opened> {
+    open(names, anybody(digest)?, digest, archive)
+}
+
+/// The authorisation of an archive that nobody vouches for, by a key made for this one call.
+///
+/// # Errors
+/// If there are no random numbers.
+pub(crate) fn anybody(digest: Sha256Digest) -> Result<Authorized> {
     let now = dates::now();
     let key = PrivateKey::generate()?;
     let validity = Validity::days(now - dates::DAY, 2);
-    let root = certificate::issue_root(&key, Some("rehearsal"), validity)?;
+    let root = certificate::issue_root(&Signer::from(&key), Some("rehearsal"), validity)?;
     let policy = TrustPolicy::for_roots(root.to_pem()?.as_bytes(), 1)
         .map_err(|error| Error::new(format!("rehearsing the boot: {error}")))?;
     let endorsement = Endorsement {
@@ -83,7 +119,6 @@ pub(crate) fn rehearse(names: &Names, digest: Sha256Digest, archive: File) -> Re
         signature: ospkg::sign(key.signing_key(), digest).to_vec(),
     };
     let clock = Clock::exactly(Timestamp::from_unix(now));
-    let authorized = trust::authorize(&policy, &[endorsement], digest, &clock)
-        .map_err(|refusal| Error::new(format!("rehearsing the boot: {refusal}")))?;
-    open(names, authorized, digest, archive)
+    trust::authorize(&policy, &[endorsement], digest, &clock)
+        .map_err(|refusal| Error::new(format!("rehearsing the boot: {refusal}")))
 }

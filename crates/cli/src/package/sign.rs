@@ -6,6 +6,7 @@ use std::io::Seek;
 use ed25519_dalek::Signature;
 use ed25519_dalek::VerifyingKey;
 use ospkg::Descriptor;
+use ospkg::Manifest;
 use report::Code;
 use trust::Endorsement;
 use trust::Sha256Digest;
@@ -17,7 +18,7 @@ use super::write_descriptor;
 use crate::Error;
 use crate::Result;
 use crate::certificate::Certificate;
-use crate::keys::PrivateKey;
+use crate::keys::Signer;
 
 /// What becomes of a package that does not hang together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,14 +44,34 @@ pub struct Standing {
 /// A signature that was added.
 #[derive(Clone, Debug)]
 pub struct Signed {
-    /// SHA-256 of the archive: what was signed.
-    pub digest: Sha256Digest,
-    /// Signatures that the descriptor had before.
-    pub before: Vec<Standing>,
+    /// What was signed.
+    pub about: About,
     /// Signatures in the descriptor now.
     pub signatures: usize,
-    /// What was signed, but will probably hurt.
+}
+
+/// What is about to be signed, for the signer to see before anything is.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// SHA-256 of the archive: what is signed.
+    pub digest: Sha256Digest,
+    /// What is in the archive; none if it is not at hand, or no machine could open it.
+    pub contents: Option<Seen>,
+    /// Signatures that the descriptor has.
+    pub before: Vec<Standing>,
+    /// What can be signed, but will probably hurt.
     pub warnings: Vec<String>,
+}
+
+/// What is in an archive.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// SHA-256 of the kernel.
+    pub kernel: Sha256Digest,
+    /// SHA-256 of the initramfs.
+    pub initramfs: Sha256Digest,
 }
 
 /// Signs a package: adds certificate and signature to its descriptor.
@@ -64,60 +85,84 @@ pub struct Signed {
 /// not over this archive ([`Code::SignatureWrong`]) or a machine could not open the archive.
 pub fn sign(
     names: &Names,
-    key: &PrivateKey,
+    key: &Signer,
     certificate: &Certificate,
     in_doubt: InDoubt,
 ) -> Result<Signed> {
-    sign_if(names, key, certificate, in_doubt, |_, _| Ok(()))
+    sign_if(names, key, certificate, None, in_doubt, |_, _| Ok(()))
 }
 
-/// As [`sign`], if `condition` holds for the digest that would be signed and its archive. It is
-/// asked before anything is written, and no `in_doubt` overrules it.
+/// As [`sign`], if `condition` holds for what would be signed and its archive. It is asked before
+/// anything is signed, and no `in_doubt` overrules it.
+///
+/// With a `digest` the archive need not be at hand: then it is not opened, and what was signed
+/// before is held against the digest. If it is at hand, it must be the one with this digest.
 ///
 /// # Errors
-/// As [`sign`], and whatever `condition` says.
+/// As [`sign`], and whatever `condition` says; if the archive is another one than `digest` says.
 pub fn sign_if(
     names: &Names,
-    key: &PrivateKey,
+    key: &Signer,
     certificate: &Certificate,
+    digest: Option<Sha256Digest>,
     in_doubt: InDoubt,
-    condition: impl FnOnce(Sha256Digest, &mut File) -> Result<()>,
+    condition: impl FnOnce(&About, Option<&mut File>) -> Result<()>,
 ) -> Result<Signed> {
-    if !certificate.is_of(&key.public())? {
+    if !certificate.is_of(key.public_key())? {
         return Err(Error::new("the private key does not belong to the certificate")
             .remedy("give the certificate that was issued for this very key"));
     }
     let mut descriptor = names.read_descriptor()?;
-    let mut archive = names.open_archive()?;
-    let (digest, _) = names.digest_archive(&mut archive)?;
-    condition(digest, &mut archive)?;
-    archive.rewind().map_err(|error| Error::io("read", &names.archive, &error))?;
+    let (digest, mut archive) = names.digest_or(digest)?;
     let before = standings(&descriptor, digest);
-    let mut warnings = Vec::new();
+    let mut about = About { digest, contents: None, before, warnings: Vec::new() };
     let mut doubt = |error: Error| match in_doubt {
         InDoubt::Refuse => Err(error.detail("nothing was signed; --force signs it all the same")),
         InDoubt::Sign => {
-            warnings.push(error.to_string());
+            about.warnings.push(error.to_string());
             Ok(())
         }
     };
-    if let Some(error) = other_archive(names, &before) {
+    if let Some(error) = other_archive(names, &about.before) {
         doubt(error)?;
     }
-    match open::rehearse(names, digest, archive) {
-        Ok(package) => {
-            if let Err(error) = check_kernel(&package.kernel().head) {
-                warnings.push(format!("a machine will not boot this kernel: {error}"));
+    match &archive {
+        None => about.warnings.push(format!(
+            "{} is not here: nobody has looked into it on this machine",
+            names.archive.display()
+        )),
+        Some(archive) => match open::rehearse(names, digest, same_file(archive, names)?) {
+            Ok(package) => {
+                if let Err(error) = check_kernel(&package.kernel().head) {
+                    let warning = format!("a machine will not boot this kernel: {error}");
+                    about.warnings.push(warning);
+                }
+                about.contents = Some(Seen {
+                    manifest: package.manifest().clone(),
+                    kernel: package.kernel().sha256(),
+                    initramfs: package.initramfs().sha256(),
+                });
             }
-        }
-        Err(error) => doubt(error)?,
+            Err(error) => doubt(error)?,
+        },
     }
-    let signature = ospkg::sign(key.signing_key(), digest);
+    condition(&about, archive.as_mut())?;
+    let signature = key.sign(digest.as_bytes())?;
     descriptor
         .push(&certificate.to_pem()?, &signature)
         .map_err(|error| Error::coded(&error).on(names.descriptor.display()))?;
     write_descriptor(&names.descriptor, &descriptor)?;
-    Ok(Signed { digest, before, signatures: descriptor.endorsements().len(), warnings })
+    Ok(Signed { about, signatures: descriptor.endorsements().len() })
+}
+
+/// The very file that was hashed, not what may have its name by now.
+fn same_file(archive: &File, names: &Names) -> Result<File> {
+    let mut archive = archive.try_clone();
+    let rewound = archive.as_mut().map_err(|_| ()).is_ok_and(|it| it.rewind().is_ok());
+    match archive {
+        Ok(archive) if rewound => Ok(archive),
+        _ => Err(Error::new(format!("cannot read {} again", names.archive.display()))),
+    }
 }
 
 /// All signatures of a descriptor, held against an archive with this digest.
@@ -133,11 +178,15 @@ pub(crate) fn standings(descriptor: &Descriptor, digest: Sha256Digest) -> Vec<St
         .collect()
 }
 
-/// Whether a signature is its certificate's key's over an archive with this digest; `None` if the
+/// Whether a signature, plain or in a Sigsum proof, is its certificate's key's over an archive with this digest; `None` if the
 /// key is not Ed25519.
 pub(crate) fn is_over(endorsement: &Endorsement, digest: Sha256Digest) -> Option<bool> {
     let certificate = trust::Certificate::parse(&endorsement.certificate_der).ok()?;
     let key = certificate.ed25519_public_key()?;
+    if trust::sigsum::is_proof(&endorsement.signature) {
+        let proof = trust::sigsum::Proof::parse(&endorsement.signature);
+        return Some(proof.is_ok_and(|proof| proof.check_leaf(&certificate, digest).is_ok()));
+    }
     let (Ok(key), Ok(signature)) =
         (VerifyingKey::from_bytes(&key), Signature::from_slice(&endorsement.signature))
     else {

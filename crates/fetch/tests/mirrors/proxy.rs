@@ -138,6 +138,30 @@ async fn credentials_open_a_proxy_that_wants_them() {
     }
 }
 
+/// As tinyproxy answers to credentials that are wrong.
+#[tokio::test]
+async fn a_tunnel_that_is_refused_with_401_wants_other_credentials() {
+    let (_server, https, ca) = secure("/os.json", File::new("{}"));
+    let pki = Pki::new("root").unwrap();
+    for identity in [None, Some(pki.server(&["127.0.0.1"]).unwrap())] {
+        let tls = identity.is_some();
+        let config = ProxyConfig { refuse: Some(401), identity, ..ProxyConfig::default() };
+        let proxy = FaultProxy::start(config).unwrap();
+        let mut options =
+            ClientOptions { tls_roots: vec![ca.clone(), pki.ca_der()], ..options(&proxy) };
+        let proxy = options.proxy.as_mut().unwrap();
+        proxy.tls = tls;
+        proxy.credentials = Some(Credentials {
+            user: "canaryuser".to_owned(),
+            password: Secret::new("canarypass"),
+        });
+        let outcome = Client::new(options).unwrap().descriptor(&https).await;
+        let error = assert_fails(outcome, Code::ProxyAuth, false);
+        assert!(error.to_string().contains("refused the user name and password (401)"), "{error}");
+        assert!(!error.to_string().contains("canary"), "{error}");
+    }
+}
+
 fn plain_mirror() -> Mirror {
     mirror("http://mirror.example/os.json")
 }

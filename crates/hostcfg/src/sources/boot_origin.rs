@@ -23,8 +23,18 @@ const END_NODE: (u8, u8) = (0x7f, 0xff);
 /// Length of type, subtype and length of a node, in bytes.
 const NODE_HEADER_LEN: usize = 4;
 
+/// Length of what stands before the content in the file of a variable, in bytes.
+const ATTRIBUTES_LEN: usize = 4;
+
 /// Attributes and length of the device path, before the description of a boot option.
 const OPTION_HEADER_LEN: usize = 6;
+
+/// What an EFI variable holds: what a file of the kernel's `efivarfs` has behind the four bytes of
+/// attributes. `None` if there is nothing.
+#[must_use]
+pub fn variable_content(file: &[u8]) -> Option<&[u8]> {
+    file.get(ATTRIBUTES_LEN..).filter(|content| !content.is_empty())
+}
 
 /// The text of a variable that a boot stub has stored: UTF-16, little endian, with a NUL behind.
 #[must_use]

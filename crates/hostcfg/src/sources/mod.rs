@@ -15,6 +15,7 @@ pub use boot_origin::MAX_VARIABLE_LEN;
 pub use boot_origin::boot_option_url;
 pub use boot_origin::document_for;
 pub use boot_origin::url_of_variable;
+pub use boot_origin::variable_content;
 pub use command_line::CommandLine;
 pub use command_line::MAX_COMMAND_LINE_LEN;
 pub use settings::Document;
@@ -22,6 +23,10 @@ pub use settings::KEYS;
 pub use settings::Settings;
 pub use smbios::MAX_TABLE_LEN;
 pub use smbios::oem_strings;
+
+/// The built-in host configuration of a machine that has no other (provision mode): it boots the
+/// package of that name in its boot image, which may set the machine up.
+pub const PROVISION: &str = r#"{"network_mode":"dhcp","ospkg_pointer":"provision.zip"}"#;
 
 /// Where a host configuration came from.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -36,12 +41,20 @@ pub enum Source {
     Smbios,
     /// The URL that the firmware loaded the boot image from.
     BootOrigin,
+    /// None at all, where the boot image holds the package `provision`: [`PROVISION`].
+    Provision,
 }
 
 impl Source {
     /// Every source in the order in which they are looked at.
-    pub const ALL: [Self; 5] =
-        [Self::Initramfs, Self::EfiVariable, Self::CommandLine, Self::Smbios, Self::BootOrigin];
+    pub const ALL: [Self; 6] = [
+        Self::Initramfs,
+        Self::EfiVariable,
+        Self::CommandLine,
+        Self::Smbios,
+        Self::BootOrigin,
+        Self::Provision,
+    ];
 
     /// What the boot report calls it, such as `efi-variable`.
     #[must_use]
@@ -52,6 +65,7 @@ impl Source {
             Self::CommandLine => "command-line",
             Self::Smbios => "smbios",
             Self::BootOrigin => "boot-origin",
+            Self::Provision => "provision",
         }
     }
 
@@ -64,6 +78,7 @@ impl Source {
             Self::CommandLine => "kernel command line",
             Self::Smbios => "SMBIOS OEM strings",
             Self::BootOrigin => "boot origin",
+            Self::Provision => "/ospkg/provision.zip",
         }
     }
 }

@@ -5,14 +5,17 @@ use std::io;
 use std::path::Path;
 
 use hostcfg::HostConfigError;
+use hostcfg::PackageName;
 use hostcfg::sources::CommandLine;
 use hostcfg::sources::Document;
+use hostcfg::sources::PROVISION;
 use hostcfg::sources::Settings;
 use hostcfg::sources::Source;
 use hostcfg::sources::boot_option_url;
 use hostcfg::sources::document_for;
 use hostcfg::sources::oem_strings;
 use hostcfg::sources::url_of_variable;
+use hostcfg::sources::variable_content;
 use netboot::Host;
 use netboot::read_file;
 use report::Code;
@@ -39,7 +42,7 @@ const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 /// Reads the host configuration from the first source that exists.
 ///
 /// # Errors
-/// E0111 to E0114; the detail names the source.
+/// E0111 to E0113; the detail names the source.
 pub(crate) fn host_configuration() -> Result<Host, Failure> {
     let line = fs::read("/proc/cmdline").unwrap_or_default();
     let line = CommandLine::parse(&String::from_utf8_lossy(&line));
@@ -75,6 +78,7 @@ fn first(line: &CommandLine) -> Result<(Source, Vec<u8>), Failure> {
             Source::CommandLine => settings(source, &line.settings),
             Source::Smbios => oem_settings().and_then(|found| settings(source, &found)),
             Source::BootOrigin => boot_url().map(|url| document(source, document_for(&url))),
+            Source::Provision => provision(),
         };
         if let Some(found) = found {
             return found.map(|raw| (source, raw));
@@ -94,12 +98,9 @@ fn file(path: &Path) -> Option<io::Result<Vec<u8>>> {
 /// none.
 fn variable(name: &str) -> Option<io::Result<Vec<u8>>> {
     let read = file(&Path::new(EFI_VARIABLES).join(name))?;
-    Some(read.and_then(|mut content| {
-        if content.len() <= 4 {
-            return Err(io::Error::other("the variable is empty"));
-        }
-        content.drain(..4);
-        Ok(content)
+    Some(read.and_then(|file| {
+        let content = variable_content(&file).map(<[u8]>::to_vec);
+        content.ok_or_else(|| io::Error::other("the variable is empty"))
     }))
 }
 
@@ -120,6 +121,15 @@ fn document(source: Source, read: Result<Document, HostConfigError>) -> Result<V
         warn!("{}: {warning}", source.place());
     }
     Ok(document.json.to_vec())
+}
+
+/// What a machine without any host configuration does, if its boot image is made for that.
+fn provision() -> Option<Result<Vec<u8>, Failure>> {
+    let package = PackageName::parse("provision.zip")?;
+    netboot::is_embedded(&package).then(|| {
+        info!("there is no host configuration: the package provision of the boot image is started");
+        Ok(PROVISION.as_bytes().to_vec())
+    })
 }
 
 /// The settings among the OEM strings of the machine.

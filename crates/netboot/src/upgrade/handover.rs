@@ -19,6 +19,7 @@ use trust::Timestamp;
 use super::Current;
 use crate::inputs::Host;
 use crate::inputs::Inputs;
+use crate::inputs::Origin;
 use crate::inputs::Policy;
 use crate::inputs::read_file;
 use crate::time::clock_report;
@@ -51,15 +52,19 @@ impl Handover {
     /// of the boot image.
     ///
     /// # Errors
-    /// E0101 to E0106 and E0112 to E0114 for policy and host configuration, E0705 for all else.
+    /// E0101 to E0107, E0112 to E0114 and E0125 for policy and host configuration, E0126 where packages
+    /// do not come over the network, E0705 for all else.
     pub fn read(directory: &Path, now: Timestamp) -> Result<Self, Failure> {
         let report = Report::read(&directory.join("boot-report.json"))?;
         let policy = Policy::read(&directory.join("trust_policy"))?;
-        policy.check_fetch_method()?;
         let clock = Clock::from_rtc(now, report.floor, policy.policy.document().max_clock_skew());
         let path = directory.join("host_configuration.json");
         let raw = read_file(&path).map_err(|error| unusable(&path, &error.to_string()))?;
         let host = Host::parse(&report.host.source, &path.display().to_string(), raw)?;
+        if let Origin::BootImage(name) = Origin::of(&policy, &host)? {
+            let detail = format!("what runs is {name} of the boot image");
+            return Err(Failure::new(Code::EmbeddedOnly, detail));
+        }
         let inputs = Inputs { policy, host, clock };
         Ok(Self { inputs, current: report.current, label: report.label, nics: report.nics })
     }

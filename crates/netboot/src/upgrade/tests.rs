@@ -47,13 +47,13 @@ const BUILT: &str = "2026-11-20T00:00:00Z";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An archive with its descriptor, signed by both signers.
-struct Package {
-    archive: Vec<u8>,
-    descriptor: String,
+pub(crate) struct Package {
+    pub(crate) archive: Vec<u8>,
+    pub(crate) descriptor: String,
 }
 
 impl Package {
-    fn new(content: &str, release: Option<u64>) -> Self {
+    pub(crate) fn new(content: &str, release: Option<u64>) -> Self {
         let options = CreateOptions {
             label: format!("os {content}"),
             kernel_name: "vmlinuz".into(),
@@ -73,7 +73,7 @@ impl Package {
         Self { archive, descriptor: descriptor.to_json() }
     }
 
-    fn digest(&self) -> Sha256Digest {
+    pub(crate) fn digest(&self) -> Sha256Digest {
         Sha256Digest::of(&self.archive)
     }
 
@@ -84,7 +84,7 @@ impl Package {
     }
 }
 
-fn key_file(name: &str) -> String {
+pub(crate) fn key_file(name: &str) -> String {
     let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/keys");
     fs::read_to_string(keys.join(name)).unwrap()
 }
@@ -347,6 +347,26 @@ fn the_policy_that_was_handed_over_decides() {
     let later =
         r#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network", "min_release": 9}"#;
     assert_eq!(code(with(later)), Code::ReleaseTooOld);
+}
+
+#[test]
+fn what_came_with_the_boot_image_goes_with_it() {
+    let running = Package::new("7", Some(7));
+    let server = running.serve();
+    let directory = ramstrap(&running, Some(7), &[&server]);
+    let refusal = |method: &str, pointer: &str| {
+        let policy =
+            format!(r#"{{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "{method}"}}"#);
+        fs::write(directory.path().join("trust_policy/trust_policy.json"), policy).unwrap();
+        let config = format!(r#"{{"network_mode": "dhcp", "ospkg_pointer": "{pointer}"}}"#);
+        fs::write(directory.path().join("host_configuration.json"), config).unwrap();
+        Handover::read(directory.path(), now()).map(drop).unwrap_err()
+    };
+    let failure = refusal("initramfs", "os.zip");
+    assert_eq!(failure.code, Code::EmbeddedOnly);
+    assert!(failure.detail.contains("os.zip"), "{failure}");
+    assert_eq!(refusal("network", "provision.zip").code, Code::EmbeddedOnly);
+    assert_eq!(refusal("network", "os.zip").code, Code::HostConfigNoUrl);
 }
 
 #[test]

@@ -106,7 +106,7 @@ async fn pieces_that_do_not_fit_are_nobodys_fault() {
     let site = Site::default().with("bad.example", good(&wrong));
     let (label, _) = boot(&site, &["bad.example"], LONG).await;
     assert_eq!(label.unwrap_err().code, Code::SignatureWrong);
-    assert_eq!(site.asked("bad.example").len(), 2, "it is asked once");
+    assert_eq!(site.asked("bad.example").len(), 3, "once, and whether its descriptor is a new one");
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,7 +169,81 @@ async fn dead_mirrors_cost_their_time_only() {
     let start = tokio::time::Instant::now();
     let (label, _) = boot(&site, &hosts, LONG).await;
     assert_eq!(label.unwrap(), "one");
-    assert!(start.elapsed() < Duration::from_secs(16), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+/// The next mirror is asked beside one that is silent, in the configured order.
+#[tokio::test(start_paused = true)]
+async fn a_silent_mirror_costs_its_head_start_only() {
+    let package = Package::new("one", MIB);
+    let late = package.clone();
+    let site = Site::default()
+        .with("silent.example", never)
+        .with("late.example", move |asked, _| {
+            let late = late.clone();
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(file(&late, &asked, Duration::ZERO))
+            })
+        })
+        .with("good.example", good(&package));
+    let hosts = ["silent.example", "late.example", "good.example"];
+    let start = tokio::time::Instant::now();
+    let (label, journal) = boot(&site, &hosts, LONG).await;
+    assert_eq!(label.unwrap(), "one");
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+    assert!(site.asked("good.example").is_empty(), "the second one was not late enough");
+    // Who was slower than a later one is charged with it.
+    let tries = journal.tries();
+    assert_eq!(
+        tries,
+        [("silent.example".to_owned(), Some("E0312")), ("late.example".to_owned(), None)]
+    );
+
+    // A mirror that answers in time is the only one that is asked.
+    let site = Site::default()
+        .with("good.example", good(&package))
+        .with("other.example", |_, _| ready(status(404, None)));
+    boot(&site, &["good.example", "other.example"], LONG).await.0.unwrap();
+    assert!(site.asked("other.example").is_empty());
+}
+
+/// The archive is another one by the time that it is asked for, and so is the descriptor.
+#[tokio::test(start_paused = true)]
+async fn a_package_that_is_replaced_in_between_is_taken_as_it_is_now() {
+    let (old, new) = (Package::new("old", MIB), Package::new("new", MIB));
+    let served = new.clone();
+    let site = Site::default().with("a.example", move |asked, number| {
+        let package = if number == 0 { &old } else { &served };
+        ready(file(package, &asked, Duration::ZERO))
+    });
+    let (label, journal) = boot(&site, &["a.example"], LONG).await;
+    assert_eq!(label.unwrap(), "new");
+    let paths: Vec<String> = site.asked("a.example").into_iter().map(|(path, _)| path).collect();
+    assert_eq!(paths, ["/os.json", "/os.zip", "/os.json"], "nothing comes twice");
+    assert_eq!(journal.tries(), [("a.example".to_owned(), None)]);
+}
+
+/// The same with an archive that came too early: neither descriptor names it.
+#[tokio::test(start_paused = true)]
+async fn a_package_that_is_being_replaced_is_asked_for_once_more() {
+    let all: Vec<Package> =
+        ["one", "two", "three"].into_iter().map(|label| Package::new(label, MIB)).collect();
+    let site = Site::default().with("a.example", move |asked, number| {
+        ready(file(&all[number.min(2)], &asked, Duration::ZERO))
+    });
+    let (label, journal) = boot(&site, &["a.example"], LONG).await;
+    assert_eq!(label.unwrap(), "three");
+    let tries = journal.tries();
+    assert_eq!(tries[0].1, Some(Code::PackageReplaced.id()), "{tries:?}");
+
+    // Who has another one each time is at fault after all.
+    let site = Site::default().with("a.example", |asked, number| {
+        ready(file(&Package::new(&format!("{number}"), MIB), &asked, Duration::ZERO))
+    });
+    let (label, _) = boot(&site, &["a.example"], LONG).await;
+    assert_eq!(label.unwrap_err().code, Code::SignatureWrong);
+    assert_eq!(site.asked("a.example").len(), 5);
 }
 
 #[tokio::test(start_paused = true)]

@@ -456,6 +456,11 @@ impl Client {
             return Vec::new();
         }
         self.remember(&reply.server);
+        if self.avoid.contains(&reply.server) && now < self.begun + OTHERS_FIRST {
+            // It is asked again, and then taken if there is nobody else.
+            self.state = State::Informing(known);
+            return Vec::new();
+        }
         let lease = Lease::stateless(reply);
         self.rounds = 0;
         self.trouble = None;

@@ -16,6 +16,7 @@ use report::Failure;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::LEAST_MTU;
 use super::Orders;
 use super::Status;
 use super::facts::Facts;
@@ -92,6 +93,7 @@ impl Manager {
         received: watch::Receiver<Orders>,
     ) -> Self {
         let links = network.links();
+        let orders = received.borrow().clone();
         Self {
             network,
             plan,
@@ -100,7 +102,7 @@ impl Manager {
             random,
             sender,
             received,
-            orders: Orders::default(),
+            orders,
             refused: Vec::new(),
             v4: None,
             routers: None,
@@ -177,6 +179,10 @@ impl Manager {
         if before.leases != self.orders.leases {
             self.start_dhcp(Duration::ZERO);
         }
+        if before.leases_v6 != self.orders.leases_v6 {
+            // It is started again where routers are followed.
+            self.v6 = None;
+        }
     }
 
     fn start_routers(&mut self) {
@@ -200,7 +206,8 @@ impl Manager {
         let (network, random) = (Arc::clone(&self.network), self.random());
         // Two of them would take each other's answers.
         self.v6 = None;
-        let session = dhcp6::Session::start(network, target, mode, random, Vec::new());
+        let avoid = self.orders.avoid_v6.clone();
+        let session = dhcp6::Session::start(network, target, mode, random, avoid);
         self.v6 = Some((mode, session));
     }
 
@@ -258,6 +265,10 @@ impl Manager {
         }
         if let Some(mtu) = self.plan.mtu {
             facts.configuration.mtu = Some(mtu.into());
+        }
+        if self.orders.narrow {
+            let mtu = facts.configuration.mtu;
+            facts.configuration.mtu = Some(mtu.map_or(LEAST_MTU, |mtu| mtu.min(LEAST_MTU)));
         }
         facts.prune(&self.nic);
         facts
@@ -411,6 +422,8 @@ impl Manager {
         if let Some((_, v6)) = &self.v6 {
             let v6 = v6.status.borrow();
             status.rounds = status.rounds.max(v6.rounds);
+            status.v6_server = v6.lease.as_ref().map(|lease| lease.server.clone());
+            status.v6_servers.clone_from(&v6.servers);
             failure = failure.or_else(|| v6.failure.clone());
         }
         status.failure = failure;

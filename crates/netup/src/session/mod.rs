@@ -18,11 +18,17 @@ use tokio::sync::watch;
 
 use self::manager::Manager;
 use crate::backoff::Random;
+use crate::dhcp6::Duid;
+use crate::lessons::Again;
+use crate::lessons::Lesson;
 use crate::network::Network;
 use crate::network::Nic;
 use crate::plan::Link;
 use crate::plan::Plan;
 use crate::task::Task;
+
+/// What every path takes: IPv6 demands it (RFC 8200, 5), and tunnels of IPv4 leave more.
+const LEAST_MTU: u32 = 1280;
 
 /// How far it is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +39,10 @@ pub(crate) struct Status {
     pub(crate) rounds: u32,
     /// DHCP servers that have made an offer.
     pub(crate) servers: Vec<Ipv4Addr>,
+    /// The DHCPv6 server whose lease holds.
+    pub(crate) v6_server: Option<Duid>,
+    /// DHCPv6 servers that have answered.
+    pub(crate) v6_servers: Vec<Duid>,
     /// What went wrong last, other than silence.
     pub(crate) failure: Option<Failure>,
     /// How many routers of IPv6 say that they lead everywhere.
@@ -50,13 +60,19 @@ struct Orders {
     avoid: Vec<Ipv4Addr>,
     /// How often the IPv4 lease was to be given up.
     leases: u32,
+    /// DHCPv6 servers that others are to be preferred to.
+    avoid_v6: Vec<Duid>,
+    /// How often what a DHCPv6 server gave was to be given up.
+    leases_v6: u32,
     /// How often the next router of IPv6 was to be taken.
     routers: u32,
+    /// Whether packets are to be no longer than every path must take.
+    narrow: bool,
 }
 
 impl Orders {
     const fn count(&self) -> u32 {
-        self.leases.wrapping_add(self.routers)
+        self.leases.wrapping_add(self.leases_v6).wrapping_add(self.routers)
     }
 }
 
@@ -65,11 +81,13 @@ impl Orders {
 pub(crate) struct Session {
     status: watch::Receiver<Status>,
     orders: watch::Sender<Orders>,
+    plan: Arc<Plan>,
+    nic: Nic,
     _task: Task,
 }
 
 impl Session {
-    /// Begins, on an interface with a carrier.
+    /// Begins, on an interface with a carrier, with what the plan's lessons say of it.
     pub(crate) fn start(
         network: Arc<dyn Network>,
         plan: Arc<Plan>,
@@ -77,17 +95,31 @@ impl Session {
         random: Random,
     ) -> Self {
         let (sender, status) = watch::channel(Status::default());
-        let (orders, received) = watch::channel(Orders::default());
-        let manager = Manager::new(network, plan, nic, random, sender, received);
-        Self { status, orders, _task: Task::spawn(manager.run()) }
+        let lesson = plan.lessons.of(nic.index);
+        let (orders, received) = watch::channel(Orders {
+            avoid: lesson.v4.avoided(),
+            avoid_v6: lesson.v6.avoided(),
+            routers: lesson.routers,
+            narrow: lesson.narrow,
+            ..Orders::default()
+        });
+        let (owner, own) = (Arc::clone(&plan), nic.clone());
+        let manager = Manager::new(network, owner, own, random, sender, received);
+        Self { status, orders, plan, nic, _task: Task::spawn(manager.run()) }
     }
 
-    /// Gives the IPv4 lease up and asks again, preferring other servers to these. Until
-    /// [`Session::news`] has a status without it, the old one is hidden.
-    pub(crate) fn avoid(&self, servers: Vec<Ipv4Addr>) {
+    /// Gives leases up and asks again, preferring other servers to those that the lesson names. Until
+    /// [`Session::news`] has a status without them, the old one is hidden.
+    pub(crate) fn ask_again(&self, which: Again, lesson: &Lesson) {
         self.orders.send_modify(|orders| {
-            orders.avoid = servers;
-            orders.leases = orders.leases.wrapping_add(1);
+            if which.v4 {
+                orders.avoid = lesson.v4.avoided();
+                orders.leases = orders.leases.wrapping_add(1);
+            }
+            if which.v6 {
+                orders.avoid_v6 = lesson.v6.avoided();
+                orders.leases_v6 = orders.leases_v6.wrapping_add(1);
+            }
         });
     }
 
@@ -95,6 +127,23 @@ impl Session {
     /// first again: who advertises itself as the best may lead nowhere.
     pub(crate) fn next_router(&self) {
         self.orders.send_modify(|orders| orders.routers = orders.routers.wrapping_add(1));
+    }
+
+    /// Nothing came where something should have: from now on the routes have the least MTU that every
+    /// path has, and so servers are told to send no longer packets. A path may swallow those, and the
+    /// server may not find that out.
+    pub(crate) fn narrow(&self) {
+        let narrowed = self.orders.send_if_modified(|orders| {
+            let before = core::mem::replace(&mut orders.narrow, true);
+            !before
+        });
+        if narrowed {
+            let name = &self.nic.name;
+            tracing::info!(
+                "{name}: nothing comes; asking for packets of {LEAST_MTU} bytes at most"
+            );
+            self.plan.lessons.learn(self.nic.index, |lesson| lesson.narrow = true);
+        }
     }
 
     /// The status as of now; [`Session::changed`] says when there is another one.

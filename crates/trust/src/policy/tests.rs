@@ -51,12 +51,20 @@ fn files_that_narrow_trust_are_never_ignored() {
         signing_root_pem: Some(root.as_bytes()),
         ..PolicyFiles::default()
     };
-    for (name, files) in [
-        ("ospkg_trust_policy", PolicyFiles { sigsum_policy: Some(b""), ..files }),
-        ("decryption_identities", PolicyFiles { decryption_identities: Some(b""), ..files }),
+    for (name, code, files) in [
+        (
+            "ospkg_trust_policy",
+            Code::SigsumPolicyInvalid,
+            PolicyFiles { sigsum_policy: Some(b""), ..files },
+        ),
+        (
+            "decryption_identities",
+            Code::TrustPolicyUnsupported,
+            PolicyFiles { decryption_identities: Some(b""), ..files },
+        ),
     ] {
         let error = TrustPolicy::load(&files).unwrap_err();
-        assert_eq!(error.code(), Code::TrustPolicyUnsupported);
+        assert_eq!(error.code(), code);
         assert!(error.to_string().contains(name));
     }
 }

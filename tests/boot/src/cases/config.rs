@@ -11,6 +11,7 @@ use super::matrix::all_works;
 use crate::bench::Bench;
 use crate::case::Case;
 use crate::case::Run;
+use crate::medium::Medium;
 use crate::scenario::Scenario;
 use crate::site::Mirror;
 
@@ -46,7 +47,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::refused("tls_roots_malformed", Code::TlsRootsInvalid, |bench| {
             Ok(good(bench)?.policy_file("tls_roots.pem", Some(b"no certificate")))
         }),
-        Case::refused("sigsum_policy_is_not_ignored", Code::TrustPolicyUnsupported, |bench| {
+        Case::refused("sigsum_policy_malformed", Code::SigsumPolicyInvalid, |bench| {
             Ok(good(bench)?.policy_file("ospkg_trust_policy", Some(b"log 00 https://log.test\n")))
         }),
         Case::refused("host_config_malformed", Code::HostConfigMalformed, |bench| {
@@ -101,6 +102,21 @@ pub(super) fn cases() -> Vec<Case> {
         .checked(|run| taken_from(run, Firmware::Bios, "smbios")),
         Case::boots("boot_origin", |bench| Ok(good(bench)?.boot_origin()))
             .checked(|run| taken_from(run, Firmware::Uefi, "boot-origin")),
+        // The firmware has fetched the boot image; nobody has told anybody else where from.
+        Case::boots("boot_origin_of_uefi_http_boot", |bench| {
+            let descriptor = bench.minimal.descriptor(&bench.keys.two())?;
+            Ok(Scenario::new(bench, [])
+                .firmware(Firmware::Uefi)
+                .medium(Medium::Http)
+                .beside_the_boot_image(&descriptor, &bench.minimal))
+        })
+        .slow()
+        .checked(|run| {
+            taken_from(run, Firmware::Uefi, "boot-origin")?;
+            let urls: Vec<&str> = run.report()?.mirrors.iter().map(|it| it.url.as_str()).collect();
+            ensure!(urls.iter().all(|it| it.ends_with("/ramstrap.json")), "asked were {urls:?}");
+            Ok(())
+        }),
         Case::refused("command_line_bad_value", Code::HostConfigInvalid, |bench| {
             let scenario = good(bench)?.host_config_on_command_line();
             Ok(scenario.parameters("ramstrap.vlan=4095"))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
 use fault_server::Fault;
@@ -57,11 +58,13 @@ pub(super) fn cases() -> Vec<Case> {
         Case::boots("no_random_numbers_from_the_processor", |bench| {
             Ok(good(bench)?.random_numbers(RandomNumbers::Device))
         })
-        .slow(),
+        .slow()
+        .checked(|run| entropy(run, "virtio-rng")),
         Case::boots("no_random_numbers_at_all", |bench| {
             Ok(good(bench)?.random_numbers(RandomNumbers::None))
         })
-        .slow(),
+        .slow()
+        .checked(|run| entropy(run, "timing")),
         Case::refused("clock_2001_and_signer_expired", Code::SignerExpired, |bench| {
             let signers = [&bench.keys.signers[0], &bench.keys.expired];
             let descriptor = bench.minimal.descriptor(&signers)?;
@@ -159,6 +162,18 @@ fn good_mirror(bench: &Bench) -> Result<Mirror> {
 
 fn good(bench: &Bench) -> Result<Scenario> {
     Ok(Scenario::new(bench, [good_mirror(bench)?]))
+}
+
+/// There were random numbers from here, and the log says so.
+fn entropy(run: &Run, source: &str) -> Result<()> {
+    let entropy = run.report()?.entropy.as_ref().context("nothing is said of random numbers")?;
+    let named = entropy.sources.iter().any(|it| it.contains(source));
+    ensure!(entropy.ready && named, "not from {source}: {entropy:?}");
+    ensure!(
+        !entropy.sources.iter().any(|it| it.starts_with("CPU (")),
+        "the processor: {entropy:?}"
+    );
+    run.says("entropy: ready")
 }
 
 fn untrusted_clock(run: &Run) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod config;
 mod download;
+mod embedded;
 mod failing;
 mod lab;
 mod machine;
@@ -14,6 +15,7 @@ mod secure_boot;
 mod signatures;
 mod times;
 mod vpn;
+mod vpn_elsewhere;
 
 use crate::case::Case;
 
@@ -25,6 +27,7 @@ pub fn all() -> Vec<Case> {
         download::cases(),
         network::cases(),
         config::cases(),
+        embedded::cases(),
         machine::cases(),
         matrix::cases(),
         secure_boot::cases(),
@@ -32,6 +35,7 @@ pub fn all() -> Vec<Case> {
         lab::cases(),
         net::cases(),
         vpn::cases(),
+        vpn_elsewhere::cases(),
         relay::cases(),
         failing::cases(),
         times::cases(),
@@ -51,12 +55,13 @@ mod tests {
     use crate::case::Tier;
 
     /// Codes that no boot here can bring about, and where they are tested.
-    const WITHOUT_A_BOOT: [(Code, &str); 18] = [
+    const WITHOUT_A_BOOT: [(Code, &str); 19] = [
         (Code::TimeServerSilent, "sntp: the boot goes on"),
         (Code::TimeServerRefused, "sntp: the boot goes on"),
         (Code::EntropyLate, "init: the boot goes on"),
         (Code::RemoteLogFailed, "remotelog: the boot goes on"),
         (Code::PiecesDiffer, "netboot: wants mirrors that differ in the middle of a file"),
+        (Code::EmbeddedOnly, "netboot: of an upgrade, not of a boot"),
         (Code::AddressSetup, "netup: the kernel takes every address that hostcfg lets through"),
         (Code::NetworkUnsupported, "no setting of this version leads to it"),
         (Code::TlsFailed, "fetch: mirrors::tls"),

@@ -169,6 +169,8 @@ error_log /run/log/web-errors;
 events { worker_connections 64; }
 http {
     log_format lab '\$remote_addr \$server_port \$request_method \$request_uri \$status \$body_bytes_sent "\$http_range"';
+    log_format posted escape=none '\$request_body';
+    log_format secrets '\$request_uri \$http_authorization \$http_x_lab_token';
     access_log /run/log/web lab;
     sendfile on;
     server {
@@ -297,6 +299,35 @@ watch_bond() {
 # syslog: takes what comes by UDP.
 syslog() {
     nc.openbsd -l -u -k 514 > /run/log/syslog 2>&1 < /dev/null &
+}
+
+# syslog_tls: takes what comes by TLS, as a server of the distribution reads it.
+syslog_tls() {
+    cat > /run/rsyslog.conf <<END
+global(workDirectory="/run" defaultNetstreamDriverCAFile="/etc/lab/tls.pem"
+    defaultNetstreamDriverCertFile="/etc/lab/tls.pem" defaultNetstreamDriverKeyFile="/etc/lab/tls.key")
+module(load="imtcp" streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="anon")
+input(type="imtcp" port="6514")
+template(name="lab" type="string" string="%syslogfacility-text%.%syslogseverity-text% %hostname% %app-name% %msg%\n")
+action(type="omfile" file="/run/log/syslog-tls" template="lab")
+END
+    rsyslogd -f /run/rsyslog.conf -i /run/rsyslog.pid
+}
+
+# locked_web [DIRECTIVE...]: the same as `web`, but it wants the name and the password of the canary, and
+# writes down whatever secrets it was told.
+locked_web() {
+    echo 'canaryuser:{PLAIN}canarypass' > /run/passwords.conf
+    web 'auth_basic lab; auth_basic_user_file /run/passwords.conf; access_log /run/log/web lab;' \
+        'access_log /run/log/secrets secrets;' "$@"
+}
+
+# collector: takes logs that are posted to /log of `locked_web`, and other files from there.
+collector() {
+    # What is not passed on is not read.
+    nginx_serves 'listen 127.0.0.1:8081; location / { return 204; }'
+    locked_web 'location = /log { client_body_in_single_buffer on; client_body_buffer_size 1m;
+        access_log /run/log/posted posted; access_log /run/log/secrets secrets; proxy_pass http://127.0.0.1:8081/; }'
 }
 
 # behind_proxy: a network without gateway and names. The mirror's name is known to the lab VM alone.

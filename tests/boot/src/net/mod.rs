@@ -29,6 +29,8 @@ use xtask::harness::Netdev;
 use crate::bench::Bench;
 use crate::bench::OsPackage;
 use crate::lab_vm::LabVm;
+use crate::package::Archive;
+use crate::package::Descriptor;
 use crate::site::HOST;
 use vm::Kept;
 
@@ -72,31 +74,10 @@ impl Lab {
         let ends = cables.iter().map(|cable| cable.ends().0);
         let nics: Vec<Netdev> = std::iter::once(Netdev::User).chain(ends).collect();
         let mut lab = Self { vm: Kept::start(bench, nics)?, cables };
-        lab.furnish(bench)?;
-        Ok(lab)
-    }
-
-    /// Brings the package and the web server's certificate into it.
-    fn furnish(&mut self, bench: &Bench) -> Result<()> {
         // The OS would wait for a lease; these cases are about `/init`.
         let os = bench.os(&OsPackage { cmdline: "minimal.network=0", ..OsPackage::default() })?;
-        let descriptor = os.descriptor(&bench.keys.two())?;
-        let vm = &mut *self.vm;
-        vm.put("/etc/passwd", 0o644, b"root:x:0:0:root:/tmp:/bin/sh\nnobody:x:65534:65534::/:/\n")?;
-        vm.put("/etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n")?;
-        vm.put("/run/lab.sh", 0o644, LIBRARY.as_bytes())?;
-        let identity = bench.identities.of_lab();
-        vm.put("/etc/lab/tls.pem", 0o644, identity.chain_pem().as_bytes())?;
-        vm.put("/etc/lab/tls.key", 0o600, identity.key_pem().as_bytes())?;
-        vm.script("mkdir -p /var/lib/nginx /var/log/nginx /srv")?;
-        vm.put("/srv/os.json", 0o644, &descriptor.to_json())?;
-        let server = FaultServer::start(Config::http().file("/os.zip", File::new(&os.bytes[..])))?;
-        vm.script(&format!(
-            "ip link set eth0 up
-             ip address add 10.0.2.15/24 dev eth0
-             curl -sS --max-time 50 -o /srv/os.zip {}",
-            server.url_for(HOST, "/os.zip"),
-        ))
+        furnish(&mut lab.vm, bench, &os.descriptor(&bench.keys.two())?, &os)?;
+        Ok(lab)
     }
 
     /// Sweeps away the network that was, and sets this one up.
@@ -104,12 +85,7 @@ impl Lab {
     /// # Errors
     /// If a line fails: with what was done until then.
     pub fn set(&mut self, network: &str) -> Result<()> {
-        let script = format!(". /run/lab.sh\nsweep\nset -x\n{network}\n");
-        self.vm.put("/tmp/case.sh", 0o644, script.as_bytes())?;
-        let output = self.vm.run_with(&["sh", "-e", "/tmp/case.sh"], b"", SET_UP)?;
-        let done = output.complaints();
-        ensure!(output.is_success(), "the network cannot be set up:\n{}{done}", output.text());
-        Ok(())
+        set_up(&mut self.vm, &format!("sweep\n{network}"))
     }
 
     /// The machine's ends of the cables.
@@ -136,4 +112,45 @@ impl Lab {
     pub fn vm(&mut self) -> &mut LabVm {
         &mut self.vm
     }
+}
+
+/// Sets a network up in a lab VM that is [furnished](furnish).
+///
+/// # Errors
+/// If a line fails: with what was done until then.
+pub fn set_up(vm: &mut LabVm, network: &str) -> Result<()> {
+    let script = format!(". /run/lab.sh\nmkdir -p {LOGS}\nset -x\n{network}\n");
+    vm.put("/tmp/case.sh", 0o644, script.as_bytes())?;
+    let output = vm.run_with(&["sh", "-e", "/tmp/case.sh"], b"", SET_UP)?;
+    let done = output.complaints();
+    ensure!(output.is_success(), "the network cannot be set up:\n{}{done}", output.text());
+    Ok(())
+}
+
+/// Brings a package, the web server's certificate and the words for networks into a lab VM, whose first
+/// cable leads to the host.
+///
+/// # Errors
+/// If it does not take them.
+pub fn furnish(
+    vm: &mut LabVm,
+    bench: &Bench,
+    descriptor: &Descriptor,
+    archive: &Archive,
+) -> Result<()> {
+    vm.put("/etc/passwd", 0o644, b"root:x:0:0:root:/tmp:/bin/sh\nnobody:x:65534:65534::/:/\n")?;
+    vm.put("/etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n")?;
+    vm.put("/run/lab.sh", 0o644, LIBRARY.as_bytes())?;
+    let identity = bench.identities.of_lab();
+    vm.put("/etc/lab/tls.pem", 0o644, identity.chain_pem().as_bytes())?;
+    vm.put("/etc/lab/tls.key", 0o600, identity.key_pem().as_bytes())?;
+    vm.script("mkdir -p /var/lib/nginx /var/log/nginx /srv")?;
+    vm.put("/srv/os.json", 0o644, &descriptor.to_json())?;
+    let server = FaultServer::start(Config::http().file("/os.zip", File::new(&archive.bytes[..])))?;
+    vm.script(&format!(
+        "ip link set eth0 up
+         ip address add 10.0.2.15/24 dev eth0
+         curl -sS --max-time 50 -o /srv/os.zip {}",
+        server.url_for(HOST, "/os.zip"),
+    ))
 }

@@ -6,6 +6,8 @@ use xtask::harness::uefi_vars::Variable;
 
 use super::Place;
 use super::Scenario;
+use crate::package::Archive;
+use crate::package::Descriptor;
 use crate::site::Site;
 
 /// Length of the pieces that a configuration is cut into for OEM strings, in characters.
@@ -31,6 +33,16 @@ impl Scenario {
     #[must_use]
     pub const fn boot_origin(mut self) -> Self {
         self.place = Place::BootOrigin;
+        self
+    }
+
+    /// With nothing but what the web server has beside the boot image: this descriptor, under the boot
+    /// image's name, and this archive.
+    #[must_use]
+    pub fn beside_the_boot_image(mut self, descriptor: &Descriptor, archive: &Archive) -> Self {
+        self.place = Place::Nowhere;
+        let files = [("ramstrap.json", descriptor.to_json()), ("os.zip", archive.bytes.clone())];
+        self.beside = files.into();
         self
     }
 }

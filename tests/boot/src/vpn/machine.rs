@@ -23,6 +23,7 @@ use tokio::runtime::Runtime;
 use trust::Sha256Digest;
 use xtask::harness::Firmware;
 use xtask::harness::Lan;
+use xtask::harness::Netdev;
 
 use super::packages::Release;
 use super::tool::Said as Answer;
@@ -90,6 +91,20 @@ impl Server {
     ) -> Result<(Self, Lan)> {
         let port = free_port()?;
         let lan = lan.forward(port, provision::PORT);
+        let wire = (lan.first(), lan.qemu_args());
+        Ok((Self::start_on(story, (port, wire), release, change)?, lan))
+    }
+
+    /// The same at the end of a wire, with a port of the host's loopback that leads to its door.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(
+        story: &Story<'_>,
+        (port, wire): (u16, (Netdev, Vec<String>)),
+        release: &Release,
+        change: impl FnOnce(Scenario) -> Scenario,
+    ) -> Result<Self> {
         let bench = story.bench;
         let mirror = Mirror::serving(&release.descriptor, &release.archive);
         let scenario = Scenario::new(bench, [mirror])
@@ -102,9 +117,9 @@ impl Server {
         // Before the machine is on: it may have to be built.
         let tool = Tool::new(&target, &STAFF)?;
         let target = target.parse().context("no target")?;
-        let running = scenario.start(story, "server", &lan)?;
+        let running = scenario.start_on(story, "server", wire)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok((Self { running, tool, target, runtime }, lan))
+        Ok(Self { running, tool, target, runtime })
     }
 
     /// Reads on the console what the machine says when it has come up, and waits until it waits.

@@ -26,6 +26,10 @@ pub(super) struct Args {
     /// A directory in ospkg/
     name: String,
 
+    /// Another directory of recipes
+    #[arg(long, value_name = "DIR")]
+    recipes: Option<PathBuf>,
+
     /// Where NAME.zip and NAME.json go [default: target/ospkg]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -97,6 +101,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let out = args.out.clone().unwrap_or_else(|| build::target_dir().join("ospkg"));
     let mut options = recipe::Options {
         label: args.label.clone(),
+        recipes: super::recipes_in(args.recipes.as_deref()),
         release: args.release,
         not_after: args.not_after,
         channel: args.channel.clone(),

@@ -11,7 +11,6 @@ use recipe::apt::Sources;
 use recipe::builder;
 use recipe::lock::Lock;
 use xtask::cache;
-use xtask::ospkg;
 use xtask::progress;
 
 use super::megabytes;
@@ -37,7 +36,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let recipes = args.recipes.clone().unwrap_or_else(ospkg::recipes);
+    let recipes = super::recipes_in(args.recipes.as_deref());
     let builder = args.name == builder::NAME;
     let recipe =
         if builder { builder::recipe(&recipes)? } else { Recipe::load(&recipes, &args.name)? };

@@ -15,6 +15,7 @@ use super::Failure;
 
 const POLICY: &str = "etc/trust_policy/";
 const HOST_CONFIG: &str = "etc/host_configuration.json";
+const OSPKG: &str = "ospkg/";
 const IMAGE: &str = "etc/ramstrap/image.json";
 /// The archive with what changes with the machine; the first has what changes with the software.
 const CONFIGURATION: usize = 1;
@@ -30,6 +31,8 @@ pub(super) struct Contents {
     build_time: i64,
     trust_policy: BTreeMap<String, Vec<u8>>,
     host_config: Option<Vec<u8>>,
+    /// Files of OS packages that it holds, by name.
+    packages: BTreeMap<String, Vec<u8>>,
     /// More files: path, content, permissions.
     extra: Vec<(String, Vec<u8>, u32)>,
 }
@@ -62,7 +65,16 @@ impl Contents {
         let build_time = document.get("build_time").and_then(serde_json::Value::as_i64);
         let build_time =
             build_time.ok_or_else(|| Error::new(format!("/{IMAGE} has no build_time")))?;
-        Ok(Self { built: Built::parse(&image)?, build_time, trust_policy, host_config, extra })
+        let mut packages = BTreeMap::new();
+        for archive in archives.iter().skip(CONFIGURATION + 1) {
+            for member in archive.members.iter().filter(|it| it.mode & TYPE == REGULAR) {
+                if let Some(name) = member.path.strip_prefix(OSPKG) {
+                    packages.insert(checked(name)?.to_owned(), archive.content(member).to_vec());
+                }
+            }
+        }
+        let built = Built::parse(&image)?;
+        Ok(Self { built, build_time, trust_policy, host_config, packages, extra })
     }
 
     /// Writes all of it below a directory; gives the words of `boot-image build` that take it.
@@ -79,6 +91,13 @@ impl Contents {
             words.push(format!("--host-config={}", file.display()));
         }
         words.push(format!("--build-time={}", self.build_time));
+        for (name, content) in &self.packages {
+            let file = directory.join("ospkg").join(name);
+            write(&file, content, 0o644)?;
+            if name.ends_with(".json") {
+                words.push(format!("--ospkg={}", file.display()));
+            }
+        }
         for (number, (path, content, mode)) in self.extra.iter().enumerate() {
             let file = directory.join(format!("extra-{number}"));
             write(&file, content, *mode)?;
@@ -91,7 +110,7 @@ impl Contents {
 /// A name without a directory.
 fn checked(name: &str) -> Result<&str, Failure> {
     let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
-    if plain { Ok(name) } else { Err(Error::new(format!("/{POLICY}{name:?} is no plain name"))) }
+    if plain { Ok(name) } else { Err(Error::new(format!("{name:?} is no plain name of a file"))) }
 }
 
 fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
@@ -109,6 +128,7 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
 mod tests {
     use ramstrap_cli::boot_image;
     use ramstrap_cli::boot_image::Config;
+    use ramstrap_cli::boot_image::EmbeddedPackage;
     use ramstrap_cli::boot_image::PackedBase;
 
     use super::*;
@@ -122,10 +142,12 @@ mod tests {
 
     #[test]
     fn what_an_image_holds_is_taken_over() {
+        let package = EmbeddedPackage { descriptor: b"d".to_vec(), archive: b"a".to_vec() };
         let config = Config {
             trust_policy: [("trust_policy.json".to_owned(), b"policy".to_vec())].into(),
             host_config: Some(b"secret".to_vec()),
             build_time: 1_700_000_000,
+            packages: [("os".to_owned(), package)].into(),
             extra: [("/usr/bin/x".to_owned(), (b"x".to_vec(), 0o755))].into(),
             built: Some(Built::default()),
         };
@@ -136,6 +158,7 @@ mod tests {
             format!("--trust-policy={place}/trust_policy"),
             format!("--host-config={place}/host_configuration.json"),
             "--build-time=1700000000".to_owned(),
+            format!("--ospkg={place}/ospkg/os.json"),
             format!("--extra={place}/extra-0=/usr/bin/x"),
         ];
         assert_eq!(words, expected);

@@ -116,6 +116,8 @@ pub(super) struct Made {
     pub(super) sizes: Vec<(&'static str, usize)>,
     /// Nothing if a finished UKI was given.
     pub(super) from: Option<From>,
+    /// Whether passwords or keys are in it, which nobody else on this computer is to read.
+    pub(super) secret: bool,
 }
 
 #[derive(Debug)]
@@ -148,7 +150,8 @@ pub(super) fn run(args: &Args, output: &mut Output, find_init: FindInit<'_>) -> 
         Some(file) => from_uki(file, args.build_time)?,
         None => from_inputs(args, (&loaders, signer.as_ref()), output, find_init)?,
     };
-    write(args, &made.image, &loaders)?;
+    let mode = args.mode(&made, output);
+    write(args, &made.image, &loaders, mode)?;
     tell::tell(args, &made, output)
 }
 
@@ -184,6 +187,28 @@ impl Args {
         let keys = [&self.secure_boot_key, &self.secure_boot_cert];
         let own = own.into_iter().chain(keys).filter_map(Option::as_deref);
         files::spare_inputs(&self.out, self.inputs.paths().chain(own))
+    }
+
+    /// Who may read the image: with secrets in it, its owner alone. A web server must read all of
+    /// what is made for it.
+    fn mode(&self, made: &Made, output: &mut Output) -> u32 {
+        match (made.secret, self.format) {
+            (false, _) => files::PUBLIC,
+            (true, Format::Pxe) => {
+                output.warning(
+                    "the image holds secrets (passwords of the host configuration, or keys), and \
+                     whoever can ask the server that it is put on can read them",
+                );
+                files::PUBLIC
+            }
+            (true, _) => {
+                output.note(
+                    "note: the image holds secrets (passwords of the host configuration, or keys), \
+                     so that only you can read it (mode 0600)",
+                );
+                files::SECRET
+            }
+        }
     }
 
     fn loaders(&self) -> Loaders {
@@ -225,7 +250,10 @@ fn from_uki(file: &Path, build_time: Option<i64>) -> Result<Made> {
     let signed = authenticode::signatures(&uki).is_ok_and(|signatures| !signatures.is_empty());
     let sizes = vec![("kernel", parts.kernel.len()), ("initramfs", parts.initramfs.len())];
     let parts = Parts { build_time, ..parts };
-    Ok(Made { image: Image::Medium { parts, uki, signed }, build_time, sizes, from: None })
+    let image = Image::Medium { parts, uki, signed };
+    // What nobody else could read stays so.
+    let secret = files::is_private(file);
+    Ok(Made { image, build_time, sizes, from: None, secret })
 }
 
 fn from_inputs(
@@ -244,6 +272,7 @@ fn from_inputs(
         }
         _ => None,
     };
+    let secret = config.holds_secrets();
     let base = Base { init, modules };
     let packed = {
         let _progress = Progress::spinner("compressing /init and modules");
@@ -269,18 +298,18 @@ fn from_inputs(
     };
     let Base { init, modules } = base;
     let from = Some(From { init_file, init_len: init.len(), modules, firmware, wanted });
-    Ok(Made { image, build_time, sizes, from })
+    Ok(Made { image, build_time, sizes, from, secret })
 }
 
-fn write(args: &Args, image: &Image, loaders: &Loaders) -> Result<()> {
-    let file = |bytes: &[u8]| files::write(&args.out, bytes, files::PUBLIC, true);
+fn write(args: &Args, image: &Image, loaders: &Loaders, mode: u32) -> Result<()> {
+    let file = |bytes: &[u8]| files::write(&args.out, bytes, mode, true);
     match image {
         Image::Initramfs(image) => file(image),
         Image::Medium { parts, uki, .. } => match args.format {
             Format::Initramfs => file(&parts.initramfs),
             Format::Uki => file(uki),
             Format::Disk => file(&media::disk(uki)?),
-            Format::Iso => media::iso(parts, uki, loaders, &args.out),
+            Format::Iso => media::iso_as(mode, parts, uki, loaders, &args.out),
             Format::Pxe => media::pxe(parts, uki, &args.out),
         },
     }

@@ -9,6 +9,7 @@ use crate::Error;
 use crate::Result;
 use crate::boot_image::Built;
 use crate::boot_image::Config;
+use crate::boot_image::EmbeddedPackage;
 use crate::commands::FindInit;
 use crate::commands::FoundInit;
 use crate::files;
@@ -39,6 +40,11 @@ pub(super) struct Inputs {
     /// Host configuration to embed. Without it: machines take theirs from the EFI variable.
     #[arg(long, value_name = "FILE")]
     host_config: Option<PathBuf>,
+    /// An OS package to embed, for a trust policy with ospkg_fetch_method "initramfs", or named
+    /// provision.json for machines without a host configuration. The archive is NAME.zip beside it.
+    /// It must be one that the trust policy lets boot.
+    #[arg(long, value_name = "NAME.json")]
+    ospkg: Vec<PathBuf>,
     /// The kernel, a bzImage. Needed for every format but initramfs.
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
@@ -116,7 +122,8 @@ impl Inputs {
             &self.builtin_modinfo,
         ];
         let single = single.into_iter().filter_map(Option::as_deref);
-        single.chain(self.extra.iter().map(|(file, _)| file.as_path()))
+        let several = self.extra.iter().map(|(file, _)| file);
+        single.chain(several.chain(&self.ospkg).map(PathBuf::as_path))
     }
 
     pub(super) fn read(
@@ -148,6 +155,9 @@ impl Inputs {
         };
         if let (Some(kernel), Some(modules)) = (&kernel, &modules) {
             check_release(kernel, modules)?;
+        }
+        if modules.is_none() {
+            warn_of_modules(kernel.as_deref(), output);
         }
         let of_modules = modules.as_ref().map(Wanted::of_modules).unwrap_or_default();
         let wanted = builtin.unwrap_or_default().and(of_modules);
@@ -206,12 +216,20 @@ impl Inputs {
                 return Err(Error::usage(format!("--extra names {path} twice")));
             }
         }
+        for descriptor in &self.ospkg {
+            let (name, package) = EmbeddedPackage::read(descriptor)?;
+            if config.packages.insert(name.clone(), package).is_some() {
+                return Err(Error::usage(format!("--ospkg names {name} twice")));
+            }
+        }
         if self.allow_invalid {
             output.warning("nothing was checked: this image is for tests");
             return Ok((config, false));
         }
         let checked = config.check().map_err(|error| match error.code() {
             Some(code) if code.id() < "E0111" => error.on(trust_policy.display()),
+            // It names the package itself.
+            Some(code) if code.id() > "E0199" => error,
             _ => match &self.host_config {
                 Some(file) => error.on(file.display()),
                 None => error,
@@ -268,6 +286,41 @@ impl Inputs {
     }
 }
 
+/// A kernel of a distribution has hardly any driver in itself.
+fn warn_of_modules(kernel: Option<&[u8]>, output: &mut Output) {
+    let release = kernel.and_then(media::release);
+    if let Some(release) = release.filter(|it| is_distributions(it)) {
+        output.warning(format!(
+            "{release} is a distribution's kernel, whose drivers are modules, and none are taken along: \
+             machines will find no network. Give --modules /lib/modules/{release}"
+        ));
+    }
+}
+
+/// Whether distributions call their kernels so: Debian, Ubuntu, Fedora, RHEL, Arch, SUSE, Alpine.
+fn is_distributions(release: &str) -> bool {
+    const FLAVOURS: [&str; 14] = [
+        "amd64",
+        "generic",
+        "lowlatency",
+        "cloud",
+        "azure",
+        "aws",
+        "gcp",
+        "kvm",
+        "oracle",
+        "virt",
+        "lts",
+        "default",
+        "pve",
+        "zen",
+    ];
+    let last = release.rsplit('-').next().unwrap_or_default();
+    FLAVOURS.contains(&last)
+        || release.contains("-arch")
+        || [".fc", ".el", ".amzn"].iter().any(|mark| release.contains(mark))
+}
+
 /// A kernel finds no modules but its own.
 fn check_release(kernel: &[u8], modules: &Modules) -> Result<()> {
     match media::release(kernel) {
@@ -296,8 +349,14 @@ pub(in crate::commands) fn init_beside_this_tool(_: Option<&[u8]>) -> Result<Fou
 }
 
 /// What `--extra` may not replace or add to: it would go round the checks.
-const RESERVED: &[&str] =
-    &["/dev", "/etc/host_configuration.json", "/etc/ramstrap", "/etc/trust_policy", "/init"];
+const RESERVED: &[&str] = &[
+    "/dev",
+    "/etc/host_configuration.json",
+    "/etc/ramstrap",
+    "/etc/trust_policy",
+    "/init",
+    "/ospkg",
+];
 
 fn extra(text: &str) -> Result<(PathBuf, String), String> {
     let (file, path) = text
@@ -321,4 +380,25 @@ fn mode(file: &Path) -> Result<u32> {
     use std::os::unix::fs::PermissionsExt;
     let data = std::fs::metadata(file).map_err(|error| Error::io("read", file, &error))?;
     Ok(if data.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_distributions;
+
+    #[test]
+    fn kernels_of_distributions_are_known_by_their_names() {
+        for release in [
+            "6.1.0-25-amd64",
+            "6.1.0-25-cloud-amd64",
+            "6.8.0-31-generic",
+            "6.9.4-200.fc40.x86_64",
+            "6.9.3-arch1-1",
+        ] {
+            assert!(is_distributions(release), "{release}");
+        }
+        for release in ["6.12.117", "6.12.1-test", "6.12.117-ramstrap"] {
+            assert!(!is_distributions(release), "{release}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use crate::Error;
 use crate::Result;
 use crate::inspect;
 use crate::output::Output;
+use crate::progress::Progress;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,7 +34,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
-    let found = inspect::inspect(&args.image)?;
+    let found = {
+        let _progress = Progress::spinner("reading");
+        inspect::inspect(&args.image)?
+    };
     for warning in &found.warnings {
         output.warning(warning);
     }

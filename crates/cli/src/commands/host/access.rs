@@ -21,6 +21,7 @@ use crate::Result;
 use crate::commands::keygen;
 use crate::output::Output;
 use crate::package::Names;
+use crate::progress::Progress;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::commands) struct Access {
@@ -117,7 +118,10 @@ impl Access {
             |error| Error::new(format!("cannot begin to wait for the network: {error}")),
         )?;
         let asked = runtime.block_on(async {
-            let session = client::connect(target, &key, expected, Deadlines::default()).await?;
+            let session = {
+                let _progress = Progress::spinner("connecting");
+                client::connect(target, &key, expected, Deadlines::default()).await?
+            };
             let hello = session.hello().clone();
             let package = package.unwrap_or(hello.package_sha256);
             let lines = &*output;

@@ -11,7 +11,18 @@ use hostcfg::StaticAddressing;
 
 /// One sentence for each thing that it does, in the order in which it does them. Holds no secret.
 pub(super) fn sentences(config: &HostConfig) -> Vec<String> {
-    let mut sentences = vec![link(config)];
+    let mut sentences = Vec::new();
+    match &config.package {
+        Some(name) if name.is_provision() => {
+            return vec![format!("Boots {name} of the boot image, without any network.")];
+        }
+        Some(name) => sentences.push(format!(
+            "Boots {name} of the boot image, without any network, if the trust policy there has \
+             ospkg_fetch_method \"initramfs\"; else:"
+        )),
+        None => {}
+    }
+    sentences.push(link(config));
     if let Some(vlan) = config.vlan {
         let carrier = match &config.bonding {
             Some(bonding) => format!("on {}", bonding.name),

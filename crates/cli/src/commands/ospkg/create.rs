@@ -69,6 +69,10 @@ pub(super) struct Args {
     /// Replace a signed package by another one, though its signatures are lost.
     #[arg(long)]
     replace: bool,
+    /// Write a descriptor without signatures, even where the one that is there has some over this
+    /// very archive.
+    #[arg(long)]
+    unsigned: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -104,7 +108,8 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         url: args.url.unwrap_or_default(),
         any_kernel: args.any_kernel,
         extra: Vec::new(),
-        replace: args.replace,
+        replace: args.replace || args.unsigned,
+        unsigned: args.unsigned,
     };
     let created = package::create(&contents, &names)?;
     for warning in &created.warnings {

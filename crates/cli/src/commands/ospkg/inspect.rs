@@ -15,6 +15,7 @@ use trust::Endorsement;
 use trust::Sha256Digest;
 use zip::ZipArchive;
 
+use super::sigsum::Facts;
 use crate::Error;
 use crate::Result;
 use crate::commands::size;
@@ -51,6 +52,9 @@ struct Entry {
     not_after: Option<String>,
     /// Whether the signature is the certificate's key's over this archive; absent without one.
     over_this_archive: Option<bool>,
+    /// Where the signature was published, by its own words; absent for a plain one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sigsum: Option<Facts>,
     problem: Option<String>,
 }
 
@@ -120,6 +124,7 @@ fn entry(endorsement: &Endorsement, digest: Option<Sha256Digest>) -> Entry {
         not_before: None,
         not_after: None,
         over_this_archive: None,
+        sigsum: Facts::of(endorsement, None),
         problem: None,
     };
     let certificate = match Certificate::parse(&endorsement.certificate_der) {
@@ -198,6 +203,9 @@ fn show_descriptor(names: &Names, descriptor: &Descriptor, entries: &[Entry], ou
         output.field("  key SHA-256", text(&entry.key));
         output
             .field("  valid", format!("{} to {}", text(&entry.not_before), text(&entry.not_after)));
+        if let Some(facts) = &entry.sigsum {
+            facts.show(output);
+        }
         output.field(
             "  archive",
             match (entry.over_this_archive, &entry.problem) {

@@ -1,6 +1,11 @@
 //! `ramstrap ospkg sign`.
 
+use std::ffi::OsString;
 use std::fs::File;
+use std::io::BufRead;
+use std::io::IsTerminal;
+use std::io::Read;
+use std::io::Write;
 use std::path::PathBuf;
 
 use rebuild::build;
@@ -12,27 +17,42 @@ use trust::Sha256Digest;
 
 use crate::Error;
 use crate::Result;
+use crate::certificate::Certificate;
 use crate::commands::count;
 use crate::commands::keygen;
+use crate::commands::signer_args::KEY_SOURCES;
+use crate::commands::signer_args::OpenKey;
 use crate::dates;
 use crate::output::Output;
 use crate::package;
+use crate::package::About;
 use crate::package::InDoubt;
 use crate::package::Names;
+
+/// Longest answer that is read, in bytes.
+const MAX_ANSWER: u64 = 64;
 
 /// Sign an OS package: adds a signature to its descriptor.
 ///
 /// What is signed is the SHA-256 of the archive NAME.zip beside the descriptor. It is refused if
-/// those who signed before did not sign this very archive, or if a machine could not open it.
+/// those who signed before did not sign this very archive, or if a machine could not open it. What
+/// is about to be signed is shown, and on a terminal asked about.
+///
+/// With --digest the archive need not be there: an offline machine needs the descriptor only.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{KEY_SOURCES}\n\n{EXAMPLES}"))]
 pub(super) struct Args {
-    /// The signer's private key: PKCS#8 or OpenSSH, Ed25519, not encrypted.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    /// The signer's Ed25519 key: in a file, in ssh-agent or on a token.
+    #[arg(long, value_name = "KEY")]
+    key: OsString,
+    #[command(flatten)]
+    open: OpenKey,
     /// The signer's certificate.
     #[arg(long, value_name = "FILE")]
     cert: PathBuf,
+    /// SHA-256 of the archive, in hex. If the archive is there as well, it must be that one.
+    #[arg(long, value_name = "SHA256")]
+    digest: Option<Sha256Digest>,
     /// Sign an archive that others did not sign, or that no machine can open, all the same.
     #[arg(long)]
     force: bool,
@@ -40,6 +60,9 @@ pub(super) struct Args {
     /// `cargo xtask ospkg rebuild NAME.json` has a record of.
     #[arg(long)]
     after_rebuild: bool,
+    /// Do not ask on a terminal.
+    #[arg(long, short)]
+    yes: bool,
     /// The descriptor.
     #[arg(value_name = "NAME.json")]
     descriptor: PathBuf,
@@ -48,12 +71,16 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ramstrap ospkg sign --key key.pem --cert cert.pem os.json
+  ramstrap ospkg sign --key ~/.ssh/id_ed25519.pub --cert cert.pem os.json
+  ramstrap ospkg sign --key 'pkcs11:token=alice;object=signing?module-path=/usr/lib/softhsm/libsofthsm2.so' \\
+      --cert cert.pem os.json
+  ramstrap ospkg sign --key key.pem --cert cert.pem --digest 55d930f1… os.json   # without os.zip
   ramstrap ospkg sign --key key.pem --cert cert.pem --after-rebuild vpn.json";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let names = Names::of_descriptor(&args.descriptor)?;
-    let key = keygen::read_private_key(&args.key)?;
     let certificate = keygen::read_certificate(&args.cert)?;
+    let key = args.open.open(&args.key)?;
     let validity = certificate.validity();
     let now = dates::now();
     if validity.not_after < now {
@@ -70,15 +97,64 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         ));
     }
     let in_doubt = if args.force { InDoubt::Sign } else { InDoubt::Refuse };
-    let signed = package::sign_if(&names, &key, &certificate, in_doubt, |digest, archive| {
-        if args.after_rebuild { was_rebuilt(&names, digest, archive) } else { Ok(()) }
-    })?;
-    for warning in &signed.warnings {
+    let condition = |about: &About, archive: Option<&mut File>| {
+        show(about, &names, &certificate, output);
+        match (args.after_rebuild, archive) {
+            (true, Some(archive)) => was_rebuilt(&names, about.digest, archive)?,
+            (true, None) => {
+                return Err(Error::usage("--after-rebuild needs the archive, which is not here"));
+            }
+            (false, _) => {}
+        }
+        confirm(args, output)
+    };
+    let signed = package::sign_if(&names, &key, &certificate, args.digest, in_doubt, condition)?;
+    output.field("now has", count(signed.signatures, "signature"));
+    let before: Vec<&str> = signed.about.before.iter().map(|it| it.subject.as_str()).collect();
+    let contents = signed.about.contents.as_ref().map(|seen| {
+        json!({
+            "label": seen.manifest.label,
+            "cmdline": seen.manifest.cmdline,
+            "release": seen.manifest.release,
+            "kernel_sha256": seen.kernel.to_string(),
+            "initramfs_sha256": seen.initramfs.to_string(),
+        })
+    });
+    output.result(json!({
+        "descriptor": names.descriptor,
+        "archive_sha256": signed.about.digest.to_string(),
+        "archive": contents,
+        "signer": certificate.subject(),
+        "key": certificate.key_fingerprint()?,
+        "signed_before": before,
+        "signatures": signed.signatures,
+        "after_rebuild": args.after_rebuild,
+    }));
+    Ok(())
+}
+
+/// All that the signer can know of what is about to be signed.
+fn show(about: &About, names: &Names, certificate: &Certificate, output: &mut Output) {
+    for warning in &about.warnings {
         output.warning(warning);
     }
     output.field("descriptor", names.descriptor.display());
-    output.field("SHA-256", signed.digest);
-    for earlier in &signed.before {
+    output.field("SHA-256", about.digest);
+    if let Some(seen) = &about.contents {
+        let manifest = &seen.manifest;
+        if let Some(label) = &manifest.label {
+            output.field("label", label);
+        }
+        if let Some(release) = manifest.release {
+            output.field("release", release);
+        }
+        if let Some(cmdline) = &manifest.cmdline {
+            output.field("cmdline", cmdline);
+        }
+        output.field("kernel", format!("{} SHA-256 {}", manifest.kernel, seen.kernel));
+        output.field("initramfs", format!("{} SHA-256 {}", manifest.initramfs, seen.initramfs));
+    }
+    for earlier in &about.before {
         let remark = match earlier.over_this_archive {
             Some(true) => "",
             Some(false) => " (NOT over this archive)",
@@ -87,18 +163,22 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         output.field("signed before", format!("{}{remark}", earlier.subject));
     }
     output.field("signed by", certificate.subject());
-    output.field("now has", count(signed.signatures, "signature"));
-    let before: Vec<&str> = signed.before.iter().map(|it| it.subject.as_str()).collect();
-    output.result(json!({
-        "descriptor": names.descriptor,
-        "archive_sha256": signed.digest.to_string(),
-        "signer": certificate.subject(),
-        "key": certificate.key_fingerprint()?,
-        "signed_before": before,
-        "signatures": signed.signatures,
-        "after_rebuild": args.after_rebuild,
-    }));
-    Ok(())
+}
+
+/// Asks, if there is somebody to ask.
+fn confirm(args: &Args, output: &Output) -> Result<()> {
+    let people = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if args.yes || output.is_json() || !people {
+        return Ok(());
+    }
+    let mut answer = String::new();
+    let asked = write!(std::io::stderr(), "Sign this? [y/N] ")
+        .and_then(|()| std::io::stdin().lock().take(MAX_ANSWER).read_line(&mut answer));
+    match (asked, answer.trim().to_ascii_lowercase().as_str()) {
+        (Ok(_), "y" | "yes") => Ok(()),
+        _ => Err(Error::new("nothing was signed, as you answered")
+            .remedy("answer y to sign; --yes does not ask")),
+    }
 }
 
 /// Refuses an archive that this user has no record of, or another one than it says it is.

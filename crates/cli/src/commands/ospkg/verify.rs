@@ -1,5 +1,6 @@
 //! `ramstrap ospkg verify`.
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use report::Coded;
@@ -62,7 +63,8 @@ Examples:
   ramstrap ospkg verify --signing-root rootcert.pem --threshold 2 --at 2027-06-30 os.json";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
-    let policy = policy(args, output)?;
+    let roots = args.judge.signing_root.as_deref().zip(args.threshold);
+    let policy = policy(args.judge.trust_policy.as_deref(), roots, output)?;
     let names = Names::of_descriptor(&args.descriptor)?;
     let descriptor = names.read_descriptor()?;
     let mut archive = names.open_archive()?;
@@ -85,25 +87,30 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     Ok(())
 }
 
-fn policy(args: &Args, output: &mut Output) -> Result<TrustPolicy> {
-    if let Some(directory) = &args.judge.trust_policy {
+/// The policy of a directory, or one of these roots and threshold.
+pub(super) fn policy(
+    directory: Option<&Path>,
+    roots: Option<(&Path, u64)>,
+    output: &mut Output,
+) -> Result<TrustPolicy> {
+    if let Some(directory) = directory {
         let found = Config::read_trust_policy(directory)?;
         let policy = boot_image::load_policy(&found).map_err(|it| it.on(directory.display()))?;
-        for warning in policy.document().warnings() {
+        for warning in policy.warnings() {
             output.warning(format!("{}: {warning}", directory.display()));
         }
         return Ok(policy);
     }
-    match (&args.judge.signing_root, args.threshold) {
-        (Some(roots), Some(threshold)) => TrustPolicy::for_roots(&files::read(roots)?, threshold)
+    match roots {
+        Some((roots, threshold)) => TrustPolicy::for_roots(&files::read(roots)?, threshold)
             .map_err(|error| Error::coded(&error).on(roots.display())),
         // clap has seen to it that this cannot be.
-        _ => Err(Error::usage("--trust-policy, or --signing-root and --threshold, is needed")),
+        None => Err(Error::usage("--trust-policy, or --signing-root and --threshold, is needed")),
     }
 }
 
 /// The counts in one line, then a line for every signature that did not count.
-fn refused(refusal: &Refusal) -> Error {
+pub(super) fn refused(refusal: &Refusal) -> Error {
     let error = Error::with_code(refusal.code(), refusal.counts());
     refusal
         .skipped()
@@ -140,6 +147,9 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
     for signer in authorized.signers() {
         let signer = report::SignerReport::from(signer);
         output.field("signed by", format!("{} (until {})", signer.subject, signer.not_after));
+        if let Some(sigsum) = &signer.sigsum {
+            output.field("  public in", sigsum);
+        }
     }
     for skipped in authorized.skipped() {
         output.field("not counted", format!("{skipped} [{}]", skipped.code));

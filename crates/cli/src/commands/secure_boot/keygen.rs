@@ -11,6 +11,7 @@ use super::unix;
 use crate::Result;
 use crate::dates;
 use crate::output::Output;
+use crate::progress::Progress;
 use crate::secure_boot;
 use crate::secure_boot::KeySet;
 use crate::secure_boot::Request;
@@ -55,6 +56,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     let now = dates::now();
     // Whoever does look at the dates may have a clock that is slow.
     let validity = (now - dates::DAY, now.saturating_add(i64::from(args.valid_years) * YEAR));
+    let progress = Progress::spinner("making three RSA keys");
     let keys = KeySet::generate(&Request {
         name: args.name.clone(),
         bits: args.bits,
@@ -62,6 +64,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
         owner: args.owner,
         time: unix(now),
     })?;
+    drop(progress);
     keys.write(&args.out)?;
     output.field("directory", args.out.display());
     output.field("owner", keys.owner);

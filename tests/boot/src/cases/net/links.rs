@@ -67,6 +67,22 @@ pub(super) fn cases() -> Vec<Case> {
             used(run, "bond0", "192.0.2.1")
         }),
         Case::reaches_in(
+            "net_lacp_partner_comes_40_s_late",
+            // A switch that starts: its ports have a carrier long before it speaks.
+            "up eth1
+             up eth2
+             later eth1 40 'bond bond0 eth1 eth2 -- mode 802.3ad miimon 100
+                up bond0 192.0.2.1/24
+                dhcp bond0 192.0.2.100 192.0.2.150
+                web
+                watch_bond bond0 2'",
+            lacp,
+        )
+        .checked(|run| {
+            aggregated(run)?;
+            used(run, "bond0", "192.0.2.1")
+        }),
+        Case::reaches_in(
             "net_active_backup_bond_loses_a_member",
             "switch br0 eth1 eth2
              up br0 192.0.2.1/24

@@ -5,6 +5,7 @@ mod fetch;
 mod ipv6;
 mod links;
 mod proxy;
+mod remote_log;
 mod services;
 
 use anyhow::Result;
@@ -26,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         ipv6::cases(),
         links::cases(),
         proxy::cases(),
+        remote_log::cases(),
         services::cases(),
     ]
     .concat()

@@ -1,4 +1,4 @@
-//! What a network offers besides: the time, a place for logs, and a server that asks for patience.
+//! What a network offers besides: the time, and a server that asks for patience.
 
 use anyhow::Result;
 use anyhow::ensure;
@@ -44,22 +44,6 @@ pub(super) fn cases() -> Vec<Case> {
             |bench| Ok(machine(bench, MIRROR).rtc("2001-01-01")),
         )
         .checked(time_is_the_lab_s),
-        Case::reaches_in(
-            "net_remote_log",
-            "good
-             syslog",
-            |bench| {
-                let log = json!({ "url": "syslog+udp://192.0.2.1:514", "level": "info" });
-                Ok(plain(bench)?.host_config("remote_log", log))
-            },
-        )
-        .checked(|run| {
-            let log = run.lab.get("syslog").map_or("", String::as_str);
-            // UDP has no lines.
-            let said = log.matches(" ramstrap ").count();
-            ensure!(said > 5, "{said} messages came to the lab: {log}");
-            Ok(())
-        }),
     ]
 }
 

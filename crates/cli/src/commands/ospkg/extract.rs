@@ -1,0 +1,166 @@
+//! `ramstrap ospkg extract`.
+
+use std::fs::File;
+use std::io::Seek;
+use std::path::PathBuf;
+
+use ospkg::Manifest;
+use rebuild::compare;
+use serde_json::json;
+use trust::Clock;
+use trust::Timestamp;
+
+use super::verify;
+use crate::Error;
+use crate::Result;
+use crate::commands::size;
+use crate::dates;
+use crate::files;
+use crate::new_directory::NewDirectory;
+use crate::output::Output;
+use crate::package;
+use crate::package::Names;
+
+const MANIFEST: &str = "manifest.json";
+const KERNEL: &str = "kernel";
+const INITRAMFS: &str = "initramfs";
+const CMDLINE: &str = "cmdline";
+
+/// Take an OS package apart: `kernel`, `initramfs`, `cmdline` and `manifest.json` in a new directory.
+///
+/// Only what a machine with this trust policy would boot is taken apart, unless --unverified is said.
+/// Names inside the archive play no part in where files go; the directory appears whole or not at
+/// all. Exit status: 0 done, 1 refused or unreadable, 2 wrong usage.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    judge: Judge,
+    /// How many distinct keys must have signed (with --signing-root).
+    #[arg(
+        long, value_name = "N", requires = "signing_root",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    threshold: Option<u64>,
+    /// Judge as of this moment, such as 2026-11-21 or 2026-11-21T22:07:17Z. Without it: now.
+    #[arg(
+        long, value_name = "DATE", value_parser = dates::parse, allow_hyphen_values = true,
+        conflicts_with = "unverified"
+    )]
+    at: Option<i64>,
+    /// A directory that does not exist, or is empty. Missing directories above it are made.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The descriptor; the archive is NAME.zip beside it.
+    #[arg(value_name = "NAME.json")]
+    descriptor: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Judge {
+    /// A trust policy directory.
+    #[arg(long, value_name = "DIR")]
+    trust_policy: Option<PathBuf>,
+    /// Signing roots in PEM, in place of a directory; needs --threshold.
+    #[arg(long, value_name = "FILE", requires = "threshold")]
+    signing_root: Option<PathBuf>,
+    /// Take it apart whoever signed it, if anybody did. Do not run what comes out.
+    #[arg(long)]
+    unverified: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ramstrap ospkg extract --trust-policy trust-policy/ --out parts os.json
+  ramstrap ospkg extract --unverified --out parts os.json
+  qemu-system-x86_64 -m 2G -nographic -kernel parts/kernel -initrd parts/initramfs \\
+      -append \"$(cat parts/cmdline)\"";
+
+pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
+    let names = Names::of_descriptor(&args.descriptor)?;
+    let mut archive = names.open_archive()?;
+    let (digest, _) = names.digest_archive(&mut archive)?;
+    let authorized = if args.judge.unverified {
+        output.warning(format!(
+            "{} is not verified: nobody vouches for what comes out of it",
+            names.archive.display()
+        ));
+        package::anybody(digest)?
+    } else {
+        let Judge { trust_policy, signing_root, .. } = &args.judge;
+        let roots = signing_root.as_deref().zip(args.threshold);
+        let policy = verify::policy(trust_policy.as_deref(), roots, output)?;
+        let descriptor = names.read_descriptor()?;
+        let at = args.at.unwrap_or_else(dates::now);
+        let clock = Clock::exactly(Timestamp::from_unix(at));
+        trust::authorize(&policy, descriptor.endorsements(), digest, &clock)
+            .map_err(|refusal| verify::refused(&refusal).on(names.descriptor.display()))?
+    };
+    let signers: Vec<report::SignerReport> = match args.judge.unverified {
+        true => Vec::new(),
+        false => authorized.signers().iter().map(Into::into).collect(),
+    };
+    let directory = NewDirectory::create(&args.out, 0o755)?;
+    refuse_occupied(args)?;
+    let place = |name| directory.start(name, files::PUBLIC);
+    let (kernel, initramfs) = (place(KERNEL)?, place(INITRAMFS)?);
+    let document =
+        archive.try_clone().map_err(|error| Error::io("read", &names.archive, &error))?;
+    let package = package::open_into(&names, authorized, digest, archive, kernel, initramfs)?;
+    let (_, manifest, kernel, initramfs) = package.into_parts();
+    let document = verbatim(&names, document, &manifest)?;
+    let cmdline = manifest.cmdline.unwrap_or_default();
+    directory.file(MANIFEST, &document, files::PUBLIC)?;
+    directory.file(CMDLINE, format!("{cmdline}\n").as_bytes(), files::PUBLIC)?;
+    let length = |file: File| file.metadata().map_or(0, |data| data.len());
+    let (kernel, initramfs) = (length(kernel), length(initramfs));
+    directory.publish()?;
+    let place = |name| args.out.join(name);
+    output.field("kernel", format!("{} ({})", place(KERNEL).display(), size(kernel)));
+    output.field("initramfs", format!("{} ({})", place(INITRAMFS).display(), size(initramfs)));
+    output.field("cmdline", format!("{}: {cmdline}", place(CMDLINE).display()));
+    output.field("manifest", place(MANIFEST).display());
+    for signer in &signers {
+        output.field("signed by", format!("{} (until {})", signer.subject, signer.not_after));
+    }
+    output.result(json!({
+        "verified": !args.judge.unverified,
+        "sha256": digest.to_string(),
+        "signers": signers,
+        "out": args.out,
+        "kernel": place(KERNEL),
+        "kernel_size": kernel,
+        "initramfs": place(INITRAMFS),
+        "initramfs_size": initramfs,
+        "cmdline": cmdline,
+        "manifest": place(MANIFEST),
+    }));
+    Ok(())
+}
+
+/// Before anything is unpacked; renaming would refuse it only then.
+fn refuse_occupied(args: &Args) -> Result<()> {
+    let out = &args.out;
+    let empty = || std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
+    match out.symlink_metadata() {
+        Err(_) => Ok(()),
+        Ok(found) if found.is_dir() && empty() => Ok(()),
+        Ok(_) => Err(Error::new(format!("{} is there already, and not empty", out.display()))
+            .remedy("name a directory that does not exist")),
+    }
+}
+
+/// The manifest as it stands in the archive, with the keys that we do not know; it must be the one
+/// that was judged.
+fn verbatim(names: &Names, mut archive: File, judged: &Manifest) -> Result<Vec<u8>> {
+    let failed = |error: std::io::Error| Error::io("read", &names.archive, &error);
+    archive.rewind().map_err(failed)?;
+    let document = compare::entry(archive, MANIFEST, ospkg::MAX_MANIFEST_LEN)
+        .map_err(|error| Error::from(error).on(names.archive.display()))?;
+    if Manifest::parse(&document).is_ok_and(|manifest| manifest == *judged) {
+        return Ok(document);
+    }
+    Err(Error::new(format!("{} has more than one {MANIFEST}", names.archive.display()))
+        .remedy("make the package anew with `ramstrap ospkg create`"))
+}

@@ -1,0 +1,201 @@
+//! `ramstrap ospkg status`.
+
+mod judge;
+mod known;
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use serde_json::json;
+use trust::Sha256Digest;
+
+use self::judge::Judge;
+use self::judge::Verdict;
+use self::known::Candidate;
+use super::verify;
+use crate::Error;
+use crate::Result;
+use crate::commands::count;
+use crate::dates;
+use crate::output::Output;
+use crate::package::Names;
+
+/// Days that are looked ahead when none are given.
+const DAYS: [u32; 2] = [30, 90];
+
+/// Say how far a package is with its signatures, what ends when, and until when it boots.
+///
+/// It is judged as machines with this trust policy judge it: now, in some days, and at the end of
+/// everything that ends. Without the archive (--digest) its manifest is not judged.
+///
+/// Exit status: 0 it boots now, and still in each number of days that --days asks for; 1 it does not,
+/// or an input cannot be used; 2 wrong usage.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// A trust policy directory.
+    #[arg(long, value_name = "DIR")]
+    trust_policy: PathBuf,
+    /// Who might sign: a certificate, a directory of certificates (*.pem), or the descriptor of an
+    /// earlier release (*.json), whose signers are meant. A policy knows roots, not signers: without
+    /// this it is only said how many are missing.
+    #[arg(long, value_name = "PATH")]
+    expected: Vec<PathBuf>,
+    /// SHA-256 of the archive, in hex, where NAME.zip is not beside the descriptor.
+    #[arg(long, value_name = "SHA256")]
+    digest: Option<Sha256Digest>,
+    /// Judge as of this moment, such as 2026-11-21 or 2026-11-21T22:07:17Z. Without it: now.
+    #[arg(long, value_name = "DATE", value_parser = dates::parse, allow_hyphen_values = true)]
+    at: Option<i64>,
+    /// In how many days it must still boot; several with commas. Without it: 30 and 90, as a warning.
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: Vec<u32>,
+    /// The descriptor.
+    #[arg(value_name = "NAME.json")]
+    descriptor: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ramstrap ospkg status --trust-policy trust-policy/ os.json
+  ramstrap ospkg status --trust-policy trust-policy/ --expected certs/ os.json
+  ramstrap ospkg status --trust-policy trust-policy/ --days 30 site/os.json   # for a timer";
+
+pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
+    let policy = verify::policy(Some(&args.trust_policy), None, output)?;
+    let names = Names::of_descriptor(&args.descriptor)?;
+    let descriptor = names.read_descriptor()?;
+    let (digest, archive) = names.digest_or(args.digest)?;
+    if archive.is_none() {
+        output.warning(format!(
+            "{} is not here: its manifest is not judged",
+            names.archive.display()
+        ));
+    }
+    let judge =
+        Judge { policy: &policy, descriptor: &descriptor, digest, archive: archive.as_ref() };
+    let at = args.at.unwrap_or_else(dates::now);
+    let now = judge.at(at);
+    let asked = if args.days.is_empty() { &DAYS[..] } else { args.days.as_slice() };
+    let later: Vec<(u32, Verdict)> = asked
+        .iter()
+        .map(|days| (*days, judge.at(at.saturating_add(i64::from(*days) * dates::DAY))))
+        .collect();
+    let candidates = known::read(&args.expected, output)?;
+    let candidates = known::missing(candidates, &judge, &now);
+
+    output.field("descriptor", names.descriptor.display());
+    output.field("SHA-256", digest);
+    output.field("judged as of", dates::format(at));
+    show_signatures(&now, &candidates, args, output);
+    let calendar = judge.calendar(&now);
+    let mut events = Vec::new();
+    for (end, what) in calendar {
+        let after = judge.at(end.saturating_add(1));
+        output.field("ends", format!("{} {what}: {}", dates::format(end), after.brief()));
+        events.push(json!({
+            "at": dates::format(end), "what": what, "valid_after": after.valid, "boots_after": after.boots(),
+        }));
+    }
+    output.field("boots now", now.brief());
+    for (days, verdict) in &later {
+        output.field(&format!("in {}", count(*days as usize, "day")), verdict.brief());
+    }
+    let until = judge.boots_until(&now);
+    match &until {
+        Some((last, first)) => {
+            output.field("boots until", format!("{} ({})", dates::format(*last), first.reason()));
+        }
+        None if now.boots() => output.field("boots until", "no end in the next hundred years"),
+        None => {}
+    }
+    let result = json!({
+        "descriptor": names.descriptor,
+        "archive_sha256": digest.to_string(),
+        "at": dates::format(at),
+        "required": now.required,
+        "valid": now.valid,
+        "missing": now.missing(),
+        "signers": now.signers,
+        "skipped": now.skipped,
+        "expected": candidates,
+        "ends": events,
+        "boots": now.boots(),
+        "later": later.iter().map(|(days, it)| json!({
+            "days": days, "at": dates::format(it.at), "boots": it.boots(), "valid": it.valid,
+            "code": it.code().map(|code| code.id()),
+        })).collect::<Vec<Value>>(),
+        "boots_until": until.as_ref().map(|(last, _)| dates::format(*last)),
+    });
+    decide(args, &now, &later, result, output)
+}
+
+fn show_signatures(now: &Verdict, candidates: &[Candidate], args: &Args, output: &Output) {
+    output.field("signatures", format!("{} of {}", now.valid, now.required));
+    for signer in &now.signers {
+        output.field("signed by", format!("{} (until {})", signer.subject, signer.not_after));
+    }
+    for skipped in &now.skipped {
+        let line = format!("signature {}: {} [{}]", skipped.entry, skipped.reason, skipped.code);
+        output.field("not counted", line);
+    }
+    if now.missing() > 0 {
+        let who: Vec<&str> = candidates
+            .iter()
+            .filter(|it| it.hindrance.is_none())
+            .map(|it| it.subject.as_str())
+            .collect();
+        let key = if now.missing() == 1 { "key" } else { "distinct keys" };
+        let who = match (who.is_empty(), args.expected.is_empty()) {
+            (false, _) => format!(", of: {}", who.join(", ")),
+            (true, false) => ", and none of those expected can sign".to_owned(),
+            (true, true) => " (--expected with their certificates says whose)".to_owned(),
+        };
+        output.field("missing", format!("{} more {key}{who}", now.missing()));
+    }
+    for candidate in candidates {
+        let (subject, from) = (&candidate.subject, &candidate.from);
+        output.field(
+            if candidate.hindrance.is_none() { "can sign" } else { "cannot sign" },
+            match &candidate.hindrance {
+                None => format!("{subject} (until {}; {from})", candidate.not_after),
+                Some(reason) => format!("{subject}: {reason} ({from})"),
+            },
+        );
+    }
+}
+
+fn decide(
+    args: &Args,
+    now: &Verdict,
+    later: &[(u32, Verdict)],
+    result: Value,
+    output: &mut Output,
+) -> Result<()> {
+    let name = args.descriptor.display();
+    if let Some(error) = &now.refused {
+        return Err(error.clone().on(name).data(result));
+    }
+    let ended = later.iter().find(|(_, verdict)| !verdict.boots());
+    if let Some((days, verdict)) = ended {
+        let days = count(*days as usize, "day");
+        let message = format!(
+            "{name} boots now, but not any more in {days} ({}): {}",
+            dates::format(verdict.at),
+            verdict.reason()
+        );
+        if args.days.is_empty() {
+            output.warning(message);
+        } else {
+            let error = verdict.code().map_or_else(
+                || Error::new(message.clone()),
+                |code| Error::with_code(code, message.clone()),
+            );
+            return Err(error
+                .remedy("issue new certificates and sign again, or publish a new release, before that day")
+                .data(result));
+        }
+    }
+    output.result(result);
+    Ok(())
+}

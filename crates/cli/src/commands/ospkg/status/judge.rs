@@ -1,0 +1,168 @@
+//! A package at any moment, as machines judge it then.
+
+use std::fs::File;
+
+use ospkg::Descriptor;
+use ospkg::Package;
+use report::Code;
+use report::SkippedReport;
+use serde::Serialize;
+use trust::Certificate;
+use trust::Clock;
+use trust::Sha256Digest;
+use trust::Timestamp;
+use trust::TrustPolicy;
+
+use super::verify;
+use crate::Error;
+use crate::dates;
+
+/// How far ahead an end is looked for: a hundred years.
+const HORIZON: i64 = 36_525 * dates::DAY;
+
+/// All that a verdict depends on, but the time.
+pub(super) struct Judge<'a> {
+    pub(super) policy: &'a TrustPolicy,
+    pub(super) descriptor: &'a Descriptor,
+    pub(super) digest: Sha256Digest,
+    /// Its manifest is judged as well, where it is at hand.
+    pub(super) archive: Option<&'a File>,
+}
+
+/// Whether machines boot it at one moment.
+pub(super) struct Verdict {
+    pub(super) at: i64,
+    pub(super) valid: usize,
+    pub(super) required: u64,
+    pub(super) signers: Vec<Signer>,
+    pub(super) skipped: Vec<SkippedReport>,
+    /// Why not.
+    pub(super) refused: Option<Error>,
+}
+
+/// Somebody whose signature counts.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Signer {
+    pub(super) subject: String,
+    /// SHA-256 of the key, as `denied_keys` names it.
+    pub(super) key: String,
+    pub(super) not_after: String,
+    #[serde(skip)]
+    end: i64,
+}
+
+impl Judge<'_> {
+    /// Asks the one place that decides, and then the archive's manifest.
+    pub(super) fn at(&self, at: i64) -> Verdict {
+        let clock = Clock::exactly(Timestamp::from_unix(at));
+        let judged =
+            trust::authorize(self.policy, self.descriptor.endorsements(), self.digest, &clock);
+        let (valid, required, skipped, refused) = match judged {
+            Ok(authorized) => {
+                let (valid, required) = (authorized.signers().len(), authorized.threshold());
+                let skipped = authorized.skipped_reports();
+                let opened = self.archive.map(|it| Package::open(authorized, self.digest, it));
+                let refused = opened.and_then(Result::err).map(|error| Error::coded(&error));
+                (valid, required, skipped, refused)
+            }
+            Err(refusal) => {
+                let skipped = refusal.skipped().iter().map(Into::into).collect();
+                (refusal.valid(), refusal.required(), skipped, Some(verify::refused(&refusal)))
+            }
+        };
+        let signers = self.signers(valid, &skipped);
+        Verdict { at, valid, required, signers, skipped, refused }
+    }
+
+    /// Those that were counted: all that were not skipped.
+    fn signers(&self, valid: usize, skipped: &[SkippedReport]) -> Vec<Signer> {
+        let counted = (1..)
+            .zip(self.descriptor.endorsements())
+            .filter(|(entry, _)| skipped.iter().all(|skipped| skipped.entry != *entry))
+            .filter_map(|(_, endorsement)| {
+                let certificate = Certificate::parse(&endorsement.certificate_der).ok()?;
+                Some(Signer {
+                    subject: certificate.label(),
+                    key: certificate.spki_sha256().to_string(),
+                    not_after: certificate.not_after().to_string(),
+                    end: certificate.not_after().unix(),
+                })
+            });
+        // A descriptor with too many signatures is refused unread: none is counted, none skipped.
+        counted.take(valid).collect()
+    }
+
+    /// What ends after this moment, in order: signers' certificates, and roots.
+    pub(super) fn calendar(&self, now: &Verdict) -> Vec<(i64, String)> {
+        let roots = self.policy.signing_roots().iter().filter_map(root_end);
+        let signers =
+            now.signers.iter().map(|it| (it.end, format!("certificate of {}", it.subject)));
+        let mut ends: Vec<(i64, String)> = signers.chain(roots).collect();
+        ends.retain(|(end, _)| *end >= now.at);
+        ends.sort();
+        ends.dedup();
+        ends
+    }
+
+    /// The last moment at which it boots, if it boots now, and the verdict right after it. Found by
+    /// asking, so it is right for ends that nothing here knows of.
+    pub(super) fn boots_until(&self, now: &Verdict) -> Option<(i64, Verdict)> {
+        if !now.boots() {
+            return None;
+        }
+        let marks = self.calendar(now).into_iter().map(|(end, _)| end.saturating_add(1));
+        let (mut good, mut bad) = (now.at, None);
+        for mark in marks.chain([now.at.saturating_add(HORIZON)]) {
+            let verdict = self.at(mark);
+            if !verdict.boots() {
+                bad = Some(verdict);
+                break;
+            }
+            good = mark;
+        }
+        let mut bad = bad?;
+        while bad.at.saturating_sub(good) > 1 {
+            let middle = self.at(good + (bad.at - good) / 2);
+            match middle.boots() {
+                true => good = middle.at,
+                false => bad = middle,
+            }
+        }
+        Some((good, bad))
+    }
+}
+
+fn root_end(root: &Certificate) -> Option<(i64, String)> {
+    let (_, end) = trust::validity(root.der()).ok()?;
+    Some((end.unix(), format!("root {}", root.label())))
+}
+
+impl Verdict {
+    pub(super) fn boots(&self) -> bool {
+        self.refused.is_none()
+    }
+
+    /// How many distinct keys more must sign.
+    pub(super) fn missing(&self) -> u64 {
+        self.required.saturating_sub(u64::try_from(self.valid).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn code(&self) -> Option<Code> {
+        self.refused.as_ref().and_then(Error::code)
+    }
+
+    /// Why not, in one line.
+    pub(super) fn reason(&self) -> String {
+        let Some(error) = &self.refused else { return String::new() };
+        let code = error.code().map(|code| format!(" [{code}]")).unwrap_or_default();
+        format!("{error}{code}")
+    }
+
+    /// Yes or no, in one line.
+    pub(super) fn brief(&self) -> String {
+        match self.boots() {
+            true => format!("yes, {} of {}", self.valid, self.required),
+            false => format!("NO: {}", self.reason()),
+        }
+    }
+}
