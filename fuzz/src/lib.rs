@@ -48,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     target("dhcp6", netup::fuzzing::dhcp6, 10),
     target("dns", fetch::fuzzing::dns, 5),
     target("efi_variable", host_sources::efi_variable, 5),
+    target("entry", entry, 10),
     target("host_configuration", |bytes| hostcfg::HostConfig::parse(bytes).is_ok(), 5),
     target("location", fetch::fuzzing::location, 2),
     target("manifest", |bytes| ospkg::Manifest::parse(bytes).is_ok(), 5),
@@ -87,6 +88,18 @@ fn bzimage(bytes: &[u8]) -> bool {
         let _ = header.release(bytes);
     }
     header.is_ok()
+}
+
+/// One entry of a descriptor that is well formed otherwise: the text is both its certificate and its
+/// signature. What cannot stand in a string of JSON is left out.
+fn entry(bytes: &[u8]) -> bool {
+    let text: String = String::from_utf8_lossy(bytes)
+        .chars()
+        .filter(|character| !character.is_control() && !matches!(character, '"' | '\\'))
+        .collect();
+    let document =
+        format!(r#"{{"version": 1, "certificates": ["{text}"], "signatures": ["{text}"]}}"#);
+    ospkg::Descriptor::parse(document.as_bytes()).is_ok()
 }
 
 /// A Sigsum policy, and what is computed from it.

@@ -9,6 +9,14 @@
 //! only with that can [`Package::open`] look into the archive, and [`Package::extract`] gives a
 //! [`VerifiedPackage`]. ZIP directory, manifest, kernel and initramfs are never parsed before.
 //!
+//! The reader of archives is private, so there is no way around it:
+//!
+//! ```compile_fail
+//! let directory = ospkg::zip::Directory::read(&mut std::io::empty());
+//! ```
+//!
+//! docs/formats.md has these formats to the byte, and lists what is parsed before.
+//!
 //! Nothing here opens files, asks the time or uses the network: bytes come in through
 //! [`std::io::Read`] and go out through [`std::io::Write`].
 
@@ -44,3 +52,6 @@ pub use package::VerifiedPackage;
 pub use sign::SignerError;
 pub use sign::check_signer;
 pub use sign::sign;
+pub use zip::MAX_DIRECTORY_LEN;
+pub use zip::MAX_ENTRIES;
+pub use zip::MAX_ENTRY_NAME_LEN;

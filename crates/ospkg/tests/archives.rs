@@ -107,6 +107,37 @@ fn what_other_libraries_write_is_read() {
     }
 }
 
+/// Another maker; what Go makes is among the vectors.
+#[test]
+fn what_python_writes_is_read() {
+    const PROGRAM: &str = r#"
+import io, sys, zipfile
+method, streamed, manifest = int(sys.argv[1]), sys.argv[2] == "streamed", sys.argv[3]
+class Pipe(io.RawIOBase):
+    def writable(self): return True
+    def write(self, data): return sys.stdout.buffer.write(data)
+out = Pipe() if streamed else io.BytesIO()
+with zipfile.ZipFile(out, "w", method) as archive:
+    for name, content in (("boot/k", "kernel"), ("boot/i", "initramfs"), ("manifest.json", manifest)):
+        archive.writestr(name, content)
+if not streamed:
+    sys.stdout.buffer.write(out.getvalue())
+"#;
+    for method in ["0", "8"] {
+        for way in ["seeking", "streamed"] {
+            let mut python = std::process::Command::new("python3");
+            let Ok(made) = python.args(["-c", PROGRAM, method, way, MANIFEST]).output() else {
+                eprintln!("skipped: there is no python3");
+                return;
+            };
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            let has_descriptor = made.stdout.windows(4).any(|window| window == b"PK\x07\x08");
+            assert_eq!(has_descriptor, way == "streamed");
+            accepted(made.stdout);
+        }
+    }
+}
+
 #[test]
 fn large_compressed_members_are_read() {
     let kernel: Vec<u8> = (0..3_000_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();

@@ -98,6 +98,20 @@ impl From<&Signer> for SignerReport {
 ///     (authorized.clone(), authorized)
 /// }
 /// ```
+///
+/// Nor can it be taken from thin air:
+///
+/// ```compile_fail
+/// fn nothing() -> trust::Authorized {
+///     Default::default()
+/// }
+/// ```
+///
+/// ```compile_fail
+/// fn forged(authorized: trust::Authorized, archive: trust::Sha256Digest) -> trust::Authorized {
+///     trust::Authorized { archive, ..authorized }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Authorized {
     archive: Sha256Digest,

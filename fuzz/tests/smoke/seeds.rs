@@ -63,6 +63,7 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
         ],
         "dns" => vec![("a", dns())],
         "efi_variable" => vec![("dhcp", in_variable(HOST_DHCP.as_bytes()))],
+        "entry" => vec![("certificate", base64(vector("keys/signer1.cert.pem")).into_bytes())],
         "host_configuration" => vec![
             ("dhcp", HOST_DHCP.as_bytes().to_vec()),
             ("static", HOST_STATIC.as_bytes().to_vec()),
@@ -325,6 +326,6 @@ fn der(name: &str) -> Vec<u8> {
     trust::decode_certificate_pem(&vector(name)).unwrap()
 }
 
-fn base64(text: &str) -> String {
+fn base64(text: impl AsRef<[u8]>) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }

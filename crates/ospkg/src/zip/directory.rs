@@ -14,10 +14,11 @@ use super::ZIP64_LOCATOR;
 use super::ZipError;
 
 /// Longest central directory that is read, in bytes.
-const MAX_DIRECTORY_LEN: u64 = 16 * 1024 * 1024;
+pub const MAX_DIRECTORY_LEN: u64 = 16 * 1024 * 1024;
 /// Longest name of an entry, in bytes.
-const MAX_NAME_LEN: usize = 4096;
-const MAX_ENTRIES: u64 = 65_535;
+pub const MAX_ENTRY_NAME_LEN: usize = 4096;
+/// Most entries of an archive that are read.
+pub const MAX_ENTRIES: u64 = 65_535;
 const MAX_COMMENT_LEN: usize = 65_535;
 const ZIP64_LOCATOR_LEN: usize = 20;
 const ZIP64_END_OF_DIRECTORY_LEN: usize = 56;
@@ -190,7 +191,7 @@ fn read_entry(fields: &mut Fields<'_>, base: u64) -> Result<Entry, ZipError> {
     let disk = header.u16()?;
     let (_internal, _external) = (header.u16()?, header.u32()?);
     let offset = header.u32()?;
-    if name_len > MAX_NAME_LEN {
+    if name_len > MAX_ENTRY_NAME_LEN {
         return Err(ZipError::invalid("the name of an entry is too long"));
     }
     if disk != 0 {

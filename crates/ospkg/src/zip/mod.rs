@@ -13,6 +13,9 @@ use std::io;
 
 pub(crate) use directory::Directory;
 pub(crate) use directory::Entry;
+pub use directory::MAX_DIRECTORY_LEN;
+pub use directory::MAX_ENTRIES;
+pub use directory::MAX_ENTRY_NAME_LEN;
 pub(crate) use member::Member;
 pub(crate) use member::copy_member;
 pub(crate) use writer::WriteError;
