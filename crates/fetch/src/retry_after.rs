@@ -34,7 +34,6 @@ fn date(text: &str) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
 
     use proptest::prelude::*;
     use reqwest::header;
