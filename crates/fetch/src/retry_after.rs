@@ -34,7 +34,6 @@ fn date(text: &str) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-
     use proptest::prelude::*;
     use reqwest::header;
     use reqwest::header::HeaderMap;
