@@ -295,7 +295,8 @@ impl<W: World> Search<'_, W> {
             }
             self.charge(interface, index, &attempt, &trouble, client.random());
             let failure = &trouble.failure;
-            if failure.code == Code::Stalled && !attempt.advanced() {
+            let nothing = matches!(failure.code, Code::Stalled | Code::ConnectFailed);
+            if nothing && !attempt.advanced() {
                 self.world.narrow(hold);
             }
             if let Some(later) = self.later_time(interface, failure, clock, &time).await {

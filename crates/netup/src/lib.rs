@@ -44,6 +44,7 @@ mod nic;
 mod plan;
 mod probes;
 mod quiesce;
+mod runner;
 mod select;
 mod session;
 mod slaac;

@@ -177,7 +177,7 @@ impl<'a, P> Life<'a, P> {
             let failed = self.state.borrow().probes();
             if failed > noted {
                 lessons.learn(self.index, |lesson| lesson.note(&status));
-                if self.state.borrow().has_stalled() {
+                if self.state.borrow().got_nothing() {
                     session.narrow();
                 }
             }

@@ -20,11 +20,12 @@ pub(crate) use self::fsm::Stance;
 pub(crate) use self::packet::MAX_FRAME;
 pub(crate) use self::packet::Packet;
 use crate::backoff::Random;
-use crate::backoff::pause;
 use crate::dhcp::Target;
 use crate::network::Network;
 use crate::network::Port;
 use crate::network::Protocol;
+use crate::runner::Talker;
+use crate::runner::run;
 use crate::task::Task;
 use crate::task::sleep_until;
 
@@ -63,7 +64,7 @@ impl Session {
         let (sender, status) = watch::channel(Status::default());
         let runner =
             Runner { network, target, address, own, random, origin: Instant::now(), sender };
-        Self { status, _task: Task::spawn(runner.run()) }
+        Self { status, _task: Task::spawn(run(runner)) }
     }
 }
 
@@ -77,31 +78,14 @@ struct Runner {
     sender: watch::Sender<Status>,
 }
 
-impl Runner {
-    async fn run(mut self) {
-        let name = self.target.name.clone();
-        let mut tries = 0;
-        loop {
-            let error = match self.network.port(&self.target.nic(), Protocol::Arp) {
-                Ok(port) => self.watch(&*port).await,
-                Err(error) => error,
-            };
-            tracing::warn!("{name}: no check for address conflicts: {error}");
-            // Better an unchecked address than none: static addresses have an owner.
-            self.sender.send_if_modified(|status| {
-                let probing = *status == Status::Probing;
-                if probing {
-                    *status = Status::Free;
-                }
-                probing
-            });
-            tries += 1;
-            tokio::time::sleep(pause(tries, &mut self.random)).await;
-        }
+impl Talker for Runner {
+    type Way = Box<dyn Port>;
+
+    fn open(&self) -> io::Result<Box<dyn Port>> {
+        self.network.port(&self.target.nic(), Protocol::Arp)
     }
 
-    /// Comes back when the socket fails: the interface went down or away.
-    async fn watch(&mut self, port: &dyn Port) -> io::Error {
+    async fn talk(&mut self, port: &Box<dyn Port>) -> io::Error {
         let name = self.target.name.clone();
         let mut buffer = [0; MAX_FRAME];
         let mut detector = self.detector(self.origin.elapsed());
@@ -139,6 +123,24 @@ impl Runner {
         }
     }
 
+    fn cut_off(&mut self, error: &io::Error) {
+        tracing::warn!("{}: no check for address conflicts: {error}", self.target.name);
+        // Better an unchecked address than none: static addresses have an owner.
+        self.sender.send_if_modified(|status| {
+            let probing = *status == Status::Probing;
+            if probing {
+                *status = Status::Free;
+            }
+            probing
+        });
+    }
+
+    fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+}
+
+impl Runner {
     fn detector(&mut self, start: Duration) -> Detector {
         let random = Random::seeded(self.random.next_u64());
         Detector::new(self.target.mac, self.address, Stance::Hold, random, start)

@@ -9,6 +9,7 @@ mod transport;
 use core::net::IpAddr;
 use core::net::Ipv4Addr;
 use core::time::Duration;
+use std::io;
 use std::sync::Arc;
 
 use hostcfg::Cidr;
@@ -26,11 +27,12 @@ use self::transport::Buffer;
 use self::transport::Received;
 use self::transport::Transport;
 use crate::backoff::Random;
-use crate::backoff::pause;
 use crate::configuration::Configuration;
 use crate::configuration::StaticRoute;
 use crate::network::Network;
 use crate::network::Nic;
+use crate::runner::Talker;
+use crate::runner::run;
 use crate::task::Task;
 use crate::task::sleep_until;
 
@@ -83,7 +85,7 @@ impl Session {
         let client = Client::new(target.mac, random.clone(), avoid, delay);
         let origin = Instant::now();
         let runner = Runner { network, target, random, client, origin, sender };
-        Self { status, _task: Task::spawn(runner.run()) }
+        Self { status, _task: Task::spawn(run(runner)) }
     }
 }
 
@@ -96,26 +98,14 @@ struct Runner {
     sender: watch::Sender<Status>,
 }
 
-impl Runner {
-    async fn run(mut self) {
-        let mut tries = 0;
-        loop {
-            // Comes back only when the socket fails: the interface went down or away.
-            let error = match Transport::open(&*self.network, &self.target) {
-                Ok(transport) => self.talk(&transport).await,
-                Err(error) => error,
-            };
-            tries += 1;
-            let detail = format!("{}: socket for DHCP: {error}", self.target.name);
-            tracing::debug!("{detail}");
-            self.publish(|status| {
-                status.failure = Some(Failure::new(Code::AddressSetup, detail));
-            });
-            tokio::time::sleep(pause(tries, &mut self.random)).await;
-        }
+impl Talker for Runner {
+    type Way = Transport;
+
+    fn open(&self) -> io::Result<Transport> {
+        Transport::open(&*self.network, &self.target)
     }
 
-    async fn talk(&mut self, transport: &Transport) -> std::io::Error {
+    async fn talk(&mut self, transport: &Transport) -> io::Error {
         if !transport.has_arp() {
             self.client.without_conflict_check();
         }
@@ -153,6 +143,20 @@ impl Runner {
         }
     }
 
+    fn cut_off(&mut self, error: &io::Error) {
+        let detail = format!("{}: socket for DHCP: {error}", self.target.name);
+        tracing::debug!("{detail}");
+        self.publish(|status| {
+            status.failure = Some(Failure::new(Code::AddressSetup, detail));
+        });
+    }
+
+    fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+}
+
+impl Runner {
     async fn act(&self, transport: &Transport, action: Action) {
         let name = &self.target.name;
         match action {

@@ -5,12 +5,15 @@
 //! quarter of a second, not for a whole one. Servers are always asked through their group, so it
 //! does not matter whether they allow unicast.
 
+mod extending;
+mod offers;
+mod sending;
+
 use core::net::Ipv6Addr;
 use core::time::Duration;
 
 use super::duid::Duid;
 use super::lease::Lease;
-use super::message::Query;
 use super::message::QueryKind;
 use super::message::Reply;
 use super::message::ReplyKind;
@@ -275,75 +278,6 @@ impl Client {
         self.exchange(now, query, Retry::new(retry::SOLICIT))
     }
 
-    fn offer(
-        &mut self,
-        now: Duration,
-        offer: Reply,
-        mut best: Option<Reply>,
-        mut fallback: Option<Reply>,
-    ) -> Vec<Action> {
-        if self.is_useful(&offer) {
-            self.remember(&offer.server);
-            if self.avoid.contains(&offer.server) {
-                if fallback.is_none() && best.is_none() {
-                    self.wake_at = Some(now + OTHERS_FIRST);
-                }
-                fallback = fallback.or(Some(offer));
-            } else if offer.preference == BEST {
-                return self.request(now, &offer);
-            } else {
-                let at = now + COLLECT;
-                self.wake_at = Some(self.wake_at.map_or(at, |wake_at| wake_at.min(at)));
-                let better = best.as_ref().is_none_or(|best| best.preference < offer.preference);
-                best = if better { Some(offer) } else { best };
-            }
-        }
-        self.state = State::Soliciting { best, fallback };
-        Vec::new()
-    }
-
-    /// Whether a server gives an address. If not, what it says is noted.
-    fn is_useful(&mut self, reply: &Reply) -> bool {
-        let useful = reply.status == Status::Success && reply.address(None).is_some();
-        if !useful {
-            self.trouble = Some(refusal(reply));
-        }
-        useful
-    }
-
-    fn request(&mut self, now: Duration, offer: &Reply) -> Vec<Action> {
-        let Some(granted) = offer.address(None) else { return self.start(now) };
-        let (server, address) = (offer.server.clone(), granted.address);
-        self.state = State::Requesting { server: server.clone(), address };
-        self.exchange(now, QueryKind::Request { server, address }, Retry::new(retry::REQUEST))
-    }
-
-    fn answered(
-        &mut self,
-        now: Duration,
-        reply: Reply,
-        server: Duid,
-        address: Ipv6Addr,
-    ) -> Vec<Action> {
-        match reply.status {
-            Status::Success if reply.address(Some(address)).is_some() => {
-                self.bind(now, reply, Some(address))
-            }
-            // May be better next time: the timer asks again.
-            Status::Other(_) => {
-                self.trouble = Some(refusal(&reply));
-                self.state = State::Requesting { server, address };
-                Vec::new()
-            }
-            _ => {
-                self.trouble = Some(refusal(&reply));
-                self.avoid(server);
-                self.rest(now);
-                Vec::new()
-            }
-        }
-    }
-
     fn bind(&mut self, now: Duration, reply: Reply, wanted: Option<Ipv6Addr>) -> Vec<Action> {
         let Some(granted) = reply.address(wanted) else { return Vec::new() };
         self.remember(&reply.server);
@@ -354,93 +288,6 @@ impl Client {
         self.wake_at = earliest(now, [lease.renewal, lease.rebinding, lease.end]);
         self.state = State::Bound { lease: lease.clone(), since: now };
         vec![Action::Bound(lease)]
-    }
-
-    /// At T1 its server is asked for more, at T2 any server, at the end it is over.
-    fn extend(
-        &mut self,
-        now: Duration,
-        lease: Lease,
-        since: Duration,
-        before: Option<Extension>,
-    ) -> Vec<Action> {
-        let Some(address) = lease.address else { return self.inform(now, Some(lease)) };
-        let passed = |time: Option<Duration>| time.is_some_and(|time| since + time <= now);
-        if passed(lease.end) {
-            self.trouble = Some(format!("the lease of {address} has run out"));
-            let mut actions = self.lost("no server extended the lease before its end");
-            actions.extend(self.start(now));
-            return actions;
-        }
-        let how = if passed(lease.rebinding) {
-            Extension::Rebind
-        } else if before == Some(Extension::Request) {
-            Extension::Request
-        } else {
-            Extension::Renew
-        };
-        let server = lease.server.clone();
-        let (rebinding, end) = (lease.rebinding, lease.end);
-        self.state = State::Extending { lease, since, how };
-        let actions = if before == Some(how) {
-            self.send(now)
-        } else {
-            let (query, pace) = match how {
-                Extension::Renew => (QueryKind::Renew { server, address }, retry::EXTEND),
-                Extension::Request => (QueryKind::Request { server, address }, retry::REQUEST),
-                Extension::Rebind => (QueryKind::Rebind { address }, retry::EXTEND),
-            };
-            self.exchange(now, query, Retry::new(pace))
-        };
-        let limits = [rebinding.filter(|_| how != Extension::Rebind), end];
-        let limit = earliest(since, limits).filter(|limit| *limit > now);
-        self.wake_at = self.wake_at.into_iter().chain(limit).min();
-        actions
-    }
-
-    fn extended(
-        &mut self,
-        now: Duration,
-        reply: Reply,
-        lease: Lease,
-        since: Duration,
-        how: Extension,
-    ) -> Vec<Action> {
-        let taken_back =
-            reply.addresses.iter().any(|one| Some(one.address) == lease.address && one.valid == 0);
-        match reply.status {
-            Status::Success if reply.address(lease.address).is_some() => {
-                self.bind(now, reply, lease.address)
-            }
-            Status::NoBinding if how == Extension::Renew => self.anew(now, lease, since),
-            Status::NotOnLink | Status::NoAddresses => self.taken_back(now, &reply),
-            Status::Success if taken_back => self.taken_back(now, &reply),
-            _ => {
-                self.state = State::Extending { lease, since, how };
-                Vec::new()
-            }
-        }
-    }
-
-    fn taken_back(&mut self, now: Duration, reply: &Reply) -> Vec<Action> {
-        self.trouble = Some(refusal(reply));
-        self.rest(now);
-        self.lost("the server took the lease back")
-    }
-
-    /// Its server has forgotten the lease, such as one that was started anew: it is asked for the
-    /// same address in a second (18.2.10.1).
-    fn anew(&mut self, now: Duration, lease: Lease, since: Duration) -> Vec<Action> {
-        if let Some(address) = lease.address {
-            self.query = QueryKind::Request { server: lease.server.clone(), address };
-        }
-        self.retry = Retry::new(retry::REQUEST);
-        self.begun = now;
-        self.xid = self.next_xid();
-        let soon = now + Duration::from_millis(1000 + self.random.next_u64() % 500);
-        self.wake_at = Some(self.wake_at.map_or(soon, |at| at.min(soon)));
-        self.state = State::Extending { lease, since, how: Extension::Request };
-        Vec::new()
     }
 
     fn inform(&mut self, now: Duration, known: Option<Lease>) -> Vec<Action> {
@@ -497,46 +344,6 @@ impl Client {
 
     fn lost(&mut self, why: &'static str) -> Vec<Action> {
         if core::mem::take(&mut self.held) { vec![Action::Lost(why)] } else { Vec::new() }
-    }
-
-    /// Sends the first message of an exchange.
-    fn exchange(&mut self, now: Duration, query: QueryKind, retry: Retry) -> Vec<Action> {
-        self.query = query;
-        self.retry = retry;
-        self.begun = now;
-        self.xid = self.next_xid();
-        self.send(now)
-    }
-
-    /// Sends the message of this exchange, for the first time or again.
-    fn send(&mut self, now: Duration) -> Vec<Action> {
-        self.rounds = self.rounds.saturating_add(1);
-        self.wake_at = Some(now + self.retry.next(&mut self.random));
-        let elapsed = now.saturating_sub(self.begun).as_millis() / 10;
-        let query = Query {
-            kind: &self.query,
-            xid: self.xid,
-            client: &self.duid,
-            iaid: self.iaid,
-            elapsed: u16::try_from(elapsed).unwrap_or(u16::MAX),
-        };
-        vec![Action::Send(query.encode())]
-    }
-
-    /// What was not sent does not count, neither as a try nor for the pauses.
-    fn unsent(&mut self, now: Duration) {
-        if self.retry.sent() == 0 {
-            return;
-        }
-        self.retry.unsent();
-        self.rounds = self.rounds.saturating_sub(1);
-        self.unsent = self.unsent.saturating_add(1);
-        let pause = if self.unsent <= UNSENT_SHORT { UNSENT_PAUSE } else { UNSENT_LATER };
-        self.wake_at = self.wake_at.map(|at| at.min(now + pause));
-    }
-
-    fn next_xid(&mut self) -> u32 {
-        self.random.next_u32() >> 8
     }
 
     fn remember(&mut self, server: &Duid) {

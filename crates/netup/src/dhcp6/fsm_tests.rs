@@ -356,6 +356,28 @@ fn without_addresses_only_the_rest_is_asked_for() {
 }
 
 #[test]
+fn who_is_avoided_is_passed_over_for_a_while_without_addresses_too() {
+    let mut bench = Bench::new(Mode::Stateless, vec![server(1)]);
+    let answers = |bench: &mut Bench, from| {
+        let mut answer = bench.answer(MessageType::Reply, from);
+        answer.more = vec![DhcpOption::DomainNameServers(vec!["2001:db8::53".parse().unwrap()])];
+        bench.hear(&answer)
+    };
+    bench.sends();
+    let begun = bench.now;
+    while bench.now < begun + OTHERS_FIRST {
+        assert_eq!(answers(&mut bench, 1), []);
+        bench.sends();
+    }
+    assert_eq!(bound(&answers(&mut bench, 1)).server, server(1), "there is nobody else");
+
+    let mut bench = Bench::new(Mode::Stateless, vec![server(1)]);
+    bench.sends();
+    assert_eq!(answers(&mut bench, 1), []);
+    assert_eq!(bound(&answers(&mut bench, 2)).server, server(2));
+}
+
+#[test]
 fn a_tiny_lease_does_not_make_a_busy_loop() {
     let mut bench = Bench::new(Mode::Stateful, vec![]);
     bench.sends();

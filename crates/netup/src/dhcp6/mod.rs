@@ -12,14 +12,12 @@ mod retry;
 #[cfg(test)]
 mod samples;
 
-use core::net::Ipv6Addr;
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
 use report::Code;
 use report::Failure;
-use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -31,11 +29,14 @@ pub(crate) use self::fsm::Mode;
 pub(crate) use self::lease::Lease;
 use self::message::MAX_MESSAGE;
 use crate::backoff::Random;
-use crate::backoff::pause;
 use crate::dhcp::Target;
 use crate::network::Network;
 use crate::network::Port;
 use crate::network::Protocol;
+use crate::runner::Duplicates;
+use crate::runner::Reports;
+use crate::runner::Talker;
+use crate::runner::run;
 use crate::task::Task;
 use crate::task::sleep_until;
 
@@ -56,7 +57,7 @@ pub(crate) struct Status {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) status: watch::Receiver<Status>,
-    duplicates: mpsc::UnboundedSender<Ipv6Addr>,
+    pub(crate) duplicates: Duplicates,
     _task: Task,
 }
 
@@ -70,20 +71,14 @@ impl Session {
         avoid: Vec<Duid>,
     ) -> Self {
         let (sender, status) = watch::channel(Status::default());
-        let (duplicates, reports) = mpsc::unbounded_channel();
+        let (duplicates, reports) = Duplicates::channel();
         let [_, _, a, b, c, d] = target.mac;
         let iaid = u32::from_be_bytes([a, b, c, d]);
         let duid = Duid::of_mac(target.mac);
         let client = Client::new(duid, iaid, mode, random.clone(), avoid, Duration::ZERO);
         let origin = Instant::now();
         let runner = Runner { network, target, random, client, origin, sender, reports };
-        Self { status, duplicates, _task: Task::spawn(runner.run()) }
-    }
-
-    /// The kernel has found that another machine has this address of ours.
-    pub(crate) fn duplicate(&self, address: Ipv6Addr) {
-        // Fails only when the task has ended, and it does not end by itself.
-        let _ = self.duplicates.send(address);
+        Self { status, duplicates, _task: Task::spawn(run(runner)) }
     }
 }
 
@@ -94,28 +89,18 @@ struct Runner {
     client: Client,
     origin: Instant,
     sender: watch::Sender<Status>,
-    reports: mpsc::UnboundedReceiver<Ipv6Addr>,
+    reports: Reports,
 }
 
-impl Runner {
-    async fn run(mut self) {
-        let mut tries = 0;
-        loop {
-            // Comes back only when the socket fails: the interface went down or away.
-            let error = match self.network.port(&self.target.nic(), Protocol::Dhcp6) {
-                Ok(port) => self.talk(&*port).await,
-                Err(error) => error,
-            };
-            tries += 1;
-            let detail = format!("{}: socket for DHCPv6: {error}", self.target.name);
-            tracing::debug!("{detail}");
-            let failure = Failure::new(Code::AddressSetup, detail);
-            self.sender.send_modify(|status| status.failure = Some(failure));
-            tokio::time::sleep(pause(tries, &mut self.random)).await;
-        }
+impl Talker for Runner {
+    type Way = Box<dyn Port>;
+
+    fn open(&self) -> io::Result<Box<dyn Port>> {
+        self.network.port(&self.target.nic(), Protocol::Dhcp6)
     }
 
-    async fn talk(&mut self, port: &dyn Port) -> io::Error {
+    async fn talk(&mut self, port: &Box<dyn Port>) -> io::Error {
+        let port = &**port;
         let mut buffer = [0; MAX_MESSAGE + 1];
         loop {
             let wake_at = self.client.wake_at();
@@ -149,6 +134,19 @@ impl Runner {
         }
     }
 
+    fn cut_off(&mut self, error: &io::Error) {
+        let detail = format!("{}: socket for DHCPv6: {error}", self.target.name);
+        tracing::debug!("{detail}");
+        let failure = Failure::new(Code::AddressSetup, detail);
+        self.sender.send_modify(|status| status.failure = Some(failure));
+    }
+
+    fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+}
+
+impl Runner {
     async fn send(&mut self, port: &dyn Port, message: &[u8]) {
         let name = &self.target.name;
         match port.send(None, message).await {

@@ -1,7 +1,9 @@
 //! The task that puts together what all sources say, and applies it.
 
+mod applying;
+mod sources;
+
 use core::future::pending;
-use core::net::IpAddr;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -26,15 +28,11 @@ use super::waiting::news;
 use super::waiting::news_of_any;
 use crate::acd;
 use crate::backoff::Random;
-use crate::backoff::pause;
 use crate::configuration::Configuration;
 use crate::dhcp;
-use crate::dhcp::Target;
 use crate::dhcp6;
-use crate::network::AddressState;
 use crate::network::Links;
 use crate::network::Network;
-use crate::network::NetworkError;
 use crate::network::Nic;
 use crate::plan::Method;
 use crate::plan::Plan;
@@ -135,99 +133,6 @@ impl Manager {
         }
     }
 
-    fn start_sources(&mut self) {
-        match &self.plan.addressing {
-            Addressing::Dhcp => self.start_dhcp(Duration::ZERO),
-            Addressing::Auto => {
-                self.start_dhcp(Duration::ZERO);
-                self.start_routers();
-            }
-            Addressing::Static(own) => {
-                let configuration = Configuration::from_static(own, &self.plan.routes);
-                if let Some(detail) = configuration.contradiction() {
-                    let detail = format!("{}: {detail}", self.nic.name);
-                    tracing::warn!("{detail}");
-                    self.refusal_failure = Some(Failure::new(Code::AddressSetup, detail));
-                    self.stuck = true;
-                }
-                let own: Vec<Cidr> = own.addresses.clone();
-                let macs = self.own_macs();
-                for address in own {
-                    let IpAddr::V4(v4) = address.address() else { continue };
-                    let Some(target) = self.target() else { continue };
-                    let (network, random) = (Arc::clone(&self.network), self.random());
-                    let check = acd::Session::start(network, target, v4, macs.clone(), random);
-                    self.checks.push((address, check));
-                }
-            }
-        }
-    }
-
-    fn start_dhcp(&mut self, delay: Duration) {
-        let Some(target) = self.target() else { return };
-        let mut avoid = self.orders.avoid.clone();
-        avoid.extend(&self.refused);
-        avoid.truncate(MAX_AVOIDED);
-        let (network, random) = (Arc::clone(&self.network), self.random());
-        self.v4 = Some(dhcp::Session::start(network, target, random, avoid, delay));
-    }
-
-    /// Looks for another way, as it was told to.
-    fn obey(&mut self) {
-        let before =
-            core::mem::replace(&mut self.orders, self.received.borrow_and_update().clone());
-        if before.leases != self.orders.leases {
-            self.start_dhcp(Duration::ZERO);
-        }
-        if before.leases_v6 != self.orders.leases_v6 {
-            // It is started again where routers are followed.
-            self.v6 = None;
-        }
-    }
-
-    fn start_routers(&mut self) {
-        let Some(target) = self.target() else { return };
-        let (network, random) = (Arc::clone(&self.network), self.random());
-        self.routers = Some(slaac::Session::start(network, target, random));
-    }
-
-    /// Asks DHCPv6 servers for what routers say is to be had of them.
-    fn follow_routers(&mut self) {
-        let Some(routers) = &self.routers else { return };
-        let mode = match &routers.status.borrow().settings {
-            slaac::Settings { managed: true, .. } => dhcp6::Mode::Stateful,
-            slaac::Settings { other: true, .. } => dhcp6::Mode::Stateless,
-            _ => return,
-        };
-        if self.v6.as_ref().is_some_and(|(running, _)| *running == mode) {
-            return;
-        }
-        let Some(target) = self.target() else { return };
-        let (network, random) = (Arc::clone(&self.network), self.random());
-        // Two of them would take each other's answers.
-        self.v6 = None;
-        let avoid = self.orders.avoid_v6.clone();
-        let session = dhcp6::Session::start(network, target, mode, random, avoid);
-        self.v6 = Some((mode, session));
-    }
-
-    /// `None` if it is no Ethernet interface.
-    fn target(&self) -> Option<Target> {
-        let Nic { index, name, mac, .. } = &self.nic;
-        Some(Target { index: *index, name: name.clone(), mac: (*mac)? })
-    }
-
-    fn random(&mut self) -> Random {
-        Random::seeded(self.random.next_u64())
-    }
-
-    /// The hardware addresses of this machine's other NICs.
-    fn own_macs(&self) -> Vec<[u8; 6]> {
-        let links = self.links.borrow();
-        let others = links.iter().filter(|nic| nic.index != self.nic.index);
-        others.filter_map(|nic| nic.mac).filter(|mac| Some(*mac) != self.nic.mac).collect()
-    }
-
     /// Everything that the sources say now, and that may be used.
     fn facts(&mut self) -> Facts {
         let mut facts = Facts::default();
@@ -272,127 +177,6 @@ impl Manager {
         }
         facts.prune(&self.nic);
         facts
-    }
-
-    /// Finds out which addresses the kernel has found to be somebody else's.
-    fn look_for_duplicates(&mut self) {
-        let now = Instant::now();
-        self.duplicates.retain(|_, again_at| now < *again_at);
-        let links = Arc::clone(&self.links.borrow_and_update());
-        let Some(nic) = links.iter().find(|nic| nic.index == self.nic.index) else { return };
-        let applied = self.applied.iter().flat_map(|applied| &applied.addresses);
-        self.reported.retain(|address| nic.address_state(*address).is_some());
-        for address in applied {
-            if nic.address_state(*address) != Some(AddressState::Duplicate) {
-                continue;
-            }
-            if let (Some(routers), IpAddr::V6(v6)) = (&self.routers, address.address()) {
-                if self.reported.insert(*address) {
-                    // Each knows its own.
-                    routers.duplicate(v6);
-                    if let Some((_, session)) = &self.v6 {
-                        session.duplicate(v6);
-                    }
-                }
-                continue;
-            }
-            let elsewhere = links.iter().filter(|other| other.index != nic.index).any(|other| {
-                other.addresses.iter().any(|own| own.address.address() == address.address())
-            });
-            // Our own other NIC has answered: next time it is not asked.
-            let pause = if elsewhere { AFTER_OWN } else { AFTER_DUPLICATE };
-            if self.duplicates.insert(*address, now + pause).is_none() && !elsewhere {
-                let failure = conflict(&nic.name, address, None);
-                tracing::warn!("{failure}");
-                self.conflict = Some(failure);
-            }
-        }
-    }
-
-    /// Brings it to the kernel, and leaves out what that refuses.
-    async fn apply(&mut self, facts: &mut Facts) {
-        let wanted = facts.configuration.clone();
-        self.refusal.take_if(|(refused, _)| *refused != wanted);
-        let refused = self.refusal.as_ref().is_some_and(|(_, again_at)| Instant::now() < *again_at);
-        if self.applied.as_ref() == Some(&wanted) {
-            self.refusal = None;
-        } else if !refused {
-            match self.network.apply(self.nic.index, &wanted).await {
-                Ok(()) => {
-                    // That nothing at all is taken does not mean that what was refused is good.
-                    if !wanted.addresses.is_empty() {
-                        self.tries = 0;
-                        self.refusal_failure = None;
-                    }
-                    self.applied = Some(wanted);
-                    self.refusal = None;
-                }
-                Err(error) => self.apply_parts(wanted, error).await,
-            }
-        }
-        let applied = self.applied.as_ref();
-        facts.retain(|address| applied.is_some_and(|applied| applied.addresses.contains(address)));
-    }
-
-    /// What one family brings must not keep the other one from working.
-    async fn apply_parts(&mut self, wanted: Configuration, mut error: NetworkError) {
-        let mut kept = Configuration::default();
-        for v4 in [true, false] {
-            let part = wanted.family(v4);
-            if part.addresses.is_empty() {
-                continue;
-            }
-            let mut attempt = kept.clone();
-            attempt.addresses.extend(part.addresses);
-            attempt.routes.extend(part.routes);
-            attempt.mtu = part.mtu;
-            // The error is known already if there is nothing else.
-            let whole = attempt == wanted;
-            let result = if whole {
-                Err(error.clone())
-            } else {
-                self.network.apply(self.nic.index, &attempt).await
-            };
-            match result {
-                Ok(()) => kept = attempt,
-                Err(refusal) => {
-                    error = refusal;
-                    self.is_refused(v4, &error);
-                }
-            }
-        }
-        if kept.addresses.is_empty() {
-            self.network.flush(self.nic.index).await;
-            self.tries += 1;
-            let fixed = matches!(self.plan.addressing, Addressing::Static(_));
-            self.stuck = fixed && self.tries >= STATIC_TRIES;
-        } else if let Err(error) = self.network.apply(self.nic.index, &kept).await {
-            tracing::debug!("{}: {error}", self.nic.name);
-        }
-        self.applied = Some(kept);
-        let again_at = Instant::now() + pause(self.tries.max(1), &mut self.random);
-        self.refusal = Some((wanted, again_at));
-    }
-
-    fn is_refused(&mut self, v4: bool, error: &NetworkError) {
-        let name = &self.nic.name;
-        let lease = self.v4.as_ref().and_then(|v4| v4.status.borrow().lease.clone());
-        let detail = match lease.filter(|_| v4) {
-            Some(lease) => {
-                if !self.refused.contains(&lease.server) && self.refused.len() < MAX_AVOIDED {
-                    self.refused.push(lease.server);
-                }
-                format!("{name}: the lease of {}: {error}", lease.server)
-            }
-            None => format!("{name}: {error}"),
-        };
-        tracing::warn!("{detail}");
-        self.refusal_failure = Some(Failure::new(Code::AddressSetup, detail));
-        if v4 && self.v4.is_some() {
-            // The kernel does not take what this server gives: another one may give something else.
-            let delay = pause(4, &mut self.random);
-            self.start_dhcp(delay);
-        }
     }
 
     fn publish(&mut self, facts: &Facts) {

@@ -19,7 +19,6 @@ use std::sync::Arc;
 
 use report::Code;
 use report::Failure;
-use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -30,12 +29,15 @@ use self::message::MAX_MESSAGE;
 pub(crate) use self::settings::Address;
 pub(crate) use self::settings::Settings;
 use crate::backoff::Random;
-use crate::backoff::pause;
 use crate::dhcp::Target;
 use crate::network::Network;
 use crate::network::Port;
 use crate::network::Protocol;
 use crate::network::Received;
+use crate::runner::Duplicates;
+use crate::runner::Reports;
+use crate::runner::Talker;
+use crate::runner::run;
 use crate::task::Task;
 use crate::task::sleep_until;
 
@@ -54,7 +56,7 @@ pub(crate) struct Status {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) status: watch::Receiver<Status>,
-    duplicates: mpsc::UnboundedSender<Ipv6Addr>,
+    pub(crate) duplicates: Duplicates,
     _task: Task,
 }
 
@@ -62,17 +64,11 @@ impl Session {
     /// Starts to ask for routers.
     pub(crate) fn start(network: Arc<dyn Network>, target: Target, random: Random) -> Self {
         let (sender, status) = watch::channel(Status::default());
-        let (duplicates, reports) = mpsc::unbounded_channel();
+        let (duplicates, reports) = Duplicates::channel();
         let machine = Machine::new(target.mac, random.clone(), Duration::ZERO);
         let origin = Instant::now();
         let runner = Runner { network, target, random, machine, origin, sender, reports };
-        Self { status, duplicates, _task: Task::spawn(runner.run()) }
-    }
-
-    /// The kernel has found that another machine has this address of ours.
-    pub(crate) fn duplicate(&self, address: Ipv6Addr) {
-        // Fails only when the task has ended, and it does not end by itself.
-        let _ = self.duplicates.send(address);
+        Self { status, duplicates, _task: Task::spawn(run(runner)) }
     }
 }
 
@@ -83,28 +79,18 @@ struct Runner {
     machine: Machine,
     origin: Instant,
     sender: watch::Sender<Status>,
-    reports: mpsc::UnboundedReceiver<Ipv6Addr>,
+    reports: Reports,
 }
 
-impl Runner {
-    async fn run(mut self) {
-        let mut tries = 0;
-        loop {
-            // Comes back only when the socket fails: the interface went down or away.
-            let error = match self.network.port(&self.target.nic(), Protocol::RouterDiscovery) {
-                Ok(port) => self.talk(&*port).await,
-                Err(error) => error,
-            };
-            tries += 1;
-            let detail = format!("{}: socket for router advertisements: {error}", self.target.name);
-            tracing::debug!("{detail}");
-            let failure = Failure::new(Code::AddressSetup, detail);
-            self.sender.send_modify(|status| status.failure = Some(failure));
-            tokio::time::sleep(pause(tries, &mut self.random)).await;
-        }
+impl Talker for Runner {
+    type Way = Box<dyn Port>;
+
+    fn open(&self) -> io::Result<Box<dyn Port>> {
+        self.network.port(&self.target.nic(), Protocol::RouterDiscovery)
     }
 
-    async fn talk(&mut self, port: &dyn Port) -> io::Error {
+    async fn talk(&mut self, port: &Box<dyn Port>) -> io::Error {
+        let port = &**port;
         let mut buffer = [0; MAX_MESSAGE + 1];
         loop {
             let wake_at = self.machine.wake_at();
@@ -131,6 +117,19 @@ impl Runner {
         }
     }
 
+    fn cut_off(&mut self, error: &io::Error) {
+        let detail = format!("{}: socket for router advertisements: {error}", self.target.name);
+        tracing::debug!("{detail}");
+        let failure = Failure::new(Code::AddressSetup, detail);
+        self.sender.send_modify(|status| status.failure = Some(failure));
+    }
+
+    fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+}
+
+impl Runner {
     async fn solicit(&mut self, port: &dyn Port, message: &[u8]) {
         let name = &self.target.name;
         match port.send(None, message).await {

@@ -47,13 +47,6 @@ const BLACK_HOLE: &str = "
     on far web
 ";
 
-/// The same with a mirror whose kernel sends long packets for ever.
-const DEEP_BLACK_HOLE: &str = "
-    black_hole
-    on far sysctl -q -w net.ipv4.tcp_mtu_probing=0
-    on far web
-";
-
 pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::reaches_in(
@@ -96,7 +89,6 @@ pub(super) fn cases() -> Vec<Case> {
             Ok(())
         }),
         Case::reaches_in("net_mtu_black_hole", BLACK_HOLE, black_hole),
-        Case::reaches_in("net_mtu_black_hole_that_nobody_looks_for", DEEP_BLACK_HOLE, black_hole),
         Case::refused_in("net_captive_portal", Code::PageForPeople, PORTAL, |bench| {
             Ok(machine(bench, PLAIN_MIRROR).argument("--deadline=30s"))
         }),
