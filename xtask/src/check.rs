@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use crate::accel;
 use crate::again;
+use crate::bench;
 use crate::build;
 use crate::kernel_build;
 use crate::kernel_build::reproduce;
@@ -75,6 +76,9 @@ pub fn run(all: bool) -> Result<bool> {
     let failed = failed || lines.last().is_some_and(Line::failed);
     if all {
         lines.extend(built_again(failed));
+    }
+    if !failed {
+        lines.push(measured("size of /init", bench::hold_init));
     }
     let boot = if failed {
         Line { name: "boot tests", outcome: Outcome::NotRun("what comes before them failed") }

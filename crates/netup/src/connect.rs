@@ -13,6 +13,7 @@ use hostcfg::Addressing;
 use report::Code;
 use report::Failure;
 use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::backoff::Random;
@@ -33,6 +34,7 @@ use crate::select::describe_entry;
 use crate::select::describe_nics;
 use crate::select::select;
 use crate::session::Session;
+use crate::session::Status;
 use crate::state::CARRIER_PATIENCE;
 use crate::state::NicState;
 use crate::vlan::Vlans;
@@ -47,8 +49,15 @@ const TICK: Duration = Duration::from_secs(1);
 /// What keeps the addresses alive.
 #[derive(Debug)]
 pub(crate) struct Holder {
-    _session: Session,
+    session: Session,
     _network: Arc<dyn Network>,
+}
+
+impl Holder {
+    /// How the link is, from now on.
+    pub(crate) fn status(&self) -> watch::Receiver<Status> {
+        self.session.statuses()
+    }
 }
 
 /// Brings up every NIC of the plan and probes over each that has an address; the first that
@@ -121,8 +130,8 @@ where
         Ok((won, Won { link, answer, session })) => {
             search.switch_off_others(network, won).await;
             let nics = search.reports(Some(won), None);
-            let holder = Holder { _session: session, _network: Arc::clone(&context.network) };
-            Ok(Connected { link, answer, nics, _holder: holder })
+            let holder = Holder { session, _network: Arc::clone(&context.network) };
+            Ok(Connected { link, answer, nics, holder })
         }
         Err(failure) => {
             for state in search.nics.iter().filter(|_| !plan.keep_addresses) {

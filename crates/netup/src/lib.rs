@@ -34,6 +34,7 @@ mod configuration;
 mod connect;
 mod dhcp;
 mod dhcp6;
+mod follow;
 #[doc(hidden)]
 pub mod fuzzing;
 mod kernel;
@@ -53,6 +54,7 @@ mod vlan;
 
 pub use connect::connect;
 pub use connect::connect_over;
+pub use follow::LinkNews;
 pub use plan::ConnectError;
 pub use plan::Connected;
 pub use plan::Link;

@@ -209,7 +209,7 @@ pub struct Connected<T> {
     /// What came of every NIC, in the order of their kernel index.
     pub nics: Vec<NicReport>,
     /// What keeps the leases alive.
-    pub(crate) _holder: Holder,
+    pub(crate) holder: Holder,
 }
 
 /// No link was found over which the probe succeeds.
