@@ -1,17 +1,20 @@
 //! Builds the static binaries that run in the guest.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
+use serde::Deserialize;
 
 use crate::locked::Locked;
 use crate::progress;
@@ -181,7 +184,7 @@ fn static_binary(package: &str, binary: &str, label: &str) -> Result<PathBuf> {
         .args(["build", "--locked", "--package", package, "--bin", binary])
         .args(["--profile", PROFILE, "--target", TARGET])
         // Because the target is named, these reach neither build scripts nor macros.
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(places()).join("\x1f"))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(places()?).join("\x1f"))
         .env_remove("RUSTFLAGS");
     progress::run(label, &mut command).with_context(|| format!("cannot build {package}"))?;
     built(&target_dir().join(TARGET).join(PROFILE).join(binary))
@@ -200,19 +203,51 @@ fn flags(places: Vec<String>) -> Vec<String> {
     [vec!["-Ctarget-feature=+crt-static".to_owned()], places].concat()
 }
 
-/// Flags that take the places of this machine out of what is compiled.
-fn places() -> Vec<String> {
-    let mut flags = Vec::new();
+/// Flags that take the places of this machine out of what is compiled. Of prefixes that fit, the last
+/// one counts.
+fn places() -> Result<Vec<String>> {
     let cargo_home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
-    if let Some(home) = cargo_home {
-        flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    let mut places: Vec<(PathBuf, &str)> =
+        cargo_home.into_iter().map(|home| (home, "cargo")).collect();
+    // Where crates are unpacked has the registry in its name, which may be a mirror; and the name is
+    // said again by each file that may panic. In the locked root it is this short, too.
+    places.extend(crate_directories()?.into_iter().map(|directory| (directory, "cargo")));
+    places.push((root().to_path_buf(), "ramstrap"));
+    // What build scripts write is compiled there.
+    places.push((target_dir(), "ramstrap/target"));
+    let flag = |(from, to): (PathBuf, _)| format!("--remap-path-prefix={}={to}", from.display());
+    Ok(places.into_iter().map(flag).collect())
+}
+
+/// The directories that cargo has unpacked the dependencies in, which it does now if need be.
+fn crate_directories() -> Result<BTreeSet<PathBuf>> {
+    let mut command = cargo();
+    command.args(["metadata", "--locked", "--format-version=1", "--filter-platform", TARGET]);
+    let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo metadata")?;
+    if !output.status.success() {
+        bail!("cargo metadata failed: {}", output.status);
     }
-    flags.push(format!("--remap-path-prefix={}=ramstrap", root().display()));
-    // What build scripts write is compiled there. Of two prefixes that fit, the later one counts.
-    flags.push(format!("--remap-path-prefix={}=ramstrap/target", target_dir().display()));
-    flags
+    let metadata: Metadata =
+        serde_json::from_slice(&output.stdout).context("cargo metadata is not understood")?;
+    let from_elsewhere = metadata.packages.into_iter().filter(|package| package.source.is_some());
+    Ok(from_elsewhere
+        .filter_map(|package| Some(package.manifest_path.parent()?.parent()?.to_path_buf()))
+        .collect())
+}
+
+/// What is read of `cargo metadata`.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    /// The registry; absent for packages of this source tree.
+    source: Option<String>,
+    manifest_path: PathBuf,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use crate::accel;
 use crate::again;
+use crate::bench;
 use crate::build;
 use crate::installed;
 use crate::kernel_build;
@@ -77,6 +78,9 @@ pub fn run(all: bool) -> Result<bool> {
     if all {
         lines.push(measured("the tool, installed", installed::check));
         lines.extend(built_again(failed));
+    }
+    if !failed {
+        lines.push(measured("size of /init", bench::hold_init));
     }
     let boot = if failed {
         Line { name: "boot tests", outcome: Outcome::NotRun("what comes before them failed") }

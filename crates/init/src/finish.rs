@@ -38,6 +38,7 @@ pub(crate) fn announce(failure: &Failure) {
 /// Says what failed and reboots after a while. The only way out of a boot that failed.
 pub(crate) fn fail(failure: &Failure, delay: RebootDelay) -> ! {
     announce(failure);
+    remote::flush_beside();
     let report = journal::snapshot(Outcome::Failed);
     let delay = reboot_delay(failure.class, delay);
     console::line(&format!("rebooting in {} s", delay.as_secs()));

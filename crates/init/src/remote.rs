@@ -2,6 +2,10 @@
 
 use std::sync::LazyLock;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use hostcfg::LogLevel;
@@ -21,6 +25,9 @@ static LOG: LazyLock<RemoteLog> = LazyLock::new(RemoteLog::new);
 
 /// What its connections are made of, but for the link.
 static OPTIONS: OnceLock<ClientOptions> = OnceLock::new();
+
+/// Whether the last lines were given their chance.
+static FLUSHED: AtomicBool = AtomicBool::new(false);
 
 /// Keeps a line (or several) until it can be sent.
 pub(crate) fn push(level: LogLevel, text: &str) {
@@ -68,5 +75,60 @@ pub(crate) fn link(link: &Link, used: bool) {
 pub(crate) async fn flush() {
     if OPTIONS.get().is_some() {
         LOG.flush(LAST_LINES).await;
+        FLUSHED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// As [`flush`], where the event loop stands still or is gone, as in the panic hook. Once: a second
+/// time there is no more to be had.
+pub(crate) fn flush_beside() {
+    if OPTIONS.get().is_some() && !FLUSHED.swap(true, Ordering::Relaxed) {
+        beside(LAST_LINES, async || {
+            LOG.send_rest(LAST_LINES).await;
+        });
+    }
+}
+
+/// Does this on a thread and an event loop of its own, and waits for it no longer than `patience`,
+/// whatever it does.
+fn beside(patience: Duration, work: impl AsyncFnOnce() + Send + 'static) {
+    let (sender, done) = mpsc::channel::<()>();
+    let thread = thread::Builder::new().spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        if let Ok(runtime) = runtime.enable_io().enable_time().build() {
+            runtime.block_on(work());
+        }
+        drop(sender);
+    });
+    if thread.is_ok() {
+        // Nothing is ever sent: it ends when the thread does.
+        let _ = done.recv_timeout(patience);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use super::beside;
+
+    #[tokio::test]
+    async fn work_is_done_beside_an_event_loop_that_stands_still() {
+        let done = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&done);
+        // As the panic hook does: inside of a task.
+        beside(Duration::from_secs(600), async move || {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            seen.store(true, Ordering::Relaxed);
+        });
+        assert!(done.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn work_that_never_ends_is_not_waited_for() {
+        beside(Duration::from_millis(20), core::future::pending);
     }
 }

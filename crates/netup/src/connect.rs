@@ -13,6 +13,7 @@ use hostcfg::Addressing;
 use report::Code;
 use report::Failure;
 use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::backoff::Random;
@@ -33,6 +34,7 @@ use crate::select::describe_entry;
 use crate::select::describe_nics;
 use crate::select::select;
 use crate::session::Session;
+use crate::session::Status;
 use crate::state::CARRIER_PATIENCE;
 use crate::state::NicState;
 use crate::vlan::Vlans;
@@ -55,6 +57,11 @@ impl Holder {
     /// See [`Connected::narrow`].
     pub(crate) fn narrow(&self) {
         self.session.narrow();
+    }
+
+    /// How the link is, from now on.
+    pub(crate) fn status(&self) -> watch::Receiver<Status> {
+        self.session.statuses()
     }
 }
 

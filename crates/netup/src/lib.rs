@@ -34,6 +34,7 @@ mod configuration;
 mod connect;
 mod dhcp;
 mod dhcp6;
+mod follow;
 #[doc(hidden)]
 pub mod fuzzing;
 mod kernel;
@@ -55,6 +56,7 @@ mod vlan;
 
 pub use connect::connect;
 pub use connect::connect_over;
+pub use follow::LinkNews;
 pub use lessons::Lessons;
 pub use plan::ConnectError;
 pub use plan::Connected;

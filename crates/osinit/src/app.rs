@@ -20,6 +20,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use netup::Link;
+use netup::LinkNews;
 use provision::Identity;
 use provision::Staff;
 use provision::server::Gate;
@@ -241,16 +242,14 @@ async fn serve(app: Rc<App>) -> Infallible {
     tokio::task::spawn_local(control::serve(Rc::clone(&app)));
     firewall::stand(&app.fetch_ports).await;
     let connected = network::connect(&app.handover).await;
-    let text = network::resolv_conf(&connected.link);
-    if let Err(error) = fs::write(RESOLV_CONF, text) {
-        console::line(&format!("{RESOLV_CONF}: {error}"));
-    }
+    network::note_servers(Path::new(RESOLV_CONF), &connected.link);
     for address in &connected.link.addresses {
         console::line(&format!("address {} port {}", address.address(), provision::PORT));
     }
     app.set_uplink_address(uplink::first_address(&connected.link));
     *app.link.borrow_mut() = Some(connected.link.clone());
     tokio::task::spawn_local(uplink::follow(Rc::clone(&app), connected.link.clone()));
+    tokio::task::spawn_local(follow_link(Rc::clone(&app), connected.news()));
     let facts = HostFacts {
         package_sha256: package.sha256.unwrap_or_else(|| Sha256Digest::from_bytes([0; 32])),
         release: package.release,
@@ -272,6 +271,16 @@ async fn serve(app: Rc<App>) -> Infallible {
     console::line(&format!("provisioning is impossible: {error}"));
     // The network is held as long as this future lives.
     core::future::pending().await
+}
+
+/// Takes what a renewed lease or a router says anew: programs ask the DNS servers that there are now,
+/// and so does the next upgrade.
+async fn follow_link(app: Rc<App>, mut news: LinkNews) -> Infallible {
+    loop {
+        let link = news.changed().await;
+        network::note_servers(Path::new(RESOLV_CONF), &link);
+        *app.link.borrow_mut() = Some(link);
+    }
 }
 
 /// For both families on one socket; for IPv4 alone where the kernel has no IPv6.

@@ -1,5 +1,7 @@
 //! The machine's way to the Internet, as the hand-over says.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use hostcfg::Addressing;
@@ -58,7 +60,60 @@ fn plan(handover: &HandOver) -> Plan {
     }
 }
 
-/// Where programs look names up.
-pub(crate) fn resolv_conf(link: &netup::Link) -> String {
+/// Tells programs where they look names up. Nothing is written where nothing has changed.
+pub(crate) fn note_servers(file: &Path, link: &netup::Link) {
+    let text = resolv_conf(link);
+    if fs::read_to_string(file).is_ok_and(|known| known == text) {
+        return;
+    }
+    // In its place: it may be a link to where programs without privileges see it.
+    if let Err(error) = fs::write(file, &text) {
+        console::line(&format!("{}: {error}", file.display()));
+        return;
+    }
+    let servers: Vec<String> = link.dns.iter().map(ToString::to_string).collect();
+    let servers = if servers.is_empty() { "none".to_owned() } else { servers.join(" ") };
+    console::line(&format!("DNS servers: {servers}"));
+}
+
+fn resolv_conf(link: &netup::Link) -> String {
     link.dns.iter().map(|server| format!("nameserver {server}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use netup::Link;
+    use netup::Method;
+
+    use super::note_servers;
+
+    fn link(dns: &[&str]) -> Link {
+        Link {
+            interface: "eth0".to_owned(),
+            index: 2,
+            mac: "52:54:00:12:34:56".to_owned(),
+            method: Method::Dhcp,
+            addresses: vec!["192.0.2.9/24".parse().unwrap()],
+            gateways: Vec::new(),
+            routes: Vec::new(),
+            dns: dns.iter().map(|server| server.parse().unwrap()).collect(),
+            search: Vec::new(),
+            ntp: Vec::new(),
+            dhcp_server: None,
+            lease_seconds: None,
+        }
+    }
+
+    #[test]
+    fn programs_find_the_servers_of_the_newest_lease() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("resolv.conf");
+        for dns in [&["192.0.2.53"][..], &["192.0.2.54", "2001:db8::53"], &[]] {
+            note_servers(&file, &link(dns));
+            let expected: String = dns.iter().map(|it| format!("nameserver {it}\n")).collect();
+            assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+        }
+    }
 }

@@ -3,7 +3,8 @@
 //!
 //! The boot never waits for it. Lines go into a queue of fixed size; when it is full the oldest are
 //! dropped, and how many is said. A task of its own sends them over the link that the boot uses, with
-//! sockets bound to that link. Only [`RemoteLog::flush`] waits, for as long as its caller says.
+//! sockets bound to that link. Only [`RemoteLog::flush`] and
+//! [`RemoteLog::send_rest`] wait, for as long as their caller says.
 //!
 //! Lines hold what the consoles show, and like those no secret: URLs are redacted before they get here.
 

@@ -6,6 +6,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 
 use fetch::ClientOptions;
@@ -62,6 +63,8 @@ struct Shared {
     /// There is a line, or reason to hurry.
     stirred: Notify,
     link: watch::Sender<Option<Link>>,
+    /// Where lines go, once that is known.
+    destination: OnceLock<Destination>,
     /// Set while somebody waits for everything to be sent.
     hurry: watch::Sender<bool>,
     /// The number of flushes that came to their end, good or bad.
@@ -77,6 +80,7 @@ impl RemoteLog {
             levels: AtomicU8::new(u8::MAX),
             stirred: Notify::new(),
             link: watch::Sender::new(None),
+            destination: OnceLock::new(),
             hurry: watch::Sender::new(false),
             flushed: watch::Sender::new(0),
         };
@@ -116,8 +120,10 @@ impl RemoteLog {
         let hostcfg::RemoteLog { target, level } = config.clone();
         self.shared.levels.store(level as u8 + 1, Ordering::Relaxed);
         self.queue().keep(|line| line.level <= level);
-        let task = Task { log: self.clone(), target, boot: format!("{boot:016x}"), start };
-        tokio::spawn(task.run());
+        let destination = Destination { target, boot: format!("{boot:016x}"), start };
+        // Started once.
+        let _ = self.shared.destination.set(destination.clone());
+        tokio::spawn(Task { log: self.clone(), destination }.run());
     }
 
     /// There is a link that lines may be sent over.
@@ -147,6 +153,25 @@ impl RemoteLog {
         ended && self.queue().is_empty()
     }
 
+    /// Sends what is left over a connection of its own, without the task of [`RemoteLog::start`]: for
+    /// when nothing in that runtime runs any more. Takes `patience` at most, and says whether everything
+    /// was sent. Must be called inside another tokio runtime with I/O and time. What the task was
+    /// sending just then may come twice.
+    pub async fn send_rest(&self, patience: Duration) -> bool {
+        let Some(destination) = self.shared.destination.get().cloned() else { return false };
+        let Some(link) = self.shared.link.borrow().clone() else { return false };
+        let task = Task { log: self.clone(), destination };
+        let sending = async {
+            let mut open = None;
+            let sent = task.send_all(&mut open, &link.options, &task.sender(&link)).await;
+            if let Some(delivery) = open {
+                delivery.close().await;
+            }
+            sent.is_ok()
+        };
+        tokio::time::timeout(patience, sending).await.unwrap_or(false)
+    }
+
     /// Never dead-locks: nothing that could be interrupted or panic runs while it is held.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -159,12 +184,18 @@ impl Default for RemoteLog {
     }
 }
 
-/// What sends.
-struct Task {
-    log: RemoteLog,
+/// Where lines go, and what they say of this boot.
+#[derive(Clone, Debug)]
+struct Destination {
     target: RemoteLogTarget,
     boot: String,
     start: Option<Timestamp>,
+}
+
+/// What sends.
+struct Task {
+    log: RemoteLog,
+    destination: Destination,
 }
 
 impl Task {
@@ -183,14 +214,10 @@ impl Task {
 
     /// Sends for ever over one link.
     async fn send_over(&self, link: &Link, mut hurry: watch::Receiver<bool>) {
-        let Link { options, address, mac, .. } = link;
+        let options = &link.options;
         let interface = options.interface.as_deref().unwrap_or("any interface");
-        let sender = Sender {
-            address: address.clone(),
-            mac: mac.clone(),
-            boot: self.boot.clone(),
-            start: self.start,
-        };
+        let target = &self.destination.target;
+        let sender = self.sender(link);
         let mut open: Option<Delivery> = None;
         let mut pause = PAUSE.0;
         let mut failing = false;
@@ -199,7 +226,7 @@ impl Task {
             match self.send_all(&mut open, options, &sender).await {
                 Ok(()) => {
                     if failing {
-                        info!("remote log: {} takes it again", self.target);
+                        info!("remote log: {target} takes it again");
                     }
                     (failing, pause) = (false, PAUSE.0);
                     self.end_of_flush(&hurry, &mut open).await;
@@ -210,7 +237,7 @@ impl Task {
                 }
                 Err(reason) => {
                     open = None;
-                    let detail = format!("{} over {interface}: {reason}", self.target);
+                    let detail = format!("{target} over {interface}: {reason}");
                     if failing {
                         debug!("{}", Failure::new(Code::RemoteLogFailed, detail));
                     } else {
@@ -234,6 +261,13 @@ impl Task {
         }
     }
 
+    /// Whose lines they are, over this link.
+    fn sender(&self, link: &Link) -> Sender {
+        let Destination { boot, start, .. } = &self.destination;
+        let (address, mac) = (link.address.clone(), link.mac.clone());
+        Sender { address, mac, boot: boot.clone(), start: *start }
+    }
+
     /// Sends until there is nothing left.
     async fn send_all(
         &self,
@@ -248,7 +282,7 @@ impl Task {
             }
             let delivery = match open {
                 Some(delivery) => delivery,
-                None => open.insert(Delivery::open(&self.target, options).await?),
+                None => open.insert(Delivery::open(&self.destination.target, options).await?),
             };
             delivery.send(&batch, sender).await?;
             self.log.queue().sent(&batch);
@@ -269,7 +303,7 @@ impl Task {
 
     /// From 0 to 1, different on every machine and the same on each.
     fn spread(&self) -> f64 {
-        let number = u64::from_str_radix(&self.boot, 16).unwrap_or_default();
+        let number = u64::from_str_radix(&self.destination.boot, 16).unwrap_or_default();
         f64::from(u16::try_from(number & 0xffff).unwrap_or_default()) / f64::from(u16::MAX)
     }
 }

@@ -192,3 +192,36 @@ async fn without_a_server_or_a_link_nobody_waits() {
     assert!(log.flush(LONG).await);
     assert!(!log.takes(LogLevel::Error));
 }
+
+#[test]
+fn what_is_left_gets_out_when_the_runtime_that_sends_stands_still() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("syslog+udp://127.0.0.1:{}", server.local_addr().unwrap().port());
+    let log = RemoteLog::new();
+    let standing_still = runtime();
+    standing_still.block_on(async { log.start(&config(&url, "info"), 0xb007, Some(NOW)) });
+    log.link(link(Vec::new()));
+    say(&log, "E0701 the last word");
+
+    assert!(runtime().block_on(log.send_rest(LONG)));
+    let mut packet = [0; 2048];
+    let length = server.recv(&mut packet).unwrap();
+    let text = String::from_utf8(packet[..length].to_vec()).unwrap();
+    assert!(text.ends_with("ramstrap 000000000000b007 - - E0701 the last word"), "{text}");
+    drop(standing_still);
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_does_not_hold_up_the_rest() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("syslog+tls://127.0.0.1:{}", silent.local_addr().unwrap().port());
+    let log = RemoteLog::new();
+    say(&log, "nobody hears this");
+    assert!(!log.send_rest(LONG).await, "nowhere to send it");
+    log.start(&config(&url, "info"), 1, None);
+    assert!(!log.send_rest(LONG).await, "no link");
+    let root = Pki::new("log CA").unwrap().ca_der();
+    log.link(link(vec![root]));
+    assert!(!log.send_rest(Duration::from_millis(20)).await);
+}

@@ -161,6 +161,11 @@ impl Session {
         self.status.borrow().link.clone()
     }
 
+    /// All statuses that there will be, for whoever follows them beside this.
+    pub(crate) fn statuses(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
     /// Waits until there is something new to see. The task behind it never ends by itself.
     pub(crate) async fn changed(&mut self) {
         if self.status.changed().await.is_err() {
