@@ -12,7 +12,6 @@ use hostcfg::Mirror;
 use netup::Link;
 use netup::Plan;
 use netup::ProbeError;
-use ospkg::Descriptor;
 use report::Class;
 use report::Code;
 use report::Failure;
@@ -256,9 +255,9 @@ impl<W: World> Search<'_, W> {
                 Ok(bytes) if https => {
                     return Ok((client, Some((index, bytes))));
                 }
-                Ok(bytes) => match Descriptor::parse(&bytes) {
+                Ok(bytes) => match self.inputs.policy.descriptor(&bytes) {
                     Ok(_) => return Ok((client, Some((index, bytes)))),
-                    Err(error) => Failure::from_error(&error).into(),
+                    Err(failure) => failure.into(),
                 },
                 Err(error) => {
                     answered |= error.answered() && https;

@@ -1,5 +1,7 @@
 //! The trust policy as the boot image embeds it: `trust_policy.json` and the roots beside it.
 
+use agefile::Identities;
+use agefile::IdentityError;
 use report::Code;
 use report::Coded;
 use report::PolicyReport;
@@ -92,6 +94,9 @@ pub enum PolicyError {
         /// What is wrong with it.
         problem: CertificateError,
     },
+    /// `decryption_identities` cannot be used. Repeats nothing of it.
+    #[error("{DECRYPTION_IDENTITIES}: {0}")]
+    DecryptionIdentities(IdentityError),
 }
 
 impl PolicyError {
@@ -119,6 +124,7 @@ impl Coded for PolicyError {
             Self::TlsRootsPem(_) | Self::TooManyTlsRoots | Self::TlsRoot { .. } => {
                 Code::TlsRootsInvalid
             }
+            Self::DecryptionIdentities(_) => Code::IdentitiesInvalid,
         }
     }
 }
@@ -130,6 +136,7 @@ pub struct TrustPolicy {
     digest: Sha256Digest,
     signing_roots: Vec<Certificate>,
     tls_roots: Vec<Vec<u8>>,
+    decryption_identities: Option<Identities>,
 }
 
 impl TrustPolicy {
@@ -141,13 +148,8 @@ impl TrustPolicy {
     /// [`PolicyError`] for anything in these files that cannot be used; never a part of a policy.
     pub fn load(files: &PolicyFiles<'_>) -> Result<Self, PolicyError> {
         // Without them more would boot, or nothing could be read: never ignored.
-        for (name, file) in [
-            (SIGSUM_POLICY, files.sigsum_policy),
-            (DECRYPTION_IDENTITIES, files.decryption_identities),
-        ] {
-            if file.is_some() {
-                return Err(PolicyError::Unsupported(format!("the file {name}")));
-            }
+        if files.sigsum_policy.is_some() {
+            return Err(PolicyError::Unsupported(format!("the file {SIGSUM_POLICY}")));
         }
         Ok(Self {
             document: PolicyDocument::parse(files.trust_policy_json)?,
@@ -156,6 +158,11 @@ impl TrustPolicy {
                 files.signing_root_pem.ok_or(PolicyError::NoSigningRoots)?,
             )?,
             tls_roots: files.tls_roots_pem.map_or(Ok(Vec::new()), tls_roots)?,
+            decryption_identities: files
+                .decryption_identities
+                .map(Identities::parse)
+                .transpose()
+                .map_err(PolicyError::DecryptionIdentities)?,
         })
     }
 
@@ -174,6 +181,7 @@ impl TrustPolicy {
             digest: Sha256Digest::of(&json),
             signing_roots: signing_roots(signing_root_pem)?,
             tls_roots: Vec::new(),
+            decryption_identities: None,
         })
     }
 
@@ -199,6 +207,15 @@ impl TrustPolicy {
     #[must_use]
     pub fn tls_roots(&self) -> &[Vec<u8>] {
         &self.tls_roots
+    }
+
+    /// What descriptors and archives that come over the network are decrypted with. Where there are
+    /// any, one that is not encrypted is refused; those in the boot image never are encrypted.
+    ///
+    /// They keep others on the way from reading a package, and say nothing about who made it.
+    #[must_use]
+    pub const fn decryption_identities(&self) -> Option<&Identities> {
+        self.decryption_identities.as_ref()
     }
 
     /// The policy as the boot report shows it.
