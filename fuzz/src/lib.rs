@@ -34,6 +34,8 @@ pub struct Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    target("age_file", age_file, 20),
+    target("age_identities", |bytes| agefile::Identities::parse(bytes).is_ok(), 10),
     target("archive", archive::run, 50),
     target("arp", netup::fuzzing::arp, 1),
     target("boot_option", host_sources::boot_option, 5),
@@ -64,6 +66,10 @@ pub const TARGETS: &[Target] = &[
     target("trust_policy", |bytes| trust::PolicyDocument::parse(bytes).is_ok(), 5),
 ];
 
+/// What the seed of `age_file` is encrypted to. No secret: it is used for nothing else.
+pub const AGE_IDENTITY: &str =
+    "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
+
 const fn target(name: &'static str, run: fn(&[u8]) -> bool, cost: u32) -> Target {
     Target { name, run, cost }
 }
@@ -80,6 +86,15 @@ pub fn run(name: &str, bytes: &[u8]) -> bool {
         Some(target) => (target.run)(bytes),
         None => panic!("there is no fuzz target {name}"),
     }
+}
+
+/// An age file, in pieces, for a machine with [`AGE_IDENTITY`].
+fn age_file(bytes: &[u8]) -> bool {
+    let Ok(identities) = agefile::Identities::parse(AGE_IDENTITY.as_bytes()) else { return false };
+    let mut take = |_: &[u8]| Ok::<_, agefile::AgeError>(());
+    let mut decryptor = agefile::Decryptor::new(identities);
+    bytes.chunks(61).all(|piece| decryptor.push(piece, &mut take).is_ok())
+        && decryptor.finish(&mut take).is_ok()
 }
 
 fn bzimage(bytes: &[u8]) -> bool {

@@ -268,7 +268,8 @@ impl Config {
     fn pack(&self) -> Result<Vec<u8>> {
         let mut archive = Archive::new();
         for (name, bytes) in &self.trust_policy {
-            archive.file(&format!("etc/trust_policy/{name}"), files::PUBLIC, bytes.clone())?;
+            let mode = if name == DECRYPTION_IDENTITIES { files::SECRET } else { files::PUBLIC };
+            archive.file(&format!("etc/trust_policy/{name}"), mode, bytes.clone())?;
         }
         if let Some(bytes) = &self.host_config {
             archive.file("etc/host_configuration.json", files::SECRET, bytes.clone())?;

@@ -47,8 +47,15 @@ fn a_trust_policy_is_judged_alone_or_as_a_directory() {
     lab.ok("trust-policy check policy");
     // A name that asks for something is never ignored, whatever stands behind it.
     std::fs::create_dir(lab.path("policy/decryption_identities")).unwrap();
-    lab.refused("trust-policy check policy", "error[E0106]");
+    lab.refused("trust-policy check policy", "error[E0127]");
+    std::fs::remove_dir(lab.path("policy/decryption_identities")).unwrap();
+    lab.write("policy/decryption_identities", IDENTITY);
+    let ran = lab.ok("trust-policy check policy");
+    assert!(ran.stderr.contains("must be encrypted, to any of age1zvkyg2lq"), "{}", ran.stderr);
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("GFPYY"), "{}", ran.stderr);
 }
+
+const IDENTITY: &str = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
 
 #[test]
 fn a_host_configuration_is_judged_and_explained() {

@@ -217,7 +217,48 @@ fn inputs_that_cannot_be_used_are_said() {
     lab.write("empty/trust_policy.json", "{}");
     lab.refused("ospkg verify --trust-policy empty os.json", "error[E010");
     lab.write("policy/decryption_identities", "AGE-SECRET-KEY-1X");
-    lab.refused(VERIFY, "error[E0106]");
+    lab.refused(VERIFY, "error[E0127]");
+}
+
+#[test]
+fn encrypted_packages_are_judged_as_a_machine_does() {
+    use agefile_test::IDENTITY;
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    lab.sign("b");
+    let encrypt = |name: &str| {
+        let recipient: age::x25519::Recipient = agefile_test::RECIPIENT.parse().unwrap();
+        age::encrypt(&recipient, &lab.read(name)).unwrap()
+    };
+    lab.write("sealed/os.json", encrypt("os.json"));
+    lab.write("sealed/os.zip", encrypt("os.zip"));
+    lab.write("key", IDENTITY);
+
+    let verify = "ospkg verify --trust-policy policy";
+    lab.refused(&format!("{verify} sealed/os.json"), "error[E0325]");
+    lab.ok(&format!("{verify} --identity key sealed/os.json"));
+    lab.write("policy/decryption_identities", IDENTITY);
+    let ran = lab.ok(&format!("{verify} sealed/os.json"));
+    assert!(!ran.stderr.contains("not encrypted"), "{}", ran.stderr);
+    let ran = lab.ok(&format!("{verify} os.json"));
+    assert_eq!(ran.stderr.matches("machines refuse it from a mirror (E0324)").count(), 2);
+
+    let mut cut = lab.read("sealed/os.zip");
+    cut.truncate(cut.len() - 1);
+    lab.write("sealed/os.zip", cut);
+    lab.refused(&format!("{verify} sealed/os.json"), "error[E0328]");
+    lab.write("sealed/os.json", lab.read("sealed/os.json").split_at(100).0);
+    lab.refused(&format!("{verify} sealed/os.json"), "error[E0329]");
+    lab.write("key", "AGE-SECRET-KEY-1X");
+    lab.refused(&format!("{verify} --identity key os.json"), "error[E0127]");
+}
+
+mod agefile_test {
+    pub(super) const IDENTITY: &str =
+        "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
+    pub(super) const RECIPIENT: &str =
+        "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
 }
 
 #[test]

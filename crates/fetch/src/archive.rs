@@ -44,9 +44,9 @@ pub struct Progress {
 /// What came of a download that is complete.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Download {
-    /// SHA-256 of the bytes in the sink.
+    /// SHA-256 of the bytes that came, or what the sink says in its place ([`Sink::finish`]).
     pub sha256: Sha256Digest,
-    /// Bytes in the sink.
+    /// Bytes that came.
     pub len: u64,
     /// How often the download was taken up again.
     pub resumed: u32,
@@ -116,7 +116,8 @@ impl<T: Transport> Client<T> {
         let mut fruitless = 0;
         loop {
             let Err(error) = transfer.run(self).await else {
-                return Ok(transfer.partial.download());
+                let failed = |kind| FetchError::new(url.to_string(), kind).after_answer();
+                return transfer.partial.finish().map_err(failed);
             };
             if !transfer.begun || !error.is_resumable() {
                 return Err(error);

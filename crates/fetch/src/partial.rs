@@ -1,5 +1,7 @@
 //! What has come of an archive so far, from one mirror or several.
 
+use std::io;
+
 use hostcfg::ProvisioningUrl;
 use reqwest::header::HeaderValue;
 use ring::digest;
@@ -19,8 +21,8 @@ const MAX_SOURCES: usize = 16;
 pub struct Partial<S> {
     sink: S,
     /// `ring`'s: where the processor has no SHA instructions (servers of before 2020), its assembly
-    /// is more than twice as fast as portable code.
-    hasher: digest::Context,
+    /// is more than twice as fast as portable code. `None` where the sink hashes.
+    hasher: Option<digest::Context>,
     /// Bytes in the sink and in the hasher.
     received: u64,
     /// Length of the whole file, once a server said so.
@@ -44,20 +46,6 @@ impl<S> core::fmt::Debug for Partial<S> {
 }
 
 impl<S> Partial<S> {
-    /// Nothing yet, in a sink that is empty.
-    pub fn new(sink: S) -> Self {
-        Self {
-            sink,
-            hasher: digest::Context::new(&digest::SHA256),
-            received: 0,
-            total: None,
-            sources: Vec::new(),
-            validator: None,
-            begun: false,
-            resumed: 0,
-        }
-    }
-
     /// Bytes that are there.
     #[must_use]
     pub const fn received(&self) -> u64 {
@@ -100,17 +88,6 @@ impl<S> Partial<S> {
         Progress { bytes: self.received, total: self.total, resumed: self.resumed }
     }
 
-    pub(crate) fn download(&self) -> Download {
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(self.hasher.clone().finish().as_ref());
-        Download {
-            sha256: Sha256Digest::from_bytes(sha256),
-            len: self.received,
-            resumed: self.resumed,
-            sources: self.sources.len(),
-        }
-    }
-
     /// A server goes on where the last one stopped.
     pub(crate) fn continue_from(&mut self, url: &ProvisioningUrl, validator: Option<HeaderValue>) {
         self.count_resumption();
@@ -146,6 +123,39 @@ impl<S> Partial<S> {
 }
 
 impl<S: Sink> Partial<S> {
+    /// Nothing yet, in a sink that is empty.
+    pub fn new(sink: S) -> Self {
+        Self {
+            hasher: hasher(&sink),
+            sink,
+            received: 0,
+            total: None,
+            sources: Vec::new(),
+            validator: None,
+            begun: false,
+            resumed: 0,
+        }
+    }
+
+    /// All bytes have come.
+    pub(crate) fn finish(&mut self) -> Result<Download, ErrorKind> {
+        let of_sink = self.sink.finish().map_err(ErrorKind::Sink)?;
+        let own = self.hasher.clone().map(|hasher| {
+            let mut sha256 = [0; 32];
+            sha256.copy_from_slice(hasher.finish().as_ref());
+            Sha256Digest::from_bytes(sha256)
+        });
+        let sha256 = of_sink.or(own).ok_or_else(|| {
+            ErrorKind::Sink(io::Error::other("nobody knows the digest of what came"))
+        })?;
+        Ok(Download {
+            sha256,
+            len: self.received,
+            resumed: self.resumed,
+            sources: self.sources.len(),
+        })
+    }
+
     /// Throws away what is there: a server begins with the first byte.
     pub(crate) fn restart(
         &mut self,
@@ -156,7 +166,7 @@ impl<S: Sink> Partial<S> {
         self.count_resumption();
         if self.received > 0 {
             self.sink.restart().map_err(ErrorKind::Sink)?;
-            self.hasher = digest::Context::new(&digest::SHA256);
+            self.hasher = hasher(&self.sink);
             self.received = 0;
         }
         self.sources = vec![url.clone()];
@@ -168,11 +178,17 @@ impl<S: Sink> Partial<S> {
     /// Takes the next bytes.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(), ErrorKind> {
         self.sink.write_all(bytes).map_err(ErrorKind::Sink)?;
-        self.hasher.update(bytes);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.received = self.received.saturating_add(len);
         Ok(())
     }
+}
+
+fn hasher<S: Sink>(sink: &S) -> Option<digest::Context> {
+    (!sink.hashes()).then(|| digest::Context::new(&digest::SHA256))
 }
 
 #[cfg(test)]
@@ -188,10 +204,10 @@ mod tests {
         partial.take(b"abc").unwrap();
         assert!(partial.is_complete() && partial.is_from(&one) && !partial.is_mixed());
         partial.vouch(&one);
-        assert_eq!(partial.download().sources, 1);
+        assert_eq!(partial.finish().unwrap().sources, 1);
         partial.vouch(&other);
         assert!(partial.is_mixed() && !partial.is_from(&one));
-        assert_eq!(partial.download().sha256, trust::Sha256Digest::of(b"abc"));
+        assert_eq!(partial.finish().unwrap().sha256, trust::Sha256Digest::of(b"abc"));
         partial.restart(&other, Some(3), None).unwrap();
         assert!(partial.is_from(&other) && partial.into_sink().is_empty());
     }

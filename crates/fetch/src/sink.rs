@@ -5,6 +5,8 @@ use std::io;
 use std::io::Seek;
 use std::io::Write;
 
+use trust::Sha256Digest;
+
 /// Takes an archive's bytes in their order, and can be emptied when a download has to start again.
 pub trait Sink {
     /// Takes the next bytes, all of them.
@@ -18,6 +20,20 @@ pub trait Sink {
     /// # Errors
     /// As for [`Sink::write_all`].
     fn restart(&mut self) -> io::Result<()>;
+
+    /// Whether it hashes by itself, because something else than the bytes that come is to be
+    /// verified. By default it does not.
+    fn hashes(&self) -> bool {
+        false
+    }
+
+    /// All bytes have come. A sink that [`Sink::hashes`] gives the digest of what it made of them.
+    ///
+    /// # Errors
+    /// If they are not all of what it expects.
+    fn finish(&mut self) -> io::Result<Option<Sha256Digest>> {
+        Ok(None)
+    }
 }
 
 impl<S: Sink> Sink for &mut S {
@@ -27,6 +43,14 @@ impl<S: Sink> Sink for &mut S {
 
     fn restart(&mut self) -> io::Result<()> {
         S::restart(self)
+    }
+
+    fn hashes(&self) -> bool {
+        S::hashes(self)
+    }
+
+    fn finish(&mut self) -> io::Result<Option<Sha256Digest>> {
+        S::finish(self)
     }
 }
 

@@ -3,14 +3,17 @@
 //! Where the files come from is the caller's business, and it matters: a trust policy is as good as
 //! the place that it is read from.
 
+use std::borrow::Cow;
 use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Read;
 use std::path::Path;
 
+use agefile::AgeError;
 use hostcfg::HostConfig;
 use hostcfg::PackageName;
+use ospkg::Descriptor;
 use report::Code;
 use report::Coded;
 use report::Failure;
@@ -48,7 +51,7 @@ impl Policy {
     /// Reads the directory of a trust policy.
     ///
     /// # Errors
-    /// E0101 to E0107.
+    /// E0101 to E0107 and E0127.
     pub fn read(directory: &Path) -> Result<Self, Failure> {
         let missing = |path: &Path| {
             let detail = format!("{} does not exist", path.display());
@@ -80,6 +83,21 @@ impl Policy {
             warn!("{warning}");
         }
         Ok(Self { policy, files })
+    }
+
+    /// Reads a descriptor as a mirror has it: encrypted exactly if the policy has identities.
+    ///
+    /// # Errors
+    /// E0324 to E0329, E0401 to E0403.
+    pub fn descriptor(&self, file: &[u8]) -> Result<Descriptor, Failure> {
+        let plain = match self.policy.decryption_identities() {
+            Some(identities) => agefile::decrypt(identities, file).map(Cow::Owned),
+            None if agefile::is_age_file(file) => Err(AgeError::Unexpected),
+            None => Ok(Cow::Borrowed(file)),
+        };
+        let plain = plain
+            .map_err(|error| Failure::new(error.code(), format!("the descriptor: {error}")))?;
+        Descriptor::parse(&plain).map_err(|error| Failure::from_error(&error))
     }
 }
 

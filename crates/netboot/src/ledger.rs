@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use report::Class;
 use report::Code;
+use report::Coded;
 use report::Failure;
 use tokio::time::Instant;
 
@@ -233,7 +234,15 @@ impl From<Failure> for Trouble {
 impl From<fetch::FetchError> for Trouble {
     fn from(error: fetch::FetchError) -> Self {
         let no_end = matches!(error.kind(), fetch::ErrorKind::NoEnd(_));
-        Self { failure: error.failure(), retry_after: error.retry_after(), no_end }
+        let decryption = match error.kind() {
+            fetch::ErrorKind::Sink(inner) => agefile::AgeError::in_io(inner),
+            _ => None,
+        };
+        let failure = decryption.map_or_else(
+            || error.failure(),
+            |inner| Failure::new(inner.code(), format!("{}: {inner}", error.url())),
+        );
+        Self { failure, retry_after: error.retry_after(), no_end }
     }
 }
 

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod acquire;
+mod archive_file;
 mod embedded;
 mod events;
 mod fairness;

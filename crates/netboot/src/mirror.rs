@@ -16,6 +16,7 @@ use report::micros;
 use tracing::info;
 use trust::Clock;
 
+use crate::archive_file::ArchiveFile;
 use crate::events::Event;
 use crate::events::Events;
 use crate::events::Running;
@@ -126,16 +127,20 @@ impl<W: World> Job<'_, W> {
         descriptor: Option<Vec<u8>>,
         attempt: &mut Try,
     ) -> Result<Fetched<W::File>, Trouble> {
-        let Self { world, events, client, mirror, .. } = *self;
+        let Self { world, inputs, events, client, mirror, .. } = *self;
         let bytes = match descriptor {
             Some(bytes) => bytes,
             None => client.descriptor(mirror).await?,
         };
-        let descriptor = Descriptor::parse(&bytes).map_err(|error| Failure::from_error(&error))?;
+        let descriptor = inputs.policy.descriptor(&bytes)?;
         let archive_url = client.archive_url(mirror, descriptor.os_pkg_url())?;
         let mut pieces = match self.shelf.take(self.interface, &descriptor, &archive_url) {
             Some(pieces) => pieces,
-            None => Pieces::new(self.interface, &descriptor, world.file("archive")?),
+            None => {
+                let identities = inputs.policy.policy.decryption_identities();
+                let file = ArchiveFile::new(world.file("archive")?, identities);
+                Pieces::new(self.interface, &descriptor, file)
+            }
         };
         attempt.before = pieces.partial.received();
         attempt.bytes = attempt.before;
@@ -163,14 +168,14 @@ impl<W: World> Job<'_, W> {
             Ok(download) => download,
             Err(error) => {
                 let trouble = Trouble::from(error);
-                self.shelf.put(pieces, &trouble.failure);
-                return Err(trouble);
+                let failure = self.shelf.put(pieces, trouble.failure);
+                return Err(Trouble { failure, ..trouble });
             }
         };
         attempt.bytes = download.len;
         attempt.resumed = download.resumed;
-        let archive = pieces.partial.into_sink().0;
-        Ok(Fetched { descriptor, archive_url, archive, download })
+        let (archive, len) = pieces.partial.into_sink().into_file();
+        Ok(Fetched { descriptor, archive_url, archive, len, download })
     }
 
     /// Where the archive is not the one that the descriptor names, it may have been put in the other
@@ -196,7 +201,8 @@ impl<W: World> Job<'_, W> {
             return Ok(fetched);
         }
         let bytes = self.client.descriptor(self.mirror).await;
-        let Some(now) = bytes.ok().and_then(|bytes| Descriptor::parse(&bytes).ok()) else {
+        let read = |bytes: Vec<u8>| self.inputs.policy.descriptor(&bytes).ok();
+        let Some(now) = bytes.ok().and_then(read) else {
             return Ok(fetched);
         };
         if same_archive(&fetched.descriptor, &now) {
@@ -218,13 +224,13 @@ impl<W: World> Job<'_, W> {
         fetched: Fetched<W::File>,
     ) -> Result<(Verified<W::File>, String), Failure> {
         let Self { world, inputs, events, .. } = *self;
-        let Fetched { descriptor, archive_url, archive, download } = fetched;
+        let Fetched { descriptor, archive_url, archive, len, download } = fetched;
         let found = Found {
             descriptor_url: self.mirror.url.to_string(),
             archive_url: archive_url.to_string(),
             sha256: download.sha256,
-            len: download.len,
-            given_back: download.len,
+            len,
+            given_back: len,
             descriptor,
             archive,
         };
@@ -239,6 +245,8 @@ struct Fetched<F> {
     descriptor: Descriptor,
     archive_url: ProvisioningUrl,
     archive: F,
+    /// Its length in bytes; less than what came, if that was encrypted.
+    len: u64,
     download: fetch::Download,
 }
 

@@ -1,29 +1,14 @@
 //! What came of an archive before its mirror failed, kept for the next try.
 
-use std::io;
-
 use fetch::Partial;
-use fetch::Sink;
 use hostcfg::ProvisioningUrl;
 use ospkg::Descriptor;
 use report::Code;
 use report::Failure;
 
+use crate::archive_file;
+use crate::archive_file::ArchiveFile;
 use crate::world::Scratch;
-
-/// Where the archive is collected.
-#[derive(Debug)]
-pub(crate) struct ArchiveFile<F>(pub(crate) F);
-
-impl<F: Scratch> Sink for ArchiveFile<F> {
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
-    }
-
-    fn restart(&mut self) -> io::Result<()> {
-        self.0.clear()
-    }
-}
 
 /// An archive that is not complete, and what is known about which one it is.
 #[derive(Debug)]
@@ -36,9 +21,12 @@ pub(crate) struct Pieces<F> {
 
 impl<F> Pieces<F> {
     /// Nothing yet.
-    pub(crate) fn new(interface: &str, descriptor: &Descriptor, file: F) -> Self {
+    pub(crate) fn new(interface: &str, descriptor: &Descriptor, file: ArchiveFile<F>) -> Self
+    where
+        F: Scratch,
+    {
         Self {
-            partial: Partial::new(ArchiveFile(file)),
+            partial: Partial::new(file),
             interface: interface.to_owned(),
             signatures: signatures(descriptor),
         }
@@ -94,13 +82,20 @@ impl<F> Shelf<F> {
     }
 
     /// Keeps what there is: whatever became of its mirror, the digest decides about the bytes. Not
-    /// if it was this machine that had no room for them.
-    pub(crate) fn put(&mut self, pieces: Pieces<F>, failure: &Failure) {
+    /// if it was this machine that had no room for them, or if they could not be decrypted. Gives
+    /// what the failure comes to.
+    pub(crate) fn put(&mut self, pieces: Pieces<F>, failure: Failure) -> Failure {
         let no_room =
             matches!(failure.code, Code::MemoryFile | Code::MemoryTooSmall | Code::ArchiveTooLarge);
-        if !no_room && pieces.partial.received() > 0 {
+        let spoilt = archive_file::is_of_decryption(failure.code);
+        // Two mirrors may have encrypted the same archive, each to other bytes.
+        if spoilt && pieces.partial.is_mixed() {
+            return self.blame_nobody(&failure);
+        }
+        if !no_room && !spoilt && pieces.partial.received() > 0 {
             self.kept = Some(pieces);
         }
+        failure
     }
 
     /// Whether a descriptor may be fetched again because the archive is not the one that it names:

@@ -120,6 +120,8 @@ codes! {
         "the trust policy has packages come from the boot image: ospkg_pointer must be a file name such as os.zip there, without directories";
     EmbeddedOnly = "E0126", Permanent, "this machine's OS packages come from its boot image alone",
         "build a boot image with the new package and restart the machine";
+    IdentitiesInvalid = "E0127", Permanent, "the decryption identities of the trust policy cannot be used",
+        "decryption_identities must hold lines AGE-SECRET-KEY-1… as `age-keygen` writes them";
     // 02xx: network
     NoInterface = "E0201", Permanent, "there is no network interface",
         "the kernel has no driver for this machine's NIC: add its module (and firmware) to the boot image";
@@ -178,6 +180,18 @@ codes! {
         "the network has a login page (captive portal) for machines that it does not know: let this one through; or correct the URL";
     PiecesDiffer = "E0323", Transient, "pieces of an archive from several mirrors do not fit together",
         "one of the mirrors has a broken or outdated archive: compare them; the next try keeps to one mirror";
+    NotEncrypted = "E0324", Permanent, "a file is not encrypted, and the trust policy wants it to be",
+        "publish descriptor and archive encrypted with age, or build the boot image without decryption_identities";
+    EncryptedUnexpected = "E0325", Permanent, "a file is encrypted, and the trust policy has no identities for it",
+        "put the age identity into the trust policy as decryption_identities, or publish the file as it is";
+    EncryptionHeader = "E0326", Permanent, "the header of an encrypted file cannot be used",
+        "encrypt the file again with age, for X25519 recipients and without --armor";
+    NoIdentityMatches = "E0327", Permanent, "an encrypted file is for none of the trust policy's identities",
+        "encrypt it for the recipients (age1…) that `ramstrap trust-policy check` lists";
+    DecryptionFailed = "E0328", Security, "an encrypted file was damaged or changed",
+        "publish it again; if the mirror's copy is whole, find out who stands between";
+    EncryptedTruncated = "E0329", Permanent, "an encrypted file ends too early",
+        "publish it again: what the mirror has is a part of it";
     PackageReplaced = "E0330", Transient, "the package was replaced on the mirror during the download",
         "nothing, the next try takes the new one; give packages names of their own, and replace the descriptor last";
     // 04xx: verification

@@ -1,5 +1,7 @@
 //! The trust policy as the boot image embeds it: `trust_policy.json` and the roots beside it.
 
+use agefile::Identities;
+use agefile::IdentityError;
 use report::Code;
 use report::Coded;
 use report::PolicyReport;
@@ -98,6 +100,9 @@ pub enum PolicyError {
         /// What is wrong with it.
         problem: CertificateError,
     },
+    /// `decryption_identities` cannot be used. Repeats nothing of it.
+    #[error("{DECRYPTION_IDENTITIES}: {0}")]
+    DecryptionIdentities(IdentityError),
 }
 
 impl PolicyError {
@@ -126,6 +131,7 @@ impl Coded for PolicyError {
             Self::TlsRootsPem(_) | Self::TooManyTlsRoots | Self::TlsRoot { .. } => {
                 Code::TlsRootsInvalid
             }
+            Self::DecryptionIdentities(_) => Code::IdentitiesInvalid,
         }
     }
 }
@@ -138,6 +144,7 @@ pub struct TrustPolicy {
     signing_roots: Vec<Certificate>,
     tls_roots: Vec<Vec<u8>>,
     sigsum: Option<SigsumPolicy>,
+    decryption_identities: Option<Identities>,
 }
 
 impl TrustPolicy {
@@ -148,10 +155,6 @@ impl TrustPolicy {
     ///
     /// [`PolicyError`] for anything in these files that cannot be used; never a part of a policy.
     pub fn load(files: &PolicyFiles<'_>) -> Result<Self, PolicyError> {
-        // Without them more would boot, or nothing could be read: never ignored.
-        if files.decryption_identities.is_some() {
-            return Err(PolicyError::Unsupported(format!("the file {DECRYPTION_IDENTITIES}")));
-        }
         let document = PolicyDocument::parse(files.trust_policy_json)?;
         let sigsum = files.sigsum_policy.map(SigsumPolicy::parse).transpose();
         let sigsum = sigsum.map_err(PolicyError::Sigsum)?;
@@ -170,6 +173,11 @@ impl TrustPolicy {
             )?,
             tls_roots: files.tls_roots_pem.map_or(Ok(Vec::new()), tls_roots)?,
             sigsum,
+            decryption_identities: files
+                .decryption_identities
+                .map(Identities::parse)
+                .transpose()
+                .map_err(PolicyError::DecryptionIdentities)?,
         })
     }
 
@@ -189,6 +197,7 @@ impl TrustPolicy {
             signing_roots: signing_roots(signing_root_pem)?,
             tls_roots: Vec::new(),
             sigsum: None,
+            decryption_identities: None,
         })
     }
 
@@ -228,6 +237,15 @@ impl TrustPolicy {
         let sigsum = self.sigsum.as_ref().map(SigsumPolicy::warnings).unwrap_or_default();
         let sigsum = sigsum.into_iter().map(|warning| format!("{SIGSUM_POLICY}: {warning}"));
         self.document.warnings().iter().cloned().chain(sigsum).collect()
+    }
+
+    /// What descriptors and archives that come over the network are decrypted with. Where there are
+    /// any, one that is not encrypted is refused; those in the boot image never are encrypted.
+    ///
+    /// They keep others on the way from reading a package, and say nothing about who made it.
+    #[must_use]
+    pub const fn decryption_identities(&self) -> Option<&Identities> {
+        self.decryption_identities.as_ref()
     }
 
     /// The policy as the boot report shows it.

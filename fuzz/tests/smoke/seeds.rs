@@ -25,6 +25,13 @@ use zip::write::SimpleFileOptions;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
+/// Four bytes, encrypted to [`fuzz::AGE_IDENTITY`] by age 1.1.
+const AGE_FILE: &str = "\
+    YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IFgyNTUxOSBidnRmY0ZiSFF0c2tEQ0NkOW1CMXltZ0Fw\
+    MlFESW5iZm0zOXJZV3FSSTBBCnRNSk1VdTZNUFR1em5rbTlhNEloaDRtRG4xTGhWbWI0WlB3SEFo\
+    b2ZCeUUKLS0tIHk3ZVloQ2NBSGljdG9zNTJVa1NmQTU4akdCalgxU0M3RmtCZHZVN1J6NVEKRBs3\
+    B3xj7zCkjCnJBX5ekZFXfkz25SDIHQsJ7cVHilFu5fVm";
+
 /// The seeds of a target, with names.
 pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
     match target {
@@ -32,6 +39,10 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
             ("stored", archive(CompressionMethod::Stored)),
             ("deflated", archive(CompressionMethod::Deflated)),
         ],
+        "age_file" => vec![("small", BASE64_STANDARD.decode(AGE_FILE).unwrap())],
+        "age_identities" => {
+            vec![("one", format!("# a comment\n{}\n", fuzz::AGE_IDENTITY).into_bytes())]
+        }
         "arp" => vec![("request", arp(1)), ("reply", arp(2))],
         "boot_option" => vec![("http", boot_option(b"http://boot.example.net/a/ramstrap.efi"))],
         "boot_url" => vec![("stub", in_variable(&wide("https://boot.example.net/ramstrap.efi")))],

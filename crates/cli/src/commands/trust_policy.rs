@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use agefile::Identity;
 use clap::Subcommand;
 use serde_json::json;
 use trust::FetchMethod;
@@ -134,6 +135,13 @@ fn meaning(document: &PolicyDocument, policy: Option<&TrustPolicy>) -> Vec<Strin
         FetchMethod::Network => "It comes over the network.".to_owned(),
         FetchMethod::Initramfs => "It comes from the boot image itself.".to_owned(),
     });
+    if let Some(identities) = policy.and_then(TrustPolicy::decryption_identities) {
+        let recipients: Vec<String> = identities.iter().map(Identity::recipient).collect();
+        sentences.push(format!(
+            "What comes over the network must be encrypted, to any of {}.",
+            recipients.join(", ")
+        ));
+    }
     if !document.denied_keys().is_empty() {
         sentences.push(match document.denied_keys().len() {
             1 => "1 key never counts, whoever issued its certificate.".to_owned(),

@@ -9,7 +9,6 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use netup::Link;
 use netup::ProbeError;
-use ospkg::Descriptor;
 use report::Class;
 use report::Code;
 use report::Failure;
@@ -120,8 +119,8 @@ impl<W: World> Search<'_, W> {
         let (result, is_server) = match client.descriptor(asked).await {
             Ok(bytes) if https => (Ok(bytes), true),
             Ok(bytes) => {
-                let parsed = Descriptor::parse(&bytes).map(|_| bytes);
-                (parsed.map_err(|error| Failure::from_error(&error).into()), false)
+                let parsed = self.inputs.policy.descriptor(&bytes).map(|_| bytes);
+                (parsed.map_err(Into::into), false)
             }
             Err(error) => {
                 let is_server = error.answered() && https;

@@ -8,7 +8,6 @@ use fetch::Patience;
 use hostcfg::Mirror;
 use kexec_rs::Loaded;
 use kexec_rs::MemFile;
-use ospkg::Descriptor;
 use report::Code;
 use report::Failure;
 use trust::Sha256Digest;
@@ -189,7 +188,7 @@ impl<'a> Search<'a> {
     ) -> Result<Option<Verified>, Trouble> {
         let Self { inputs, current, client, .. } = self;
         let bytes = client.descriptor(mirror).await?;
-        let descriptor = Descriptor::parse(&bytes).map_err(|error| Failure::from_error(&error))?;
+        let descriptor = inputs.policy.descriptor(&bytes)?;
         // Signatures over what runs: the archive beside them can be nothing else.
         let policy = &inputs.policy.policy;
         let same =

@@ -369,6 +369,75 @@ fn what_came_with_the_boot_image_goes_with_it() {
     assert_eq!(refusal("network", "os.zip").code, Code::HostConfigNoUrl);
 }
 
+const IDENTITY: &str = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
+const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+
+fn encrypt(plain: &[u8]) -> Vec<u8> {
+    age::encrypt(&RECIPIENT.parse::<age::x25519::Recipient>().unwrap(), plain).unwrap()
+}
+
+/// What comes of an upgrade with these files, under a policy with this identity, if any.
+fn upgrade_to(
+    descriptor: Vec<u8>,
+    archive: File,
+    identity: Option<&str>,
+) -> (Result<Next, Failure>, BootReport) {
+    let files = Config::http().file("/os.json", File::new(descriptor)).file("/os.zip", archive);
+    let server = FaultServer::start(files).unwrap();
+    let directory = ramstrap(&Package::new("7", Some(7)), Some(7), &[&server]);
+    if let Some(identity) = identity {
+        fs::write(directory.path().join("trust_policy/decryption_identities"), identity).unwrap();
+    }
+    let (found, _, report) = upgrade(&directory);
+    (found, report)
+}
+
+#[test]
+fn encrypted_packages_are_decrypted_on_their_way() {
+    let next = Package::new(&"8".repeat(200_000), Some(8));
+    let (descriptor, archive) = (encrypt(next.descriptor.as_bytes()), encrypt(&next.archive));
+    let whole = File::new(archive.clone());
+    let broken = File::new(archive).first(1, Fault::CloseAfter(150_000));
+    for (archive, resumed) in [(whole, 0), (broken, 1)] {
+        let (found, report) = upgrade_to(descriptor.clone(), archive, Some(IDENTITY));
+        assert_eq!(newer(found).sha256(), next.digest());
+        let package = report.package.unwrap();
+        assert_eq!(package.size, next.archive.len() as u64, "what is reported is the plaintext");
+        assert_eq!(report.mirrors[0].resumed, resumed);
+    }
+}
+
+#[test]
+fn encryption_is_wanted_exactly_where_the_policy_says_so() {
+    let next = Package::new("8", Some(8));
+    let plain = || next.descriptor.clone().into_bytes();
+    let sealed = || encrypt(next.descriptor.as_bytes());
+    let archive = File::new(next.archive.clone());
+    let sealed_archive = File::new(encrypt(&next.archive));
+    let other = age::x25519::Identity::generate();
+    let other = age::secrecy::ExposeSecret::expose_secret(&other.to_string()).to_owned();
+    let mut changed = encrypt(&next.archive);
+    *changed.last_mut().unwrap() ^= 1;
+    let cut = File::new(encrypt(&next.archive).split_at(190).0);
+    let ours = Some(IDENTITY);
+    for (descriptor, archive, identity, expected) in [
+        (plain(), archive.clone(), ours, Code::NotEncrypted),
+        (sealed(), archive.clone(), ours, Code::NotEncrypted),
+        (sealed(), sealed_archive.clone(), None, Code::EncryptedUnexpected),
+        (plain(), sealed_archive.clone(), None, Code::EncryptedUnexpected),
+        (sealed(), sealed_archive, Some(other.as_str()), Code::NoIdentityMatches),
+        (sealed(), File::new(changed), ours, Code::DecryptionFailed),
+        (sealed(), cut, ours, Code::EncryptedTruncated),
+        (b"age-encryption.org/v1\n--- x\n".to_vec(), archive, ours, Code::EncryptionHeader),
+        // Decryption vouches for nobody.
+        (sealed(), File::new(encrypt(b"another archive")), ours, Code::SignatureWrong),
+    ] {
+        let (found, report) = upgrade_to(descriptor, archive, identity);
+        assert_eq!(code(found), expected);
+        assert_eq!(report.package, None);
+    }
+}
+
 #[test]
 fn the_clock_never_goes_back_behind_the_boot_image() {
     let running = Package::new("7", Some(7));

@@ -3,6 +3,7 @@
 mod config;
 mod download;
 mod embedded;
+mod encrypted;
 mod failing;
 mod lab;
 mod machine;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Case> {
         network::cases(),
         config::cases(),
         embedded::cases(),
+        encrypted::cases(),
         machine::cases(),
         matrix::cases(),
         secure_boot::cases(),

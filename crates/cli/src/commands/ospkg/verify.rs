@@ -1,8 +1,17 @@
 //! `ramstrap ospkg verify`.
 
+use std::fs::File;
+use std::io::Read;
+use std::io::Seek;
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
+use agefile::AgeError;
+use agefile::Decryptor;
+use agefile::Identities;
+use ospkg::Descriptor;
+use report::Code;
 use report::Coded;
 use serde_json::json;
 use trust::Clock;
@@ -26,7 +35,8 @@ use crate::package::Opened;
 ///
 /// Does what a machine does, up to the jump into the kernel: descriptor, signatures, archive,
 /// manifest, kernel and initramfs. The archive is NAME.zip beside the descriptor; `os_pkg_url` is
-/// not followed. Exit status: 0 accepted, 1 refused or unreadable, 2 wrong usage.
+/// not followed. Both files may be encrypted with age, to an identity of the trust policy or of
+/// --identity. Exit status: 0 accepted, 1 refused or unreadable, 2 wrong usage.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -38,6 +48,9 @@ pub(super) struct Args {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     threshold: Option<u64>,
+    /// Age identities for files that are encrypted, in place of the trust policy's own.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
     /// Judge as of this moment, such as 2026-11-21 or 2026-11-21T22:07:17Z. Without it: now.
     #[arg(long, value_name = "DATE", value_parser = dates::parse, allow_hyphen_values = true)]
     at: Option<i64>,
@@ -66,8 +79,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let roots = args.judge.signing_root.as_deref().zip(args.threshold);
     let policy = policy(args.judge.trust_policy.as_deref(), roots, output)?;
     let names = Names::of_descriptor(&args.descriptor)?;
-    let descriptor = names.read_descriptor()?;
-    let mut archive = names.open_archive()?;
+    let Plain { descriptor, mut archive } = decrypted(args, &policy, &names, output)?;
     let (digest, length) = names.digest_archive(&mut archive)?;
     let at = args.at.unwrap_or_else(dates::now);
     let clock = Clock::exactly(Timestamp::from_unix(at));
@@ -85,6 +97,86 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     }
     tell(&names, &package, length, at, output);
     Ok(())
+}
+
+/// The two files of a package, which may have been encrypted.
+struct Plain {
+    descriptor: Descriptor,
+    archive: File,
+}
+
+/// Reads both files as a machine does that has them from a mirror, but for one thing: files that
+/// are to be encrypted are judged before that, too.
+fn decrypted(
+    args: &Args,
+    policy: &TrustPolicy,
+    names: &Names,
+    output: &mut Output,
+) -> Result<Plain> {
+    let given = match &args.identity {
+        Some(file) => Some(Identities::parse(&files::read(file)?).map_err(|error| {
+            Error::with_code(Code::IdentitiesInvalid, error.to_string()).on(file.display())
+        })?),
+        None => None,
+    };
+    let identities = given.as_ref().or_else(|| policy.decryption_identities());
+    let identities = || identities.ok_or(AgeError::Unexpected);
+    let failed = |path: &Path, error: &AgeError| Error::coded(error).on(path.display());
+
+    let mut descriptor = files::read(&names.descriptor)?;
+    let mut plain = Vec::new();
+    if agefile::is_age_file(&descriptor) {
+        descriptor = identities()
+            .and_then(|identities| agefile::decrypt(identities, &descriptor))
+            .map_err(|error| failed(&names.descriptor, &error))?;
+    } else {
+        plain.push(&names.descriptor);
+    }
+    let descriptor = Descriptor::parse(&descriptor)
+        .map_err(|error| Error::coded(&error).on(names.descriptor.display()))?;
+
+    let mut archive = names.open_archive()?;
+    let read_failed = |error: std::io::Error| match AgeError::in_io(&error) {
+        Some(inner) => failed(&names.archive, inner),
+        None => Error::io("read", &names.archive, &error),
+    };
+    let mut start = Vec::new();
+    (&archive).take(64).read_to_end(&mut start).map_err(read_failed)?;
+    archive.rewind().map_err(read_failed)?;
+    if agefile::is_age_file(&start) {
+        let identities = identities().map_err(|error| failed(&names.archive, &error))?;
+        archive = decrypt(archive, identities).map_err(read_failed)?;
+    } else {
+        plain.push(&names.archive);
+    }
+    if policy.decryption_identities().is_some() {
+        for file in plain {
+            output.warning(format!(
+                "{} is not encrypted: machines refuse it from a mirror ({})",
+                file.display(),
+                Code::NotEncrypted
+            ));
+        }
+    }
+    Ok(Plain { descriptor, archive })
+}
+
+/// The archive in a file of its own, that nobody else sees.
+fn decrypt(mut archive: File, identities: &Identities) -> std::io::Result<File> {
+    let mut plain = tempfile::tempfile()?;
+    let mut take = |bytes: &[u8]| plain.write_all(bytes);
+    let mut decryptor = Decryptor::new(identities.clone());
+    let mut block = vec![0; 256 << 10];
+    loop {
+        let read = archive.read(&mut block)?;
+        if read == 0 {
+            break;
+        }
+        decryptor.push(block.get(..read).unwrap_or_default(), &mut take)?;
+    }
+    decryptor.finish(&mut take)?;
+    plain.rewind()?;
+    Ok(plain)
 }
 
 /// The policy of a directory, or one of these roots and threshold.
