@@ -40,7 +40,7 @@ pub const TARGETS: &[Target] = &[
     target("boot_url", host_sources::boot_url, 5),
     target("bzimage", bzimage, 1),
     target("certificate", certificate, 10),
-    target("certificate_der", |bytes| trust::Certificate::parse(bytes).is_ok(), 10),
+    target("certificate_der", |bytes| Certificate::parse(bytes).is_ok(), 10),
     target("command_line", host_sources::command_line, 5),
     target("content_range", fetch::fuzzing::content_range, 1),
     target("descriptor", |bytes| ospkg::Descriptor::parse(bytes).is_ok(), 10),
