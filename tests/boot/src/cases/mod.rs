@@ -59,7 +59,8 @@ mod tests {
     use crate::case::Tier;
 
     /// Codes that no boot here can bring about, and where they are tested.
-    const WITHOUT_A_BOOT: [(Code, &str); 19] = [
+    const WITHOUT_A_BOOT: [(Code, &str); 20] = [
+        (Code::TrustPolicyUnsupported, "trust: policy"),
         (Code::TimeServerSilent, "sntp: the boot goes on"),
         (Code::TimeServerRefused, "sntp: the boot goes on"),
         (Code::EntropyLate, "init: the boot goes on"),
