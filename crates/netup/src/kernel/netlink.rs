@@ -3,9 +3,11 @@
 use core::net::IpAddr;
 use core::net::Ipv4Addr;
 use core::net::Ipv6Addr;
+use core::time::Duration;
 use std::io;
 
 use futures_util::StreamExt;
+use futures_util::TryStream;
 use futures_util::TryStreamExt;
 use hostcfg::Cidr;
 use rtnetlink::Handle;
@@ -37,6 +39,12 @@ use crate::task::Task;
 /// two interfaces is two routes.
 const METRIC_BASE: u32 = 1024;
 
+/// How often a list is asked for while the kernel makes another one: half a second in all.
+const DUMP_TRIES: u32 = 50;
+
+/// The pause between two of these.
+const DUMP_PAUSE: Duration = Duration::from_millis(10);
+
 /// A connection to the kernel's route netlink.
 #[derive(Clone, Debug)]
 pub(crate) struct Netlink {
@@ -52,6 +60,27 @@ fn refused(what: impl Into<String>, error: &rtnetlink::Error) -> NetworkError {
         other => other.to_string(),
     };
     NetworkError::new(what, reason)
+}
+
+/// Asks for a list until it is answered. The kernel makes one list at a time on a connection and
+/// refuses another one meanwhile (`EBUSY`): several tasks ask on this one, and what is passed over
+/// then, a carrier or an address that should go, would be missed.
+async fn dump<S>(ask: impl Fn() -> S) -> Result<Vec<S::Ok>, rtnetlink::Error>
+where
+    S: TryStream<Error = rtnetlink::Error>,
+{
+    let mut tries = DUMP_TRIES;
+    loop {
+        tries -= 1;
+        match ask().try_collect().await {
+            Err(rtnetlink::Error::NetlinkError(message))
+                if tries > 0 && message.to_io().kind() == io::ErrorKind::ResourceBusy =>
+            {
+                tokio::time::sleep(DUMP_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 impl Netlink {
@@ -78,9 +107,8 @@ impl Netlink {
         let what = "listing the interfaces";
         let links = self.link_messages().await?;
         let mut links: Vec<Nic> = links.iter().map(interface::nic).collect();
-        let addresses = self.handle.address().get().execute();
-        let addresses: Vec<AddressMessage> =
-            addresses.try_collect().await.map_err(|error| refused(what, &error))?;
+        let addresses = dump(|| self.handle.address().get().execute()).await;
+        let addresses = addresses.map_err(|error| refused(what, &error))?;
         for (index, address) in addresses.iter().filter_map(interface::address) {
             if let Some(nic) = links.iter_mut().find(|nic| nic.index == index) {
                 nic.addresses.push(address);
@@ -91,7 +119,7 @@ impl Netlink {
 
     /// All interfaces as the kernel describes them.
     pub(super) async fn link_messages(&self) -> Result<Vec<LinkMessage>, NetworkError> {
-        let links = self.handle.link().get().execute().try_collect().await;
+        let links = dump(|| self.handle.link().get().execute()).await;
         links.map_err(|error| refused("listing the interfaces", &error))
     }
 
@@ -227,11 +255,13 @@ impl Netlink {
     }
 
     async fn our_addresses(&self, index: u32) -> Vec<AddressMessage> {
-        let addresses = self.handle.address().get().set_link_index_filter(index).execute();
-        let ours = async |found: Result<AddressMessage, _>| {
-            found.ok().filter(|message| message.header.index == index && is_ours(message))
-        };
-        addresses.filter_map(ours).collect().await
+        let all = || self.handle.address().get().set_link_index_filter(index).execute();
+        let mut addresses = dump(all).await.unwrap_or_else(|error| {
+            tracing::debug!("listing the addresses of interface {index}: {error}");
+            Vec::new()
+        });
+        addresses.retain(|message| message.header.index == index && is_ours(message));
+        addresses
     }
 
     async fn delete_address(&self, index: u32, message: AddressMessage) {
@@ -246,8 +276,10 @@ impl Netlink {
             RouteMessageBuilder::<Ipv4Addr>::new().build(),
             RouteMessageBuilder::<Ipv6Addr>::new().build(),
         ] {
-            let routes = self.handle.route().get(any).execute();
-            all.extend(routes.filter_map(async |found| found.ok()).collect::<Vec<_>>().await);
+            match dump(|| self.handle.route().get(any.clone()).execute()).await {
+                Ok(routes) => all.extend(routes),
+                Err(error) => tracing::debug!("listing the routes of interface {index}: {error}"),
+            }
         }
         all.retain(|message| {
             message.header.table == RouteHeader::RT_TABLE_MAIN
@@ -326,4 +358,19 @@ fn route_message(
         message.attributes.push(RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu)]));
     }
     Some(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Netlink;
+
+    /// The kernel answers one of these at a time, and says to the others that it is busy.
+    #[tokio::test]
+    async fn lists_that_are_asked_for_at_once_are_all_answered() {
+        let (netlink, _task) = Netlink::open().unwrap();
+        let asked = (0..20).map(|_| netlink.links());
+        for links in futures_util::future::join_all(asked).await {
+            assert!(links.unwrap().iter().any(|nic| nic.name == "lo"));
+        }
+    }
 }
