@@ -165,6 +165,8 @@ impl<'a, P> Life<'a, P> {
         let may_probe_at = context.may_probe_at(nic);
         let mut probes = Probes::new(self.probe, self.state, context);
         let failures = probes.failures();
+        // How many had failed when leases were given up for routers' sake.
+        let mut leases_before = self.state.borrow().probes();
         // Whether it was a failed probe that woke this up.
         let mut told = false;
         let lessons = &context.plan.lessons;
@@ -197,6 +199,18 @@ impl<'a, P> Life<'a, P> {
                 lessons.learn(self.index, |lesson| lesson.routers += 1);
                 session.next_router();
                 probes.forget();
+                // Its probes do not live to be tired: the leases would never be given up.
+                if failed >= leases_before.saturating_add(TIRED_AFTER) {
+                    leases_before = failed;
+                    let v4 = status.link.as_ref().and_then(|link| link.dhcp_server);
+                    let mut again = Again::default();
+                    lessons.learn(self.index, |lesson| {
+                        again = lesson.given_up(v4, &status, false);
+                    });
+                    if again.v4 || again.v6 {
+                        session.ask_again(again, &lessons.of(self.index));
+                    }
+                }
                 continue;
             }
             let mut wake_at = None;
