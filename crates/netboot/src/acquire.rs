@@ -295,8 +295,7 @@ impl<W: World> Search<'_, W> {
             }
             self.charge(interface, index, &attempt, &trouble, client.random());
             let failure = &trouble.failure;
-            let nothing = matches!(failure.code, Code::Stalled | Code::ConnectFailed);
-            if nothing && !attempt.advanced() {
+            if failure.code == Code::Stalled && !attempt.advanced() {
                 self.world.narrow(hold);
             }
             if let Some(later) = self.later_time(interface, failure, clock, &time).await {

@@ -165,6 +165,10 @@ impl<'a, P> Life<'a, P> {
         let may_probe_at = context.may_probe_at(nic);
         let mut probes = Probes::new(self.probe, self.state, context);
         let failures = probes.failures();
+        // How many had failed when leases were given up for routers' sake.
+        let mut leases_before = self.state.borrow().probes();
+        // Whether it was a failed probe that woke this up.
+        let mut told = false;
         let lessons = &context.plan.lessons;
         // Another network is another chance.
         lessons.learn(self.index, Lesson::forgive);
@@ -182,13 +186,31 @@ impl<'a, P> Life<'a, P> {
                 }
             }
             noted = failed;
+            // Only looked at when something is heard on the link: a probe that is made again each
+            // time that the router changes would never be given up, nor would the DHCP server's lease.
+            let only_told = core::mem::take(&mut told);
             // A probe that is under way may yet succeed; but not for ever.
             let tired_after = if probes.is_asking() { TIRED_AFTER } else { 1 };
-            if status.routers > 1 && failed >= failed_before.saturating_add(tired_after) {
+            if !only_told
+                && status.routers > 1
+                && failed >= failed_before.saturating_add(tired_after)
+            {
                 failed_before = failed;
                 lessons.learn(self.index, |lesson| lesson.routers += 1);
                 session.next_router();
                 probes.forget();
+                // Its probes do not live to be tired: the leases would never be given up.
+                if failed >= leases_before.saturating_add(TIRED_AFTER) {
+                    leases_before = failed;
+                    let v4 = status.link.as_ref().and_then(|link| link.dhcp_server);
+                    let mut again = Again::default();
+                    lessons.learn(self.index, |lesson| {
+                        again = lesson.given_up(v4, &status, false);
+                    });
+                    if again.v4 || again.v6 {
+                        session.ask_again(again, &lessons.of(self.index));
+                    }
+                }
                 continue;
             }
             let mut wake_at = None;
@@ -209,7 +231,10 @@ impl<'a, P> Life<'a, P> {
             let probed = tokio::select! {
                 biased;
                 probed = probes.next() => probed,
-                () = failures.notified() => continue,
+                () = failures.notified() => {
+                    told = true;
+                    continue;
+                }
                 () = session.changed() => continue,
                 () = sleep_until_instant(wake_at) => continue,
             };

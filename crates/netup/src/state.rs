@@ -113,11 +113,9 @@ impl NicState {
         self.probes = self.probes.saturating_add(1);
     }
 
-    /// Whether the last probe that failed may have waited for something that did not come: TLS is a
-    /// part of connecting.
+    /// Whether the last probe that failed waited for something that did not come.
     pub(crate) fn got_nothing(&self) -> bool {
-        let codes = [Code::Stalled, Code::ConnectFailed];
-        self.by_probe && self.failure.as_ref().is_some_and(|it| codes.contains(&it.code))
+        self.by_probe && self.failure.as_ref().is_some_and(|it| it.code == Code::Stalled)
     }
 
     /// Returns whether that is new.
