@@ -86,7 +86,7 @@ impl Identity {
         for byte in secret.iter_mut() {
             *byte = bytes.next().ok_or(broken)?;
         }
-        if bytes.next().is_some() || decoded.hrp().to_lowercase() != SECRET {
+        if bytes.next().is_some() || !decoded.hrp().lowercase_char_iter().eq(SECRET.chars()) {
             return Err(broken);
         }
         Ok(Self::of(secret))

@@ -63,9 +63,6 @@ pub enum PolicyError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A setting or file that this version does not support.
-    #[error("the trust policy has {0}, which this version does not support")]
-    Unsupported(String),
     /// There is no `ospkg_signing_root.pem`.
     #[error("{SIGNING_ROOTS} is missing")]
     NoSigningRoots,
@@ -122,7 +119,6 @@ impl Coded for PolicyError {
         match self {
             Self::TooLong | Self::Json(_) => Code::TrustPolicyMalformed,
             Self::Field { .. } => Code::TrustPolicyInvalid,
-            Self::Unsupported(_) => Code::TrustPolicyUnsupported,
             Self::NoSigningRoots
             | Self::SigningRootsPem(_)
             | Self::TooManySigningRoots

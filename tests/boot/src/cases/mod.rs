@@ -59,13 +59,14 @@ mod tests {
     use crate::case::Tier;
 
     /// Codes that no boot here can bring about, and where they are tested.
-    const WITHOUT_A_BOOT: [(Code, &str); 20] = [
-        (Code::TrustPolicyUnsupported, "trust: policy"),
+    const WITHOUT_A_BOOT: [(Code, &str); 21] = [
+        (Code::TrustPolicyUnsupported, "no setting of this version leads to it"),
         (Code::TimeServerSilent, "sntp: the boot goes on"),
         (Code::TimeServerRefused, "sntp: the boot goes on"),
         (Code::EntropyLate, "init: the boot goes on"),
         (Code::RemoteLogFailed, "remotelog: the boot goes on"),
         (Code::PiecesDiffer, "netboot: wants mirrors that differ in the middle of a file"),
+        (Code::PackageReplaced, "netboot: wants a mirror that changes in the middle of a download"),
         (Code::EmbeddedOnly, "netboot: of an upgrade, not of a boot"),
         (Code::AddressSetup, "netup: the kernel takes every address that hostcfg lets through"),
         (Code::NetworkUnsupported, "no setting of this version leads to it"),
