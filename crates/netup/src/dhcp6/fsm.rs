@@ -352,8 +352,14 @@ impl Client {
         }
     }
 
+    /// The place among those that are avoided: the last is who was found to be useless last.
+    fn avoided_since(&self, server: &Duid) -> Option<usize> {
+        self.avoid.iter().position(|known| known == server)
+    }
+
     fn avoid(&mut self, server: Duid) {
-        if self.avoid.len() < MAX_SERVERS && !self.avoid.contains(&server) {
+        self.avoid.retain(|known| *known != server);
+        if self.avoid.len() < MAX_SERVERS {
             self.avoid.push(server);
         }
     }

@@ -30,7 +30,11 @@ impl Client {
                 if fallback.is_none() && best.is_none() {
                     self.wake_at = Some(now + OTHERS_FIRST);
                 }
-                fallback = fallback.or(Some(offer));
+                // Who was found to be useless last comes last.
+                let known = fallback.take().filter(|known| {
+                    self.avoided_since(&known.server) <= self.avoided_since(&offer.server)
+                });
+                fallback = known.or(Some(offer));
             } else if offer.preference == BEST {
                 return self.request(now, &offer);
             } else {
