@@ -13,6 +13,7 @@ use serde_json::Value;
 
 /// Kind and name of the vectors that get another verdict than the peer's.
 const DIFFERENT: &[(&str, &str)] = &[
+    ("host_configuration", "dns-string"),
     ("host_configuration", "duplicate-key"),
     ("host_configuration", "ifaces-mac-null"),
     ("host_configuration", "missing-bond_name"),
