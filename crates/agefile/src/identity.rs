@@ -9,6 +9,7 @@ use bech32::Fe32IterExt;
 use bech32::Hrp;
 use bech32::primitives::decode::CheckedHrpstring;
 use curve25519_dalek::MontgomeryPoint;
+use curve25519_dalek::constants::X25519_BASEPOINT;
 use zeroize::Zeroizing;
 
 /// Longest file of identities that is read, in bytes.
@@ -93,7 +94,8 @@ impl Identity {
     }
 
     fn of(secret: Zeroizing<[u8; 32]>) -> Self {
-        let share = MontgomeryPoint::mul_base_clamped(*secret).to_bytes();
+        // The long way: the short one has 30 KB of tables behind it.
+        let share = X25519_BASEPOINT.mul_clamped(*secret).to_bytes();
         Self { secret, share }
     }
 
