@@ -170,10 +170,19 @@ impl<W: World> Search<'_, W> {
                 Err(_) => self.still_trying(),
             }
         };
-        let online = connecting.close(result, |online| describe(&online.link))?;
+        let online = connecting.close(result, |online| describe(&online.link));
+        let online = online.map_err(|failure| self.instead_of_the_deadline(failure))?;
         let answer = answers.borrow_mut().remove(&online.link.interface);
         let answer = answer.ok_or_else(|| Failure::new(Code::Internal, "no probe succeeded"))?;
         Ok((online, answer))
+    }
+
+    /// That time is up says nothing; why no mirror served until then does.
+    fn instead_of_the_deadline(&self, failure: Failure) -> Failure {
+        match self.ledger.borrow().latest() {
+            Some(latest) if failure.code == Code::DeadlineReached => latest.clone(),
+            _ => failure,
+        }
     }
 
     /// Tells somebody who watches that the machine is not hung, and what it waits for.

@@ -287,3 +287,15 @@ async fn a_run_can_be_repeated() {
     assert_eq!(stories[0], stories[1]);
     assert!(stories[0].len() >= 4, "{:?}", stories[0]);
 }
+
+/// At whatever moment the deadline comes: while a mirror is asked, in its pause, or while all links
+/// are looked at once more.
+#[tokio::test(start_paused = true)]
+async fn at_the_deadline_the_mirrors_failure_is_told() {
+    let package = Package::new("one", MIB);
+    for seconds in 5..40 {
+        let site = Site::default().with("a.example", broken(&package, 1000));
+        let (result, _) = boot(&site, &["a.example"], Duration::from_secs(seconds)).await;
+        assert_eq!(result.unwrap_err().code, Code::BodyTruncated, "after {seconds} s");
+    }
+}

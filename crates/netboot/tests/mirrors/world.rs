@@ -223,7 +223,7 @@ impl World for SimWorld {
         F: Future<Output = Result<(), ProbeError>>,
     {
         let failed = |failure| ConnectError { failure, nics: Vec::new() };
-        let mut last = Failure::new(report::Code::NoLease, "none");
+        let mut last = Failure::new(report::Code::DeadlineReached, "no server had answered");
         loop {
             match timeout_at(deadline, probe(link())).await {
                 Ok(Ok(())) => return Ok(Online { link: link(), nics: Vec::new(), hold: () }),
