@@ -185,6 +185,22 @@ pub(crate) fn bad_in_sense() -> Vec<(Value, &'static str)> {
     };
     vec![
         (fixed("gateways", json!(["192.0.2.2"])), "a second gateway of the same family, 192.0.2.2"),
+        (
+            fixed("gateways", json!(["2001:db8::1"])),
+            "gateways[1]: 2001:db8::1, but the machine has no IPv6 address",
+        ),
+        (
+            fixed("gateway", json!("fe80::1")),
+            "gateway: fe80::1, but the machine has no IPv6 address",
+        ),
+        (
+            fixed("host_ip", json!("2001:db8::7/64")),
+            "gateway: 192.0.2.1, but the machine has no IPv4 address",
+        ),
+        (
+            fixed("routes", json!([{"to": "2001:db8:1::/48"}])),
+            "routes[1].to: 2001:db8:1::, but the machine has no IPv6 address",
+        ),
         (fixed("gateways", json!(["192.0.2.256"])), "gateways[1]: \"192.0.2.256\""),
         (fixed("addresses", json!(["2001:db8::7/129"])), "addresses[1]: \"2001:db8::7/129\""),
         (
@@ -245,8 +261,8 @@ pub(crate) fn strange() -> Vec<(Value, &'static str)> {
         (fixed(json!({"addresses": ["127.0.0.1/8"]})), "addresses[1]: 127.0.0.1 cannot be"),
         (fixed(json!({"gateways": ["192.0.2.1"]})), "gateways[1]: 192.0.2.1 is there already"),
         (
-            fixed(json!({"gateways": ["2001:db8::1"]})),
-            "gateways[1]: 2001:db8::1 is not in the network",
+            fixed(json!({"gateway": null, "gateways": ["198.51.100.1"]})),
+            "gateways[1]: 198.51.100.1 is not in the network",
         ),
         (
             fixed(json!({"routes": [{"to": "10.0.0.1/8"}]})),
