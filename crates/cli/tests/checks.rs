@@ -4,6 +4,7 @@
 
 mod support;
 
+use base64::Engine;
 use support::Lab;
 use support::json;
 
@@ -111,6 +112,50 @@ fn settings_are_judged_as_a_file_is_and_made_of_one() {
     lab.refused("host-config encode h.json", "error[E0114]");
     lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "os.zip"}"#);
     lab.ok("host-config encode h.json");
+}
+
+/// A certificate and a key of its own, in PEM.
+fn client_identity() -> (String, String) {
+    let pem = |label: &str, der: &[u8]| {
+        let body = base64::engine::general_purpose::STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+    };
+    let made = rcgen::generate_simple_self_signed(vec!["machine".to_owned()]).unwrap();
+    let key = made.signing_key.serialize_der();
+    (pem("CERTIFICATE", made.cert.der()), pem("PRIVATE KEY", &key))
+}
+
+#[test]
+fn client_certificates_are_judged_as_a_machine_does_it() {
+    let lab = Lab::new();
+    let (certificate, key) = client_identity();
+    let (_, other_key) = client_identity();
+    let empty = certificate.replace(certificate.lines().nth(1).unwrap(), "AAAA");
+    let with = |certificate: &str, key: &str, other: &[&str]| {
+        let mut mirrors = vec![serde_json::json!({
+            "url": "https://a.example/os.json", "client_certificate": certificate, "client_key": key,
+        })];
+        mirrors.extend(other.iter().map(|url| serde_json::json!({ "url": url })));
+        let document = serde_json::json!({ "network_mode": "dhcp", "mirrors": mirrors });
+        lab.write("h.json", document.to_string());
+    };
+    with(&certificate, &key, &[]);
+    assert!(!lab.ok("host-config check h.json").stderr.contains("warning"));
+    for (certificate, key, part) in [
+        (&certificate, &other_key, "client_key is not the key of client_certificate"),
+        (&empty, &key, "that TLS can use"),
+    ] {
+        with(certificate, key, &[]);
+        lab.refused("host-config check h.json", "error[E0113]");
+        lab.refused("host-config check h.json", part);
+        with(certificate, key, &["https://b.example/os.json"]);
+        let told = lab.ok("host-config check h.json").stderr;
+        assert!(told.contains("https://a.example/os.json can never be asked"), "{told}");
+        assert!(told.contains(part), "{told}");
+    }
+    with(&certificate, &key.replace("\nMI", "\n…"), &["https://b.example/os.json"]);
+    let told = lab.ok("host-config check h.json").stderr;
+    assert!(told.contains("client_key is no key in PEM"), "{told}");
 }
 
 #[test]

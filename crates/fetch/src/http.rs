@@ -42,8 +42,9 @@ pub struct Http {
 
 struct Shared {
     plain: Routes,
-    /// Mirrors that want a client certificate have connections of their own.
-    identities: Vec<(ClientIdentity, Routes)>,
+    /// Mirrors that want a client certificate have connections of their own. Where the certificate or
+    /// its key is of no use, why: that mirror is never asked, and the others do without it.
+    identities: Vec<(ClientIdentity, Result<Routes, String>)>,
     proxy: Option<Proxy>,
     tunnels: Tunnels,
     no_proxy: NoProxy,
@@ -91,11 +92,17 @@ impl Http {
                 proxied.map(|proxy| build(options, &resolver, tls, Some(proxy))).transpose()?;
             Ok::<_, ErrorKind>(Routes { direct, proxied })
         };
-        let mut identities: Vec<(ClientIdentity, Routes)> = Vec::new();
+        let mut identities: Vec<(ClientIdentity, Result<Routes, String>)> = Vec::new();
         for identity in &options.identities {
-            if identities.iter().all(|(known, _)| known != identity) {
-                identities.push((identity.clone(), routes(Some(identity))?));
+            if identities.iter().any(|(known, _)| known == identity) {
+                continue;
             }
+            let routes = match routes(Some(identity)) {
+                Ok(routes) => Ok(routes),
+                Err(ErrorKind::ClientIdentity(why)) => Err(why),
+                Err(other) => return Err(other),
+            };
+            identities.push((identity.clone(), routes));
         }
         let plain = routes(None)?;
         let tls = tls::client_config(&provider, &options.tls_roots, options.clock, None)?;
@@ -163,9 +170,13 @@ impl Transport for Http {
             return Err(ErrorKind::TlsNoRoots);
         }
         let identity = mirror.client_identity.as_ref().filter(|_| own_origin && url.is_https());
-        let routes = identity
-            .and_then(|wanted| shared.identities.iter().find(|(known, _)| known == wanted))
-            .map_or(&shared.plain, |(_, routes)| routes);
+        let known =
+            identity.and_then(|wanted| shared.identities.iter().find(|(known, _)| known == wanted));
+        let routes = match known {
+            Some((_, Ok(routes))) => routes,
+            Some((_, Err(why))) => return Err(ErrorKind::ClientIdentity(why.clone())),
+            None => &shared.plain,
+        };
         let target = url.url_without_userinfo();
         let exempt =
             mirror.direct || shared.no_proxy.matches(target.host_str().unwrap_or_default());

@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use report::strict_json::StrictJsonError;
 use report::strict_json::parse_object;
 
 use crate::bond::Bonding;
@@ -27,6 +28,59 @@ use crate::remote_log::RemoteLogTarget;
 
 /// Longest document that is read, in bytes.
 pub const MAX_LEN: usize = 1024 * 1024;
+
+/// Keys that an error may name when they are there twice. Others may be anything: the name of a
+/// header can be a mistaken value.
+const KNOWN_KEYS: [&str; 48] = [
+    "addresses",
+    "authentication",
+    "bond_name",
+    "bond_options",
+    "bonding",
+    "bonding_mode",
+    "client_certificate",
+    "client_key",
+    "description",
+    "direct",
+    "dns",
+    "dns_search",
+    "downdelay",
+    "driver",
+    "gateway",
+    "gateways",
+    "headers",
+    "host_ip",
+    "identity",
+    "interface_name",
+    "lacp_rate",
+    "level",
+    "mac_address",
+    "miimon",
+    "min_links",
+    "mirrors",
+    "mtu",
+    "network_interface",
+    "network_interfaces",
+    "network_mode",
+    "no_proxy",
+    "ntp",
+    "ospkg_pointer",
+    "pci_path",
+    "primary",
+    "priority",
+    "provisioning_urls",
+    "proxy",
+    "remote_log",
+    "routes",
+    "timestamp",
+    "to",
+    "updelay",
+    "url",
+    "version",
+    "via",
+    "vlan",
+    "xmit_hash_policy",
+];
 
 /// Keys of older formats that have no meaning any more.
 const FORMER_KEYS: [&str; 2] = ["version", "timestamp"];
@@ -98,8 +152,7 @@ impl HostConfig {
         if document.len() > MAX_LEN {
             return Err(HostConfigError::Malformed(format!("larger than {MAX_LEN} bytes")));
         }
-        let mut object = parse_object(document)
-            .map_err(|error| HostConfigError::Malformed(error.to_string()))?;
+        let mut object = parse_object(document).map_err(malformed)?;
         let object = &mut object;
         let mut warnings = Vec::new();
         let noted = &mut warnings;
@@ -190,6 +243,19 @@ impl HostConfig {
         // Nothing in the document can fail to serialise: its keys are strings.
         serde_json::to_string_pretty(&Document::from(self)).unwrap_or_default()
     }
+}
+
+/// Why the text is no configuration. A key that is none of ours is not repeated.
+fn malformed(error: StrictJsonError) -> HostConfigError {
+    HostConfigError::Malformed(match error {
+        StrictJsonError::DuplicateKey(key)
+            if !KNOWN_KEYS.iter().any(|known| known.eq_ignore_ascii_case(&key)) =>
+        {
+            let length = key.chars().count();
+            format!("a key of {length} characters, none that is known, appears more than once")
+        }
+        other => other.to_string(),
+    })
 }
 
 /// All mirrors by priority; the sort keeps the order of those that have the same.

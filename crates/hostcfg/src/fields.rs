@@ -17,13 +17,33 @@ const MAX_SHOWN: usize = 80;
 /// Longest part of an unknown key that a warning repeats, in characters.
 const MAX_KEY_SHOWN: usize = 64;
 
-/// How a value appears in messages. What looks like a URL with a password is not repeated.
-fn shown(value: Option<&Value>) -> String {
+/// Where a text that is shown ends, as a token may follow: a query, a value, a header's value.
+const SHOWN_UNTIL: [char; 4] = ['?', '=', ' ', '\t'];
+
+/// Keys whose values may be secrets, or hold them, at whatever place they were written.
+const SECRET_KEYS: [&str; 11] = [
+    "authentication",
+    "client_certificate",
+    "client_key",
+    "headers",
+    "identity",
+    "mirrors",
+    "ospkg_pointer",
+    "provisioning_urls",
+    "proxy",
+    "remote_log",
+    "url",
+];
+
+/// How a value appears in messages. Of a text no more than what stands before a query or a blank,
+/// and nothing if it looks like a URL with a password.
+pub(crate) fn shown(value: Option<&Value>) -> String {
     match value {
         None => "missing".to_owned(),
         Some(Value::String(text)) if text.contains('@') => format!("\"{HIDDEN}\""),
         Some(Value::String(text)) => {
-            let short: String = text.chars().take(MAX_SHOWN).collect();
+            let plain = text.split(SHOWN_UNTIL).next().unwrap_or_default();
+            let short: String = plain.chars().take(MAX_SHOWN).collect();
             let cut = if short.len() < text.len() { "…" } else { "" };
             format!("{short:?}{cut}")
         }
@@ -33,40 +53,46 @@ fn shown(value: Option<&Value>) -> String {
     }
 }
 
-/// The error for a value that is not what `expected` says.
+/// What a value is, without any of it.
+fn described(value: Option<&Value>) -> String {
+    match value {
+        None => "missing".to_owned(),
+        Some(Value::String(text)) if text.is_empty() => "\"\"".to_owned(),
+        Some(Value::String(text)) => match text.chars().count() {
+            1 => "a string of 1 character".to_owned(),
+            count => format!("a string of {count} characters"),
+        },
+        Some(other) => kind(other).to_owned(),
+    }
+}
+
+/// Whether this field's value, or that of a list's entry, may be a secret.
+fn is_secret(field: &str) -> bool {
+    let key = field.split('[').next().unwrap_or_default();
+    SECRET_KEYS.contains(&key)
+}
+
+/// The error for a value that is not what `expected` says. What may be a secret is told by its kind
+/// and length.
 pub(crate) fn invalid(
     field: impl Into<String>,
     value: Option<&Value>,
     expected: &'static str,
 ) -> HostConfigError {
-    HostConfigError::Invalid { field: field.into(), found: shown(value), expected }
+    let field = field.into();
+    let found = if is_secret(&field) { described(value) } else { shown(value) };
+    HostConfigError::Invalid { field, found, expected }
 }
 
-/// Like [`invalid`], for a field whose text must not be repeated.
-pub(crate) fn invalid_secret(
-    field: &str,
-    value: Option<&Value>,
-    expected: &'static str,
-) -> HostConfigError {
-    let found = match value {
-        Some(Value::String(text)) if text.is_empty() => "\"\"".to_owned(),
-        Some(Value::String(_)) => format!("\"{HIDDEN}\""),
-        Some(Value::Number(_)) => "a number".to_owned(),
-        other => shown(other),
-    };
-    HostConfigError::Invalid { field: field.to_owned(), found, expected }
-}
-
-/// Like [`invalid`], for a text that should be a URL: it is repeated only if it can hold no password
-/// or token. `why` says what is wrong with it.
+/// Like [`invalid`], for a text that should be a URL: it is not repeated, as it can hold a password
+/// or a token anywhere. `why` says what is wrong with it.
 pub(crate) fn invalid_url(
     field: &str,
     text: &str,
     why: Option<UrlError>,
     expected: &'static str,
 ) -> HostConfigError {
-    let text = if text.contains(['@', '?']) { HIDDEN } else { text };
-    let mut found = shown(Some(&Value::from(text)));
+    let mut found = described(Some(&Value::from(text)));
     if let Some(why) = why {
         found.push_str(&format!(" ({why})"));
     }
@@ -94,7 +120,7 @@ pub(crate) fn optional_secret_string(
     match object.take_set(field) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(other) => Err(invalid_secret(field, Some(&other), "a string")),
+        Some(other) => Err(invalid(field, Some(&other), "a string")),
     }
 }
 

@@ -17,7 +17,6 @@ use serde_json::json;
 
 use crate::error::HostConfigError;
 use crate::fields::invalid;
-use crate::fields::invalid_secret;
 use crate::fields::optional_entries;
 use crate::fields::optional_flag;
 use crate::mac::Mac;
@@ -54,7 +53,7 @@ fn provisioning_urls(
         None => return Ok(()),
         Some(value @ Value::Array(_)) => value,
         // It may hold a password.
-        Some(other) => return Err(invalid_secret(FIELD, Some(&other), EXPECTED_URLS)),
+        Some(other) => return Err(invalid(FIELD, Some(&other), EXPECTED_URLS)),
     };
     object.put(FIELD, value);
     let entries = optional_entries(object, FIELD, EXPECTED_URLS, MAX_URLS, warnings)?;
@@ -65,7 +64,7 @@ fn provisioning_urls(
             Some(url) if !url.is_empty() && pointer::split(url).len() == 1 => {
                 urls.push(url.to_owned());
             }
-            _ => return Err(invalid_secret(&field, Some(&value), "a URL without commas")),
+            _ => return Err(invalid(field, Some(&value), "a URL without commas")),
         }
     }
     if urls.is_empty() {

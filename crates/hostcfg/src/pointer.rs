@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use crate::error::HostConfigError;
 use crate::fields::invalid;
-use crate::fields::invalid_secret;
 use crate::fields::optional_secret_string;
 use crate::package_name::PackageName;
 use crate::provisioning_url::ProvisioningUrl;
@@ -44,7 +43,7 @@ pub(crate) fn read(
             return Err(invalid("ospkg_pointer", Some(&Value::String(text)), EXPECTED_POINTER));
         }
         None | Some(Value::Null) if has_mirrors => return Ok((Vec::new(), None)),
-        Some(value) => return Err(invalid_secret("ospkg_pointer", Some(&value), EXPECTED_POINTER)),
+        Some(value) => return Err(invalid("ospkg_pointer", Some(&value), EXPECTED_POINTER)),
         None => return Err(invalid("ospkg_pointer", None, EXPECTED_POINTER)),
     };
     if let Some(name) = PackageName::parse(&pointer) {
@@ -81,7 +80,8 @@ pub(crate) fn read(
                 entries.push(Entry::Url(url));
             }
             Err(error) => {
-                let shown = if holds_password { HIDDEN.to_owned() } else { template };
+                let hidden = holds_password || template.contains(['?', '=']);
+                let shown = if hidden { HIDDEN.to_owned() } else { template };
                 warnings
                     .push(format!("ospkg_pointer: entry {number} ({shown:?}) is skipped: {error}"));
                 entries.push(Entry::Unusable(shown));
@@ -116,7 +116,7 @@ fn substitute(
         {
             Ok(Some(text))
         }
-        other => Err(invalid_secret(
+        other => Err(invalid(
             field,
             other.map(Value::String).as_ref(),
             "1 to 64 of the characters A-Z a-z - _, because ospkg_pointer holds a place for it",

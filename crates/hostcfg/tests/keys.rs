@@ -262,3 +262,77 @@ proptest! {
         }
     }
 }
+
+/// Whatever is malformed, what may be a secret is neither in the error nor in a warning.
+#[test]
+fn no_malformed_value_is_repeated_where_it_may_be_a_secret() {
+    const SECRET: &str = "SECRETCANARY";
+    let query = format!("https://a.example/os.json?t={SECRET}");
+    let mirror = |key: &str, value: Value| {
+        with(json!({ "mirrors": [{ "url": "https://a.example/os.json", key: value }] }))
+    };
+    let mut documents = vec![
+        mirror("headers", json!(format!("Authorization: {SECRET}"))),
+        mirror("headers", json!({ format!("{SECRET} x"): "y" })),
+        mirror("headers", json!({ "X": format!("{SECRET}\n") })),
+        mirror("client_certificate", json!(SECRET)),
+        mirror("client_certificate", json!([SECRET])),
+        mirror("client_key", json!(SECRET)),
+        mirror("url", json!(SECRET)),
+        mirror("priority", json!(query)),
+        with(json!({ "remote_log": SECRET })),
+        with(json!({ "remote_log": { "url": SECRET } })),
+        with(json!({ "remote_log": { "url": "syslog+udp://a", "level": query } })),
+        with(json!({ "mirrors": [SECRET] })),
+        with(json!({ "proxy": SECRET })),
+        with(json!({ "proxy": [SECRET] })),
+        with(json!({ "ospkg_pointer": [SECRET] })),
+        with(json!({ "ospkg_pointer": format!("ftp://a/x?t={SECRET}") })),
+        json!({ "network_mode": "dhcp", "provisioning_urls": SECRET }),
+        json!({ "network_mode": "dhcp", "provisioning_urls": [format!("a,{SECRET}")] }),
+    ];
+    for key in [
+        "network_mode",
+        "host_ip",
+        "gateway",
+        "addresses",
+        "gateways",
+        "routes",
+        "mtu",
+        "vlan",
+        "dns",
+        "dns_search",
+        "ntp",
+        "network_interfaces",
+        "bonding_mode",
+        "bond_options",
+        "mirrors",
+        "proxy",
+        "no_proxy",
+        "remote_log",
+        "network_interface",
+        "bonding",
+    ] {
+        documents.push(with(json!({ key: query })));
+        documents.push(with(json!({ key: [query] })));
+        documents.push(with(json!({ key: format!("u:{SECRET}@a") })));
+        documents.push(with(json!({ key: format!("Authorization: {SECRET}") })));
+    }
+    let mut texts: Vec<String> = documents.iter().map(Value::to_string).collect();
+    texts.push(format!(
+        r#"{{"network_mode": "dhcp", "mirrors": [{{"url": "https://a/x",
+            "headers": {{"{SECRET}": "x", "{SECRET}": "y"}}}}]}}"#
+    ));
+    for text in texts {
+        let printed = match HostConfig::parse(text.as_bytes()) {
+            Ok(config) => config.warnings.join("\n"),
+            Err(error) => format!("{error} {error:?}"),
+        };
+        assert!(!printed.contains(SECRET), "{text}: {printed}");
+    }
+    let error = HostConfig::parse(b"{\"dns\": 1, \"DNS\": 2}").unwrap_err();
+    assert!(error.to_string().contains("\"DNS\" appears more than once"), "{error}");
+    let error = HostConfig::parse(with(json!({ "proxy": SECRET })).to_string().as_bytes());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("proxy: a string of 12 characters"), "{error}");
+}

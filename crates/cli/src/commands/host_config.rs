@@ -1,5 +1,6 @@
 //! `ramstrap host-config`: checks before a host configuration is embedded or stored.
 
+mod identity;
 mod meaning;
 
 use std::path::Path;
@@ -194,6 +195,7 @@ pub(super) fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<
             code.title()
         ));
     }
+    identity::check(&config, name, output)?;
     let meaning = meaning::sentences(&config);
     let normal = config.redacted_json();
     output.line(&normal);

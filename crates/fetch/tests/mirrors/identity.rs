@@ -11,7 +11,9 @@ use fetch::ClientOptions;
 use hostcfg::ClientIdentity;
 use hostcfg::Mirror;
 use hostcfg::Secret;
+use report::Class;
 use report::Code;
+use report::Coded;
 
 use crate::support::LOOPBACK;
 use crate::support::assert_fails;
@@ -117,19 +119,45 @@ async fn a_client_certificate_is_not_shown_where_a_redirect_leads() {
     assert_eq!(strict.requests().len(), 0);
 }
 
-#[test]
-fn a_certificate_that_is_none_is_the_configurations_fault() {
-    let pki = Pki::new("root").unwrap();
-    let (own, other) = (pki.client("a").unwrap(), pki.client("b").unwrap());
-    let broken = [
-        ClientIdentity { certificate_pem: "canary".to_owned(), ..identity(&own) },
-        ClientIdentity { key_pem: Secret::new("canary"), ..identity(&own) },
-        ClientIdentity { key_pem: Secret::new(other.key_pem()), ..identity(&own) },
-    ];
-    for identity in broken {
-        let options = ClientOptions { identities: vec![identity], ..ClientOptions::new(clock()) };
-        let error = assert_fails(Client::new(options), Code::HostConfigInvalid, false);
-        assert!(error.to_string().starts_with("client_certificate and client_key: "), "{error}");
-        assert!(!error.to_string().contains("canary"), "{error}");
+/// What no TLS library can prove anything with, all of it with `canary` where there is a text.
+fn broken(pki: &Pki, own: &Identity) -> [ClientIdentity; 3] {
+    let other = pki.client("b").unwrap();
+    [
+        ClientIdentity { certificate_pem: "canary".to_owned(), ..identity(own) },
+        ClientIdentity { key_pem: Secret::new("canary"), ..identity(own) },
+        ClientIdentity { key_pem: Secret::new(other.key_pem()), ..identity(own) },
+    ]
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_none_is_its_own_mirrors_fault() {
+    let (server, pki, own) = strict();
+    let plain = mirror(&server.url("/os.json"));
+    for broken in broken(&pki, &own) {
+        let client = client_of(&pki, vec![broken.clone()]);
+        let mirror = Mirror { client_identity: Some(broken), ..plain.clone() };
+        let answer = client.descriptor(&mirror).await;
+        let error = assert_fails(answer, Code::HostConfigInvalid, false);
+        assert_eq!(error.class(), Class::Permanent);
+        let text = error.to_string();
+        assert!(text.contains("/os.json: client_certificate and client_key: "), "{text}");
+        assert!(!text.contains("canary"), "{text}");
     }
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_broken_certificate_keeps_no_other_mirror_from_being_asked() {
+    let (server, pki, own) = strict();
+    let open = plain("/os.json", File::new("{}"));
+    let [broken, ..] = broken(&pki, &own);
+    let client = client_of(&pki, vec![broken.clone(), identity(&own)]);
+    let at = |server: &FaultServer, identity| Mirror {
+        client_identity: identity,
+        ..mirror(&server.url("/os.json"))
+    };
+    let refused = client.descriptor(&at(&server, Some(broken))).await;
+    assert_fails(refused, Code::HostConfigInvalid, false);
+    assert_eq!(client.descriptor(&at(&server, Some(identity(&own)))).await.unwrap(), b"{}");
+    assert_eq!(client.descriptor(&at(&open, None)).await.unwrap(), b"{}");
 }

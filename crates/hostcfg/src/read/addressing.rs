@@ -132,10 +132,32 @@ fn all_gateways(
             let found = format!("a second gateway of the same family, {address}");
             return Err(HostConfigError::Invalid { field, found, expected: EXPECTED_GATEWAYS });
         }
+        if !has_family(addresses, address) {
+            return Err(no_family(field, address));
+        }
+        if addresses.iter().any(|own| own.address() == address) {
+            warnings.push(format!(
+                "{field}: {address} is the machine's own address: everything is taken to be on the \
+                 link itself"
+            ));
+        }
         warn_of_distance(&field, address, addresses, warnings);
         all.push(address);
     }
     Ok(all)
+}
+
+/// Whether the machine has an address of the same family.
+fn has_family(addresses: &[Cidr], other: IpAddr) -> bool {
+    addresses.iter().any(|own| own.address().is_ipv4() == other.is_ipv4())
+}
+
+/// The error for a way that no packet of the machine could ever take.
+fn no_family(field: String, ip: IpAddr) -> HostConfigError {
+    let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+    let found = format!("{ip}, but the machine has no {family} address");
+    let expected = "one of a family of which host_ip or addresses have an address";
+    HostConfigError::Invalid { field, found, expected }
 }
 
 /// Warns of a router that is not in any network of the machine.
@@ -170,8 +192,14 @@ pub(crate) fn routes(
             warnings.push(format!("{field}.to: there is a route to {} already", route.to));
             continue;
         }
-        if let (Addressing::Static(own), Some(via)) = (addressing, route.via) {
-            warn_of_distance(&format!("{field}.via"), via, &own.addresses, warnings);
+        if let Addressing::Static(own) = addressing {
+            let to = route.to.address();
+            if !has_family(&own.addresses, to) {
+                return Err(no_family(format!("{field}.to"), to));
+            }
+            if let Some(via) = route.via {
+                warn_of_distance(&format!("{field}.via"), via, &own.addresses, warnings);
+            }
         }
         routes.push(route);
     }

@@ -79,12 +79,14 @@ fn read_header(
 ) -> Result<(String, Secret), HostConfigError> {
     let folded = name.to_ascii_lowercase();
     let refuse = |found: &str, expected| {
-        let short: String = name.chars().take(MAX_NAME).collect();
-        let field = format!("headers[{short:?}]");
+        let field = format!("headers[{name:?}]");
         Err(HostConfigError::Invalid { field, found: found.to_owned(), expected })
     };
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(is_token) {
-        return refuse("not the name of a header", EXPECTED_NAME);
+        // It may be a whole header, with its value.
+        let found = format!("a name of {} characters that no header has", name.chars().count());
+        let (field, expected) = ("headers".to_owned(), EXPECTED_NAME);
+        return Err(HostConfigError::Invalid { field, found, expected });
     }
     if RESERVED.contains(&folded.as_str()) {
         return refuse("a header that the client sets itself", EXPECTED_NAME);

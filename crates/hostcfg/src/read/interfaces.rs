@@ -1,6 +1,7 @@
 //! `network_interfaces`.
 
 use report::strict_json::Object;
+use serde_json::Value;
 
 use crate::error::HostConfigError;
 use crate::fields::invalid;
@@ -8,6 +9,7 @@ use crate::fields::nested;
 use crate::fields::optional_list;
 use crate::fields::optional_parsed;
 use crate::fields::optional_string;
+use crate::fields::shown;
 use crate::mac::Mac;
 use crate::network::InterfaceSelector;
 
@@ -78,7 +80,8 @@ fn read_interface(
         }
     }
     if let Some(name) = name.as_deref().filter(|name| !is_interface_name(name)) {
-        warnings.push(format!("interface_name: {name:?} can be the name of no interface"));
+        let name = shown(Some(&Value::from(name)));
+        warnings.push(format!("interface_name: {name} can be the name of no interface"));
     }
     Ok(InterfaceSelector { name, mac, pci_path, driver })
 }

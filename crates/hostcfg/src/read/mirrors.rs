@@ -7,7 +7,6 @@ use super::headers::read_headers;
 use super::pem;
 use crate::error::HostConfigError;
 use crate::fields::invalid;
-use crate::fields::invalid_secret;
 use crate::fields::invalid_url;
 use crate::fields::nested;
 use crate::fields::optional_entries;
@@ -47,7 +46,7 @@ fn read_mirror(object: &mut Object, warnings: &mut Vec<String>) -> Result<Mirror
             ProvisioningUrl::parse(text.expose())
                 .map_err(|why| invalid_url("url", text.expose(), Some(why), EXPECTED_URL))?
         }
-        Some(value) => return Err(invalid_secret("url", Some(&value), EXPECTED_URL)),
+        Some(value) => return Err(invalid("url", Some(&value), EXPECTED_URL)),
         None => return Err(invalid("url", None, EXPECTED_URL)),
     };
     let priority =
