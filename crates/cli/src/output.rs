@@ -87,6 +87,14 @@ impl Output {
         }
     }
 
+    /// Lines of the result that are the tool's own, such as a normal form or PEM. Never for a value as
+    /// somebody else wrote it: its line feeds would begin lines of their own.
+    pub(crate) fn text(&self, text: impl Display) {
+        if !self.json && !self.quiet {
+            put(std::io::stdout(), &clean_lines(&text.to_string()));
+        }
+    }
+
     /// A verdict such as `accepted` in its colour, then words.
     pub(crate) fn verdict(&self, good: bool, word: &str, text: impl Display) {
         let colour = if good { GREEN } else { RED };
@@ -99,14 +107,20 @@ impl Output {
     /// A name and its value, in columns.
     pub(crate) fn field(&self, name: &str, value: impl Display) {
         if !self.json && !self.quiet {
-            let name = paint(self.colour_out, BOLD, &format!("{name:<14}"));
+            let name = paint(self.colour_out, BOLD, &format!("{:<14}", clean(name)));
             put(std::io::stdout(), &format!("{name} {}", clean(&value.to_string())));
         }
     }
 
     /// Something that works but is probably not meant.
     pub(crate) fn warning(&mut self, text: impl Display) {
-        let text = clean(&text.to_string());
+        self.warning_list(text, &[]);
+    }
+
+    /// A warning with lines below it.
+    pub(crate) fn warning_list(&mut self, text: impl Display, lines: &[String]) {
+        let below = lines.iter().map(|line| format!("\n  {}", clean(line)));
+        let text: String = core::iter::once(clean(&text.to_string())).chain(below).collect();
         let word = paint(self.colour_err, YELLOW, "warning");
         put(std::io::stderr(), &format!("{word}: {text}"));
         self.warnings.push(text);
@@ -190,7 +204,7 @@ impl Output {
         }
         lines.extend(error.details().iter().map(|line| format!("  {}", clean(line))));
         if let Some(remedy) = error.remedy_text() {
-            lines.push(format!("{}: {remedy}", paint(self.colour_err, CYAN, "help")));
+            lines.push(format!("{}: {}", paint(self.colour_err, CYAN, "help"), clean(remedy)));
         }
         let mark = if self.stmgr { "[ERROR] " } else { "" };
         put(std::io::stderr(), &format!("{mark}{}", lines.join("\n")));
@@ -206,16 +220,32 @@ fn paint(colours: bool, colour: &str, text: &str) -> String {
     if colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// What comes out of files must not steer the terminal.
+/// One line, whatever is in it. What comes out of files must not steer the terminal, nor begin a line
+/// that looks like one of ours: control characters, other ends of lines, and marks that turn the
+/// direction of text around are written as Rust writes them, such as `\n`.
 fn clean(text: &str) -> String {
-    let tame = |letter: char| match letter {
-        '\n' => '\n',
-        letter if letter.is_control() => '\u{fffd}',
-        // Marks that turn the direction of text around.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        letter => letter,
-    };
-    text.chars().map(tame).collect()
+    let mut clean = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() || is_steering(letter) {
+            clean.extend(letter.escape_default());
+        } else {
+            clean.push(letter);
+        }
+    }
+    clean
+}
+
+/// As [`clean`], line by line.
+fn clean_lines(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
+}
+
+/// Separators of lines and paragraphs, and marks of direction, which are not control characters.
+fn is_steering(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// A reader that went away (`| head`) is no error.
@@ -226,6 +256,7 @@ fn put(mut stream: impl Write, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::clean;
+    use super::clean_lines;
     use super::colours;
 
     #[test]
@@ -237,6 +268,8 @@ mod tests {
 
     #[test]
     fn escapes_from_files_do_not_reach_the_terminal() {
-        assert_eq!(clean("a\x1b[31mb\u{202e}c\nd"), "a\u{fffd}[31mb\u{fffd}c\nd");
+        assert_eq!(clean("a\x1b[31mb\u{202e}c\nd\r"), r"a\u{1b}[31mb\u{202e}c\nd\r");
+        assert_eq!(clean("\u{85}\u{2028}é"), r"\u{85}\u{2028}é");
+        assert_eq!(clean_lines("a\nb\x1b"), "a\nb\\u{1b}");
     }
 }

@@ -605,3 +605,76 @@ fn inspecting_decides_nothing() {
     lab.write("os.json", "[]");
     lab.refused("ospkg inspect os.json", "error[E0401]");
 }
+
+#[test]
+fn what_a_package_says_of_itself_forges_no_line() {
+    const FORGED: &str = "web servers\nrelease        99\ncmdline        quiet\u{1b}[2K\u{2028}x";
+    let lab = Lab::with_signers();
+    lab.package();
+    let options = ospkg::CreateOptions {
+        label: FORGED.to_owned(),
+        cmdline: "a\nkernel         vmlinuz SHA-256 00\rb".to_owned(),
+        kernel_name: "vmlinuz".to_owned(),
+        initramfs_name: "initramfs".to_owned(),
+        release: Some(3),
+        ..ospkg::CreateOptions::default()
+    };
+    let (kernel, initramfs) = (lab.read("vmlinuz"), lab.read("initramfs"));
+    lab.write("plain.zip", lab.read("os.zip"));
+    lab.write("plain.json", lab.read("os.json"));
+    let archive = std::fs::File::create(lab.path("os.zip")).unwrap();
+    ospkg::create(archive, &options, kernel.as_slice().into(), initramfs.as_slice().into())
+        .unwrap();
+    lab.write("os.json", r#"{"os_pkg_url": "x\nlabel          mine/os.zip"}"#);
+    let sign =
+        |name: &str| lab.ok(&format!("ospkg sign --key {name}.key --cert {name}.pem os.json"));
+    let shown = [sign("a"), sign("b"), lab.run(VERIFY), lab.run("ospkg inspect os.json")];
+    let diff = lab.run("ospkg diff plain.json os.json");
+    for ran in shown.iter().chain([&diff]) {
+        let text = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(
+            text.contains(
+                r"web servers\nrelease        99\ncmdline        quiet\u{1b}[2K\u{2028}x"
+            ),
+            "{text}"
+        );
+        assert!(!text.contains(['\u{1b}', '\u{2028}', '\r']), "{text}");
+        for forged in [
+            "\nrelease        99",
+            "\ncmdline        quiet",
+            "\nkernel         vmlinuz SHA-256 00",
+            "\nlabel          mine",
+        ] {
+            assert!(!text.contains(forged), "{forged:?} in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn what_would_not_be_one_line_is_not_packed() {
+    let lab = Lab::with_signers();
+    lab.package();
+    for (flag, text, shown) in [
+        ("--label", "one\ntwo", r"the label holds a control character: \n"),
+        ("--cmdline", "a\u{1b}b", r"the cmdline holds a control character: \u{1b}"),
+    ] {
+        let ran = lab.run_args(&[
+            "ospkg",
+            "create",
+            "--kernel",
+            "vmlinuz",
+            "--initramfs",
+            "initramfs",
+            "--url",
+            "os.zip",
+            "--out",
+            "other",
+            flag,
+            text,
+        ]);
+        assert_eq!(ran.status, 1, "{}", ran.stderr);
+        assert!(ran.stderr.contains(shown), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("help: give {flag} as one line")), "{}", ran.stderr);
+        assert!(!lab.path("other.zip").exists());
+    }
+}
