@@ -4,13 +4,17 @@
 //! exactly one JSON document.
 
 use core::fmt::Display;
+use std::io::ErrorKind;
 use std::io::IsTerminal;
 use std::io::Write;
+use std::sync::OnceLock;
 
 use serde_json::Map;
 use serde_json::Value;
 
 use crate::Error;
+use crate::Result;
+use crate::error::io_reason;
 
 const BOLD: &str = "1";
 const RED: &str = "1;31";
@@ -31,6 +35,8 @@ pub(crate) struct Output {
     colour_out: bool,
     colour_err: bool,
     warnings: Vec<String>,
+    /// Why stdout did not take everything.
+    unwritten: OnceLock<std::io::Error>,
 }
 
 impl Output {
@@ -51,6 +57,38 @@ impl Output {
             colour_out: colours(std::io::stdout().is_terminal()),
             colour_err: colours(std::io::stderr().is_terminal()),
             warnings: Vec::new(),
+            unwritten: OnceLock::new(),
+        }
+    }
+
+    /// Asked at the end: whether all of the result was written.
+    ///
+    /// # Errors
+    /// If stdout did not take it. A reader that went away (`| head`) is no error.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.note_failure(std::io::stdout().flush());
+        match self.unwritten.get() {
+            Some(error) => Err(unwritten(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Bytes of the result as they are.
+    pub(crate) fn raw(&self, bytes: &[u8]) {
+        self.note_failure(std::io::stdout().write_all(bytes));
+    }
+
+    /// A line on stdout.
+    fn put(&self, text: &str) {
+        self.note_failure(writeln!(std::io::stdout(), "{text}"));
+    }
+
+    /// The first failure is the one that is told.
+    fn note_failure(&self, written: std::io::Result<()>) {
+        if let Err(error) = written
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            self.unwritten.get_or_init(|| error);
         }
     }
 
@@ -83,7 +121,7 @@ impl Output {
     /// A line of the result, for people only.
     pub(crate) fn line(&self, text: impl Display) {
         if !self.json && !self.quiet {
-            put(std::io::stdout(), &clean(&text.to_string()));
+            self.put(&clean(&text.to_string()));
         }
     }
 
@@ -91,7 +129,7 @@ impl Output {
     /// somebody else wrote it: its line feeds would begin lines of their own.
     pub(crate) fn text(&self, text: impl Display) {
         if !self.json && !self.quiet {
-            put(std::io::stdout(), &clean_lines(&text.to_string()));
+            self.put(&clean_lines(&text.to_string()));
         }
     }
 
@@ -100,7 +138,7 @@ impl Output {
         let colour = if good { GREEN } else { RED };
         let word = paint(self.colour_out, colour, word);
         if !self.json && !self.quiet {
-            put(std::io::stdout(), &format!("{word}: {}", clean(&text.to_string())));
+            self.put(&format!("{word}: {}", clean(&text.to_string())));
         }
     }
 
@@ -108,7 +146,7 @@ impl Output {
     pub(crate) fn field(&self, name: &str, value: impl Display) {
         if !self.json && !self.quiet {
             let name = paint(self.colour_out, BOLD, &format!("{:<14}", clean(name)));
-            put(std::io::stdout(), &format!("{name} {}", clean(&value.to_string())));
+            self.put(&format!("{name} {}", clean(&value.to_string())));
         }
     }
 
@@ -122,14 +160,14 @@ impl Output {
         let below = lines.iter().map(|line| format!("\n  {}", clean(line)));
         let text: String = core::iter::once(clean(&text.to_string())).chain(below).collect();
         let word = paint(self.colour_err, YELLOW, "warning");
-        put(std::io::stderr(), &format!("{word}: {text}"));
+        tell(&format!("{word}: {text}"));
         self.warnings.push(text);
     }
 
     /// Progress that a person wants to see, on stderr.
     pub(crate) fn note(&self, text: impl Display) {
         if self.notes {
-            put(std::io::stderr(), &clean(&text.to_string()));
+            tell(&clean(&text.to_string()));
         }
     }
 
@@ -147,13 +185,13 @@ impl Output {
             object.insert("warnings".to_owned(), self.warnings.clone().into());
         }
         let text = serde_json::to_string_pretty(&object).unwrap_or_default();
-        put(std::io::stdout(), &text);
+        self.put(&text);
     }
 
     /// One JSON document a line, for what goes on happening.
     pub(crate) fn event(&self, value: &impl serde::Serialize) {
         if self.json {
-            put(std::io::stdout(), &serde_json::to_string(value).unwrap_or_default());
+            self.put(&serde_json::to_string(value).unwrap_or_default());
         }
     }
 
@@ -186,7 +224,7 @@ impl Output {
         if !self.warnings.is_empty() {
             add("warnings", self.warnings.clone().into());
         }
-        put(std::io::stdout(), &serde_json::to_string_pretty(&object).unwrap_or_default());
+        self.put(&serde_json::to_string_pretty(&object).unwrap_or_default());
     }
 
     fn explain(&self, error: &Error) {
@@ -207,7 +245,7 @@ impl Output {
             lines.push(format!("{}: {}", paint(self.colour_err, CYAN, "help"), clean(remedy)));
         }
         let mark = if self.stmgr { "[ERROR] " } else { "" };
-        put(std::io::stderr(), &format!("{mark}{}", lines.join("\n")));
+        tell(&format!("{mark}{}", lines.join("\n")));
     }
 }
 
@@ -248,9 +286,15 @@ fn is_steering(letter: char) -> bool {
     )
 }
 
-/// A reader that went away (`| head`) is no error.
-fn put(mut stream: impl Write, text: &str) {
-    let _ = writeln!(stream, "{text}");
+/// The error about a stdout that did not take everything.
+pub(crate) fn unwritten(error: &std::io::Error) -> Error {
+    Error::new(format!("cannot write the result to stdout: {}", io_reason(error)))
+        .remedy("make room where stdout goes to, then run the command again")
+}
+
+/// A line on stderr. If that cannot be written there is nobody to tell.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 #[cfg(test)]
