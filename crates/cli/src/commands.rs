@@ -34,6 +34,7 @@ use crate::Exit;
 use crate::Result;
 use crate::boot_image::Built;
 use crate::output::Output;
+use crate::output::unwritten;
 
 /// Finds the static executable that becomes `/init`. It is told the kernel of the image, if there is
 /// one, to say where that comes from.
@@ -119,7 +120,7 @@ pub fn run_with_init(args: impl Iterator<Item = OsString>, init: FindInit<'_>) -
         Err(error) => return wrong_usage(&error, &args),
     };
     let mut output = Output::new(cli.json);
-    match dispatch(cli.command, &mut output, init) {
+    match dispatch(cli.command, &mut output, init).and_then(|()| output.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error);
@@ -158,9 +159,15 @@ fn command() -> clap::Command {
 }
 
 fn wrong_usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
-    let _ = error.print();
+    let printed = error.print();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return ExitCode::SUCCESS;
+        return match printed {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Output::new(false).error(&unwritten(&error));
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::SUCCESS,
+        };
     }
     let elsewhere = elsewhere(error);
     if let Some(command) = &elsewhere {

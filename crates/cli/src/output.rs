@@ -4,13 +4,17 @@
 //! exactly one JSON document.
 
 use core::fmt::Display;
+use std::io::ErrorKind;
 use std::io::IsTerminal;
 use std::io::Write;
+use std::sync::OnceLock;
 
 use serde_json::Map;
 use serde_json::Value;
 
 use crate::Error;
+use crate::Result;
+use crate::error::io_reason;
 
 const BOLD: &str = "1";
 const RED: &str = "1;31";
@@ -31,6 +35,8 @@ pub(crate) struct Output {
     colour_out: bool,
     colour_err: bool,
     warnings: Vec<String>,
+    /// Why stdout did not take everything.
+    unwritten: OnceLock<std::io::Error>,
 }
 
 impl Output {
@@ -51,6 +57,38 @@ impl Output {
             colour_out: colours(std::io::stdout().is_terminal()),
             colour_err: colours(std::io::stderr().is_terminal()),
             warnings: Vec::new(),
+            unwritten: OnceLock::new(),
+        }
+    }
+
+    /// Asked at the end: whether all of the result was written.
+    ///
+    /// # Errors
+    /// If stdout did not take it. A reader that went away (`| head`) is no error.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.note_failure(std::io::stdout().flush());
+        match self.unwritten.get() {
+            Some(error) => Err(unwritten(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Bytes of the result as they are.
+    pub(crate) fn raw(&self, bytes: &[u8]) {
+        self.note_failure(std::io::stdout().write_all(bytes));
+    }
+
+    /// A line on stdout.
+    fn put(&self, text: &str) {
+        self.note_failure(writeln!(std::io::stdout(), "{text}"));
+    }
+
+    /// The first failure is the one that is told.
+    fn note_failure(&self, written: std::io::Result<()>) {
+        if let Err(error) = written
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            self.unwritten.get_or_init(|| error);
         }
     }
 
@@ -83,7 +121,15 @@ impl Output {
     /// A line of the result, for people only.
     pub(crate) fn line(&self, text: impl Display) {
         if !self.json && !self.quiet {
-            put(std::io::stdout(), &clean(&text.to_string()));
+            self.put(&clean(&text.to_string()));
+        }
+    }
+
+    /// Lines of the result that are the tool's own, such as a normal form or PEM. Never for a value as
+    /// somebody else wrote it: its line feeds would begin lines of their own.
+    pub(crate) fn text(&self, text: impl Display) {
+        if !self.json && !self.quiet {
+            self.put(&clean_lines(&text.to_string()));
         }
     }
 
@@ -92,30 +138,36 @@ impl Output {
         let colour = if good { GREEN } else { RED };
         let word = paint(self.colour_out, colour, word);
         if !self.json && !self.quiet {
-            put(std::io::stdout(), &format!("{word}: {}", clean(&text.to_string())));
+            self.put(&format!("{word}: {}", clean(&text.to_string())));
         }
     }
 
     /// A name and its value, in columns.
     pub(crate) fn field(&self, name: &str, value: impl Display) {
         if !self.json && !self.quiet {
-            let name = paint(self.colour_out, BOLD, &format!("{name:<14}"));
-            put(std::io::stdout(), &format!("{name} {}", clean(&value.to_string())));
+            let name = paint(self.colour_out, BOLD, &format!("{:<14}", clean(name)));
+            self.put(&format!("{name} {}", clean(&value.to_string())));
         }
     }
 
     /// Something that works but is probably not meant.
     pub(crate) fn warning(&mut self, text: impl Display) {
-        let text = clean(&text.to_string());
+        self.warning_list(text, &[]);
+    }
+
+    /// A warning with lines below it.
+    pub(crate) fn warning_list(&mut self, text: impl Display, lines: &[String]) {
+        let below = lines.iter().map(|line| format!("\n  {}", clean(line)));
+        let text: String = core::iter::once(clean(&text.to_string())).chain(below).collect();
         let word = paint(self.colour_err, YELLOW, "warning");
-        put(std::io::stderr(), &format!("{word}: {text}"));
+        tell(&format!("{word}: {text}"));
         self.warnings.push(text);
     }
 
     /// Progress that a person wants to see, on stderr.
     pub(crate) fn note(&self, text: impl Display) {
         if self.notes {
-            put(std::io::stderr(), &clean(&text.to_string()));
+            tell(&clean(&text.to_string()));
         }
     }
 
@@ -133,13 +185,13 @@ impl Output {
             object.insert("warnings".to_owned(), self.warnings.clone().into());
         }
         let text = serde_json::to_string_pretty(&object).unwrap_or_default();
-        put(std::io::stdout(), &text);
+        self.put(&text);
     }
 
     /// One JSON document a line, for what goes on happening.
     pub(crate) fn event(&self, value: &impl serde::Serialize) {
         if self.json {
-            put(std::io::stdout(), &serde_json::to_string(value).unwrap_or_default());
+            self.put(&serde_json::to_string(value).unwrap_or_default());
         }
     }
 
@@ -172,7 +224,7 @@ impl Output {
         if !self.warnings.is_empty() {
             add("warnings", self.warnings.clone().into());
         }
-        put(std::io::stdout(), &serde_json::to_string_pretty(&object).unwrap_or_default());
+        self.put(&serde_json::to_string_pretty(&object).unwrap_or_default());
     }
 
     fn explain(&self, error: &Error) {
@@ -190,10 +242,10 @@ impl Output {
         }
         lines.extend(error.details().iter().map(|line| format!("  {}", clean(line))));
         if let Some(remedy) = error.remedy_text() {
-            lines.push(format!("{}: {remedy}", paint(self.colour_err, CYAN, "help")));
+            lines.push(format!("{}: {}", paint(self.colour_err, CYAN, "help"), clean(remedy)));
         }
         let mark = if self.stmgr { "[ERROR] " } else { "" };
-        put(std::io::stderr(), &format!("{mark}{}", lines.join("\n")));
+        tell(&format!("{mark}{}", lines.join("\n")));
     }
 }
 
@@ -206,26 +258,49 @@ fn paint(colours: bool, colour: &str, text: &str) -> String {
     if colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// What comes out of files must not steer the terminal.
+/// One line, whatever is in it. What comes out of files must not steer the terminal, nor begin a line
+/// that looks like one of ours: control characters, other ends of lines, and marks that turn the
+/// direction of text around are written as Rust writes them, such as `\n`.
 fn clean(text: &str) -> String {
-    let tame = |letter: char| match letter {
-        '\n' => '\n',
-        letter if letter.is_control() => '\u{fffd}',
-        // Marks that turn the direction of text around.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        letter => letter,
-    };
-    text.chars().map(tame).collect()
+    let mut clean = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() || is_steering(letter) {
+            clean.extend(letter.escape_default());
+        } else {
+            clean.push(letter);
+        }
+    }
+    clean
 }
 
-/// A reader that went away (`| head`) is no error.
-fn put(mut stream: impl Write, text: &str) {
-    let _ = writeln!(stream, "{text}");
+/// As [`clean`], line by line.
+fn clean_lines(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
+}
+
+/// Separators of lines and paragraphs, and marks of direction, which are not control characters.
+fn is_steering(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+/// The error about a stdout that did not take everything.
+pub(crate) fn unwritten(error: &std::io::Error) -> Error {
+    Error::new(format!("cannot write the result to stdout: {}", io_reason(error)))
+        .remedy("make room where stdout goes to, then run the command again")
+}
+
+/// A line on stderr. If that cannot be written there is nobody to tell.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 #[cfg(test)]
 mod tests {
     use super::clean;
+    use super::clean_lines;
     use super::colours;
 
     #[test]
@@ -237,6 +312,8 @@ mod tests {
 
     #[test]
     fn escapes_from_files_do_not_reach_the_terminal() {
-        assert_eq!(clean("a\x1b[31mb\u{202e}c\nd"), "a\u{fffd}[31mb\u{fffd}c\nd");
+        assert_eq!(clean("a\x1b[31mb\u{202e}c\nd\r"), r"a\u{1b}[31mb\u{202e}c\nd\r");
+        assert_eq!(clean("\u{85}\u{2028}é"), r"\u{85}\u{2028}é");
+        assert_eq!(clean_lines("a\nb\x1b"), "a\nb\\u{1b}");
     }
 }

@@ -231,6 +231,8 @@ pub struct Created {
 /// If an input cannot be read or used, an output cannot be written, or (without
 /// [`Contents::replace`]) signatures would be lost.
 pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
+    check_text("label", contents.label.as_deref())?;
+    check_text("cmdline", contents.cmdline.as_deref())?;
     let (mut kernel, kernel_length) = open_input(&contents.kernel, Code::KernelMissing)?;
     let (mut initramfs, initramfs_length) =
         open_input(&contents.initramfs, Code::InitramfsMissing)?;
@@ -304,6 +306,15 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
     archive.publish(files::PUBLIC, true)?;
     write_descriptor(&names.descriptor, &descriptor)?;
     Ok(Created { digest, length, kept: descriptor.endorsements().len(), warnings })
+}
+
+/// Refuses what would stand in a package as more than one line, or steer who looks at it.
+fn check_text(what: &str, text: Option<&str>) -> Result<()> {
+    let Some(letter) = text.and_then(|text| text.chars().find(|it| it.is_control())) else {
+        return Ok(());
+    };
+    Err(Error::new(format!("the {what} holds a control character: {}", letter.escape_default()))
+        .remedy(format!("give --{what} as one line of plain text, with spaces between its words")))
 }
 
 /// The descriptor that is there already, if all its signatures are over the new archive.

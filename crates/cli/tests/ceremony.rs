@@ -308,3 +308,20 @@ fn the_ceremony_of_the_documentation_runs() {
     assert!(ran.status.success(), "{stdout}\n{stderr}");
     assert!(stdout.contains("\nsame\n"), "{stdout}");
 }
+
+#[test]
+fn an_unsigned_descriptor_of_another_package_is_not_joined() {
+    let (lab, _) = handed_out();
+    lab.sign("a");
+    lab.write("n/os.json", lab.read("os.json"));
+    lab.write("n/os.zip", lab.read("os.zip"));
+    lab.ok("ospkg create --kernel vmlinuz --initramfs initramfs --url os.zip --label other --out d2/os");
+    for parts in ["n/os.json d2/os.json", "d2/os.json n/os.json"] {
+        let ran = lab.refused(&format!("ospkg merge {parts} --out new.json"), "of another package");
+        assert!(ran.stderr.contains("n/os.zip has SHA-256 "), "{}", ran.stderr);
+        assert!(ran.stderr.contains("d2/os.zip has SHA-256 "), "{}", ran.stderr);
+        assert!(!lab.path("new.json").exists());
+    }
+    lab.write("d2/os.zip", lab.read("os.zip"));
+    lab.ok("ospkg merge n/os.json d2/os.json --out new.json");
+}

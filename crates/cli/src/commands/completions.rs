@@ -32,7 +32,6 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
         output.result(json!({ "shell": args.shell.to_string(), "script": script }));
         return Ok(());
     }
-    // A reader that went away is no error.
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
+    output.raw(&script);
     Ok(())
 }

@@ -173,7 +173,7 @@ fn encode(file: &Path, output: &mut Output) -> Result<()> {
 }
 
 fn print_schema(output: &Output) {
-    output.line(hostcfg::SCHEMA.trim_end());
+    output.text(hostcfg::SCHEMA.trim_end());
     let schema: Value = serde_json::from_str(hostcfg::SCHEMA).unwrap_or_default();
     output.result(json!({ "schema": schema }));
 }
@@ -198,7 +198,7 @@ pub(super) fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<
     identity::check(&config, name, output)?;
     let meaning = meaning::sentences(&config);
     let normal = config.redacted_json();
-    output.line(&normal);
+    output.text(&normal);
     if !output.is_json() {
         for sentence in &meaning {
             output.note(sentence);

@@ -141,7 +141,7 @@ pub(super) fn run(args: &Args, output: &mut Output, find_init: FindInit<'_>) -> 
 const LIST: &str = "`ramstrap stmgr --help` lists the commands";
 
 fn help(text: &str, output: &Output) -> Result<()> {
-    output.line(text);
+    output.text(text);
     output.result(json!({ "usage": text }));
     Ok(())
 }

@@ -112,7 +112,7 @@ fn tell(
     let meaning = meaning(document, policy);
     let normal = serde_json::to_value(document)
         .map_err(|error| Error::new(format!("writing the normal form: {error}")))?;
-    output.line(serde_json::to_string_pretty(document).unwrap_or_default());
+    output.text(serde_json::to_string_pretty(document).unwrap_or_default());
     if !output.is_json() {
         for sentence in &meaning {
             output.note(sentence);

@@ -103,14 +103,14 @@ fn warn_of_missing(firmware: &Firmware, output: &mut Output) {
         .map(|(driver, of)| {
             let all = of.found.is_empty();
             let some = if all { String::new() } else { format!(" ({} found)", of.found.len()) };
-            format!("\n  {driver:<10} {}{some}", of.missing.join(" "))
+            format!("{driver:<10} {}{some}", of.missing.join(" "))
         })
         .collect();
     if !lines.is_empty() {
-        output.warning(format!(
-            "firmware that drivers name and the directory has not (a NIC may do without):{}",
-            lines.concat()
-        ));
+        output.warning_list(
+            "firmware that drivers name and the directory has not (a NIC may do without):",
+            &lines,
+        );
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
             output.field("key SHA-256", key.fingerprint()?);
             output.field("OpenSSH", key.ssh_fingerprint());
         }
-        None => output.line(pem.trim_end()),
+        None => output.text(pem.trim_end()),
     }
     output.result(json!({
         "public_key": args.out,

@@ -1,5 +1,6 @@
 //! `ramstrap ospkg merge`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -19,7 +20,8 @@ use crate::package::Names;
 /// Join the signatures of people who signed at the same time, each a copy of the descriptor.
 ///
 /// All must be descriptors of one package, and every signature must be over its archive: NAME.zip
-/// beside the result or beside one of the descriptors, or --digest. What two of them have is taken
+/// beside the result or beside one of the descriptors, or --digest. Archives that are there must all
+/// be the same. What two of them have is taken
 /// once. The order of the files makes no difference.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -78,23 +80,50 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// What all of them should have signed: as told, or of the archive beside the result or a part.
+/// What all of them should have signed: as told, or of the archive beside the result or a part. All
+/// archives that are there must be the same, for a descriptor without signatures says of none which it
+/// belongs to.
 fn digest(args: &Args, out: &Names) -> Result<Sha256Digest> {
     let places =
         core::iter::once(args.out.as_path()).chain(args.descriptors.iter().map(|it| it.as_path()));
+    let mut found: Option<(Names, Sha256Digest)> = None;
+    let mut read = BTreeSet::new();
     for descriptor in places {
         let names = Names::of_descriptor(descriptor)?;
-        if is_there(&names.archive) {
-            return names.digest_or(args.digest).map(|(digest, _)| digest);
+        if !is_there(&names.archive) || !read.insert(names.archive.clone()) {
+            continue;
+        }
+        let Some((first, digest)) = &found else {
+            let (digest, _) = names.digest_or(args.digest)?;
+            found = Some((names, digest));
+            continue;
+        };
+        let (other, _) = names.digest_or(None)?;
+        if other != *digest {
+            return Err(another_package((first, *digest), (&names, other)));
         }
     }
-    args.digest.ok_or_else(|| {
+    found.map(|(_, digest)| digest).or(args.digest).ok_or_else(|| {
         Error::new(format!(
             "there is no {} nor an archive beside any of them: what should they have signed?",
             out.archive.display()
         ))
         .remedy("give the archive's SHA-256 with --digest, or put the archive beside one of them")
     })
+}
+
+fn another_package(one: (&Names, Sha256Digest), other: (&Names, Sha256Digest)) -> Error {
+    let line = |(names, digest): (&Names, Sha256Digest)| {
+        format!("{} has SHA-256 {digest}", names.archive.display())
+    };
+    Error::new(format!(
+        "{} and {} are descriptors of another package each: the archives beside them differ",
+        one.0.descriptor.display(),
+        other.0.descriptor.display()
+    ))
+    .detail(line(one))
+    .detail(line(other))
+    .remedy("join copies of one descriptor only; put the archive that is not meant elsewhere")
 }
 
 fn is_there(archive: &Path) -> bool {

@@ -103,6 +103,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         show(about, &names, &certificate, output);
         confirm(args, output)
     })?;
+    output.field("signed by", certificate.subject());
     output.field("now has", count(signed.signatures, "signature"));
     let before: Vec<&str> = signed.about.before.iter().map(|it| it.subject.as_str()).collect();
     let contents = signed.about.contents.as_ref().map(|seen| {
@@ -164,7 +165,7 @@ fn show(about: &About, names: &Names, certificate: &Certificate, output: &mut Ou
         };
         output.field("signed before", format!("{}{remark}", earlier.subject));
     }
-    output.field("signed by", certificate.subject());
+    output.field("signs now", certificate.subject());
 }
 
 /// Asks, if there is somebody to ask.

@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     output.field("directory", args.out.display());
     output.field("owner", keys.owner);
     output.field("valid until", dates::format(validity.1));
-    output.line(next_steps(&args.out));
+    output.text(next_steps(&args.out));
     output.result(json!({
         "directory": args.out,
         "owner": keys.owner.to_string(),
