@@ -94,7 +94,19 @@ fn settings_are_judged_as_a_file_is_and_made_of_one() {
     let lab = Lab::new();
     let ran = lab.ok("host-config check --command-line ramstrap.url=https://a.example/os.json");
     assert!(ran.stderr.contains("router advertisements"), "{}", ran.stderr);
-    lab.refused("host-config check --command-line quiet", "error[E0114]");
+    for line in ["quiet", "ramstrap.report=ttyS1", "ramstrap.vlna=7"] {
+        let ran = lab.run(&format!("host-config check --command-line {line}"));
+        assert_eq!(ran.status, 1);
+        assert!(ran.stderr.contains("no host configuration here"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("E0114"), "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains("is it ramstrap.vlan?"), line.contains("vlna"));
+    }
+    let long = format!("ramstrap.url=https://a.example/{}.json", "x".repeat(6000));
+    let ran = lab.ok(&format!("host-config check --oem-string {long}"));
+    assert!(ran.stdout.contains(&"x".repeat(6000)) && !ran.stderr.contains("warning"));
+    let two = "--oem-string ramstrap.url=https://a/x --oem-string ramstrap.vlan=7";
+    assert!(lab.ok(&format!("host-config check {two}")).stderr.contains("VLAN 7"));
+    assert_eq!(lab.run("host-config check --oem-string x h.json").status, 2);
     let vlan = "host-config check --command-line ramstrap.vlan=7";
     lab.refused(vlan, "ramstrap.url: missing");
     assert_eq!(lab.run("host-config check --command-line x h.json").status, 2);

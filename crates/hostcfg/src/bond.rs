@@ -129,6 +129,26 @@ named! {
     VlanSrcMac = "vlan+srcmac",
 }
 
+impl BondMode {
+    /// Whether `lacp_rate` and `min_links` have a meaning.
+    #[must_use]
+    pub const fn speaks_lacp(self) -> bool {
+        matches!(self, Self::Ieee8023ad)
+    }
+
+    /// Whether `xmit_hash_policy` has a meaning.
+    #[must_use]
+    pub const fn hashes(self) -> bool {
+        matches!(self, Self::Ieee8023ad | Self::BalanceXor | Self::BalanceTlb)
+    }
+
+    /// Whether `primary` has a meaning.
+    #[must_use]
+    pub const fn has_primary(self) -> bool {
+        matches!(self, Self::ActiveBackup | Self::BalanceTlb | Self::BalanceAlb)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::BondMode;

@@ -169,7 +169,7 @@ impl HostConfig {
         let listed = read::mirrors(object, noted)?;
         let (entries, package) = pointer::read(object, !listed.is_empty(), noted)?;
         let mirrors = in_order(&entries, listed);
-        read::warn_of_repetitions(&mirrors, noted);
+        read::warn_of_mirrors(&mirrors, noted);
         let bonding = read::bonding(object, &interfaces, noted)?;
         let proxy = read::proxy(object, noted)?;
         let no_proxy = read::no_proxy(object, proxy.as_ref(), noted)?;
@@ -180,7 +180,7 @@ impl HostConfig {
         }
         warn_of_unknown_keys(object, noted);
 
-        Ok(Self {
+        let mut config = Self {
             network,
             routes,
             mtu,
@@ -199,7 +199,9 @@ impl HostConfig {
             description,
             warnings,
             entries,
-        })
+        };
+        read::warn_of_names(&mut config);
+        Ok(config)
     }
 
     /// The URLs of [`HostConfig::mirrors`], in the order in which they are tried. May be none.

@@ -14,6 +14,7 @@ use hostcfg::HostConfigError;
 use hostcfg::PackageName;
 use hostcfg::sources::CommandLine;
 use hostcfg::sources::MAX_COMMAND_LINE_LEN;
+use hostcfg::sources::Settings;
 use report::Coded;
 use serde_json::Value;
 use serde_json::json;
@@ -80,12 +81,17 @@ enum What {
 #[command(after_help = CHECK_EXAMPLES)]
 struct Check {
     /// The configuration.
-    #[arg(value_name = "FILE", required_unless_present = "command_line")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["command_line", "oem_string"])]
     file: Option<PathBuf>,
 
-    /// Judge these settings of a kernel command line, or of OEM strings, in place of a file.
+    /// Judge these settings of a kernel command line in place of a file.
     #[arg(long, value_name = "WORDS", conflicts_with = "file")]
     command_line: Option<String>,
+
+    /// Judge this setting of an OEM string (SMBIOS type 11), which may be longer than a command line,
+    /// in place of a file; may be given several times.
+    #[arg(long, value_name = "SETTING", conflicts_with_all = ["file", "command_line"])]
+    oem_string: Vec<String>,
 }
 
 /// Print a host configuration as the setting `ramstrap.host_config=…`, for the kernel command line or
@@ -107,11 +113,17 @@ struct Schema {}
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     match &args.what {
-        What::Check(Check { command_line: Some(line), .. }) => check_settings(line, output),
-        What::Check(Check { file, .. }) => match file {
-            Some(file) => judge(&files::read(file)?, &file.display().to_string(), output),
-            None => Ok(()),
-        },
+        What::Check(Check { command_line: Some(line), .. }) => {
+            check_settings(&CommandLine::parse(line), "--command-line", output)
+        }
+        What::Check(Check { file: Some(file), .. }) => {
+            judge(&files::read(file)?, &file.display().to_string(), output)
+        }
+        What::Check(Check { oem_string, .. }) => {
+            let settings = Settings::read(oem_string.iter().map(String::as_str));
+            let line = CommandLine { settings, ..CommandLine::default() };
+            check_settings(&line, "--oem-string", output)
+        }
         What::Encode(Encode { file }) => encode(file, output),
         What::Schema(Schema {}) => {
             print_schema(output);
@@ -120,20 +132,22 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     }
 }
 
-fn check_settings(line: &str, output: &mut Output) -> Result<()> {
-    const NAME: &str = "--command-line";
-    let CommandLine { settings, boot_interface, warnings } = CommandLine::parse(line);
+fn check_settings(line: &CommandLine, name: &str, output: &mut Output) -> Result<()> {
+    let CommandLine { settings, boot_interface, warnings } = line;
     for warning in warnings.iter().chain(settings.warnings()) {
         output.warning(warning);
     }
     if settings.is_empty() {
-        return Err(Error::coded(&HostConfigError::NoUrl).on(NAME).in_check());
+        let none = Error::new("no host configuration here: there is no setting of one");
+        return Err(none
+            .on(name)
+            .remedy("give settings such as ramstrap.url=https://boot.example/os.json"));
     }
-    let document = settings.document().map_err(|error| Error::coded(&error).on(NAME).in_check())?;
+    let document = settings.document().map_err(|error| Error::coded(&error).on(name).in_check())?;
     for warning in &document.warnings {
         output.warning(warning);
     }
-    judge(&document.json, NAME, output)?;
+    judge(&document.json, name, output)?;
     if let Some(mac) = boot_interface.filter(|_| !output.is_json()) {
         output.note(format!("BOOTIF: the interface {mac} goes first, if no interface is named."));
     }

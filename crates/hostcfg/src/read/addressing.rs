@@ -104,10 +104,28 @@ fn all_addresses(
         }
         if ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() {
             warnings.push(format!("{field}: {ip} cannot be the address of a machine"));
+        } else if let Some(what) = reserved(address) {
+            warnings.push(format!("{field}: {ip} is the {what} of {}", address.network()));
         }
         all.push(address);
     }
     if all.is_empty() { Err(invalid("host_ip", None, EXPECTED_ADDRESS)) } else { Ok(all) }
+}
+
+/// What an IPv4 address is that stands for its network as a whole.
+fn reserved(own: Cidr) -> Option<&'static str> {
+    let (IpAddr::V4(ip), IpAddr::V4(network)) = (own.address(), own.network().address()) else {
+        return None;
+    };
+    // Networks of one and of two addresses have neither (RFC 3021).
+    let hosts = u32::MAX.checked_shr(u32::from(own.prefix_len())).filter(|hosts| *hosts > 1)?;
+    if ip == network {
+        Some("address of the network itself, that")
+    } else if ip.to_bits() == network.to_bits() | hosts {
+        Some("broadcast address")
+    } else {
+        None
+    }
 }
 
 fn all_gateways(

@@ -19,6 +19,8 @@ use crate::network::InterfaceSelector;
 
 const EXPECTED_MODE: &str = "null, balance-rr, active-backup, balance-xor, broadcast, 802.3ad, \
                              balance-tlb or balance-alb";
+const EXPECTED_NAME: &str = "the name of the bond such as \"bond0\": at most 15 bytes without blanks, / and \
+                             :, and no interface's own";
 const EXPECTED_OPTIONS: &str = "null or an object such as {\"miimon\": 100}";
 
 /// How often links are looked at if the configuration does not say, in milliseconds.
@@ -57,16 +59,17 @@ pub(crate) fn bonding(
         Some(name) if !name.is_empty() => name,
         other => {
             let found = other.map(Value::String);
-            let expected = "the name of the bond such as \"bond0\"";
-            return Err(invalid("bond_name", found.as_ref(), expected));
+            return Err(invalid("bond_name", found.as_ref(), EXPECTED_NAME));
         }
     };
     if interfaces.is_empty() {
         let expected = "the members of the bond, because there is a bonding_mode";
         return Err(invalid("network_interfaces", None, expected));
     }
-    if !is_interface_name(&name) {
-        warnings.push(format!("bond_name: {name:?} is not a name that the kernel takes"));
+    let of_member = |member: &InterfaceSelector| member.name.as_deref() == Some(name.as_str());
+    if !is_interface_name(&name) || name == "lo" || interfaces.iter().any(of_member) {
+        let found = Value::String(name);
+        return Err(invalid("bond_name", Some(&found), EXPECTED_NAME));
     }
     let options = options.unwrap_or_default();
     warn_of_options(mode, &options, interfaces, warnings);
@@ -104,15 +107,11 @@ fn warn_of_options(
     interfaces: &[InterfaceSelector],
     warnings: &mut Vec<String>,
 ) {
-    let lacp = mode == BondMode::Ieee8023ad;
-    let hashes = lacp || matches!(mode, BondMode::BalanceXor | BondMode::BalanceTlb);
-    let has_primary =
-        matches!(mode, BondMode::ActiveBackup | BondMode::BalanceTlb | BondMode::BalanceAlb);
     for (field, is_set, has_meaning) in [
-        ("lacp_rate", options.lacp_rate.is_some(), lacp),
-        ("min_links", options.min_links.is_some(), lacp),
-        ("xmit_hash_policy", options.xmit_hash_policy.is_some(), hashes),
-        ("primary", options.primary.is_some(), has_primary),
+        ("lacp_rate", options.lacp_rate.is_some(), mode.speaks_lacp()),
+        ("min_links", options.min_links.is_some(), mode.speaks_lacp()),
+        ("xmit_hash_policy", options.xmit_hash_policy.is_some(), mode.hashes()),
+        ("primary", options.primary.is_some(), mode.has_primary()),
     ] {
         if is_set && !has_meaning {
             warnings.push(format!("bond_options.{field}: has no meaning with {mode}"));

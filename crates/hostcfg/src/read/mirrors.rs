@@ -106,14 +106,22 @@ fn read_identity(
     }
 }
 
-/// Warns of what is strange about all mirrors together, in the order in which they are tried.
-pub(crate) fn warn_of_repetitions(mirrors: &[Mirror], warnings: &mut Vec<String>) {
+/// Warns of what is strange about mirrors wherever they were written, in the order in which they are
+/// tried.
+pub(crate) fn warn_of_mirrors(mirrors: &[Mirror], warnings: &mut Vec<String>) {
     for (index, mirror) in mirrors.iter().enumerate() {
         let same =
             |other: &Mirror| other.url.url_without_userinfo() == mirror.url.url_without_userinfo();
         if mirrors.iter().take(index).any(same) {
             warnings.push(format!(
                 "mirrors: {} is there more than once; it is asked as often in every round",
+                mirror.url
+            ));
+        }
+        if mirror.url.url_without_userinfo().path().to_ascii_lowercase().ends_with(".zip") {
+            warnings.push(format!(
+                "mirrors: {} looks like the archive of an OS package: its descriptor (.json) is \
+                 wanted, which names the archive",
                 mirror.url
             ));
         }

@@ -7,10 +7,13 @@ use report::strict_json::Object;
 use crate::address::parse_ip;
 use crate::error::HostConfigError;
 use crate::fields::invalid;
-use crate::fields::optional_list;
+use crate::fields::optional_entries;
 use crate::fields::parsed_list;
 use crate::host::is_host;
 use crate::host::is_host_name;
+
+/// Most DNS servers.
+const MAX_DNS_SERVERS: usize = 16;
 
 /// Most domains that are searched.
 const MAX_DOMAINS: usize = 16;
@@ -23,18 +26,18 @@ pub(crate) fn dns(
     object: &mut Object,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<IpAddr>, HostConfigError> {
-    const EXPECTED: &str = "a list of IP addresses such as [\"192.0.2.53\"]";
+    const EXPECTED: &str = "a list of at most 16 IP addresses such as [\"192.0.2.53\"]";
 
+    let entries = optional_entries(object, "dns", EXPECTED, MAX_DNS_SERVERS, warnings)?;
     let mut servers = Vec::new();
-    for (index, value) in optional_list(object, "dns", EXPECTED)?.into_iter().flatten().enumerate()
-    {
-        let field = format!("dns[{}]", index + 1);
-        if value.is_null() {
-            warnings.push(format!("{field}: null is skipped"));
-            continue;
-        }
+    for (field, value) in entries.into_iter().flatten() {
         let server = value.as_str().and_then(parse_ip);
-        servers.push(server.ok_or_else(|| invalid(field, Some(&value), "an IP address"))?);
+        let server =
+            server.ok_or_else(|| invalid(field.as_str(), Some(&value), "an IP address"))?;
+        if server.is_loopback() || server.is_unspecified() || server.is_multicast() {
+            warnings.push(format!("{field}: {server} can be the address of no DNS server"));
+        }
+        servers.push(server);
     }
     Ok(servers)
 }

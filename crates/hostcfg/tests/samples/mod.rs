@@ -59,7 +59,8 @@ pub(crate) fn everything() -> Value {
 /// Configurations that are read, without warning.
 pub(crate) fn good() -> Vec<Value> {
     let fixed = |extra: Value| {
-        let mut document = with(json!({"network_mode": "static", "host_ip": "192.0.2.7/24"}));
+        let mut document = with(json!({"network_mode": "static", "host_ip": "192.0.2.7/24",
+            "dns": ["192.0.2.53"]}));
         let Value::Object(extra) = extra else { panic!("no object: {extra}") };
         for (key, value) in extra {
             document[key] = value;
@@ -112,6 +113,7 @@ pub(crate) fn bad() -> Vec<(Value, &'static str)> {
         (with(json!({"vlan": 0})), "vlan: 0, expected the number of a VLAN, 1 to 4094"),
         (with(json!({"vlan": 4095})), "vlan: 4095"),
         (with(json!({"dns_search": ["-a"]})), "dns_search[1]: \"-a\""),
+        (with(json!({"dns": vec!["192.0.2.53"; 17]})), "dns: 17 entries, expected a list"),
         (with(json!({"ntp": ["a b"]})), "ntp[1]: \"a\"…"),
         (
             with(json!({"network_interfaces": [{"pci_path": "03:00.0"}]})),
@@ -177,6 +179,11 @@ pub(crate) fn bad() -> Vec<(Value, &'static str)> {
     ]
 }
 
+fn bond_named(name: &str) -> Value {
+    with(json!({"bonding_mode": "802.3ad", "bond_name": name,
+        "network_interfaces": [{"interface_name": "eth0"}, {"interface_name": "eth1"}]}))
+}
+
 /// Configurations that are refused for reasons that a schema cannot express.
 pub(crate) fn bad_in_sense() -> Vec<(Value, &'static str)> {
     let fixed = |key: &str, value: Value| {
@@ -201,6 +208,12 @@ pub(crate) fn bad_in_sense() -> Vec<(Value, &'static str)> {
             fixed("routes", json!([{"to": "2001:db8:1::/48"}])),
             "routes[1].to: 2001:db8:1::, but the machine has no IPv6 address",
         ),
+        (bond_named("a/b"), "bond_name: \"a/b\", expected the name of the bond"),
+        (bond_named("a-very-long-name"), "bond_name: \"a-very-long-name\""),
+        (bond_named("."), "bond_name: \".\""),
+        (bond_named(".."), "bond_name: \"..\""),
+        (bond_named("lo"), "bond_name: \"lo\""),
+        (bond_named("eth0"), "bond_name: \"eth0\""),
         (fixed("gateways", json!(["192.0.2.256"])), "gateways[1]: \"192.0.2.256\""),
         (fixed("addresses", json!(["2001:db8::7/129"])), "addresses[1]: \"2001:db8::7/129\""),
         (
@@ -236,7 +249,8 @@ pub(crate) fn bad_in_sense() -> Vec<(Value, &'static str)> {
 pub(crate) fn strange() -> Vec<(Value, &'static str)> {
     let fixed = |extra: Value| {
         let mut document = with(json!({
-            "network_mode": "static", "host_ip": "192.0.2.7/24", "gateway": "192.0.2.1"}));
+            "network_mode": "static", "host_ip": "192.0.2.7/24", "gateway": "192.0.2.1",
+            "dns": ["192.0.2.53"]}));
         let Value::Object(extra) = extra else { panic!("no object: {extra}") };
         for (key, value) in extra {
             document[key] = value;
@@ -279,6 +293,34 @@ pub(crate) fn strange() -> Vec<(Value, &'static str)> {
         (
             fixed(json!({"routes": [{"to": "10.0.0.0/8"}, {"to": "10.0.0.0/8"}]})),
             "routes[2].to: there is a route",
+        ),
+        (fixed(json!({"dns": null})), "mirrors: example.org is a name, but with static addresses"),
+        (
+            fixed(json!({"dns": [], "proxy": "http://p:1", "ospkg_pointer": "http://192.0.2.1/x"})),
+            "proxy: p is a name",
+        ),
+        (
+            fixed(
+                json!({"dns": [], "ntp": ["time.example"], "ospkg_pointer": "http://[2001:db8::1]/x"}),
+            ),
+            "ntp: time.example is a name",
+        ),
+        (with(json!({"dns": ["127.0.0.53"]})), "dns[1]: 127.0.0.53 can be the address of no"),
+        (with(json!({"dns": ["0.0.0.0"]})), "dns[1]: 0.0.0.0 can be"),
+        (with(json!({"dns": ["192.0.2.1", "::"]})), "dns[2]: :: can be"),
+        (with(json!({"dns": ["ff02::fb"]})), "dns[1]: ff02::fb can be"),
+        (fixed(json!({"gateway": "192.0.2.7"})), "gateway: 192.0.2.7 is the machine's own address"),
+        (
+            fixed(json!({"host_ip": "192.0.2.0/24"})),
+            "host_ip: 192.0.2.0 is the address of the network itself",
+        ),
+        (
+            fixed(json!({"host_ip": "192.0.2.255/24"})),
+            "host_ip: 192.0.2.255 is the broadcast address of 192.0.2.0/24",
+        ),
+        (
+            with(json!({"ospkg_pointer": "https://a/os.ZIP?t=CANARY"})),
+            "mirrors: https://a/os.ZIP?*** looks like the archive",
         ),
         (fixed(json!({"routes": [null]})), "routes[1]: null is skipped"),
         (with(json!({"mtu": 9217})), "mtu: 9217 is more than"),

@@ -79,20 +79,23 @@ fn bond(bonding: &Bonding) -> String {
         BondMode::BalanceAlb => "packets of both directions by load",
     };
     let mut facts = vec![format!("{mode}: {how}")];
-    if let Some(primary) = primary {
+    // What has no meaning with the mode is warned of; it is nothing that the machine does.
+    if let Some(primary) = primary.as_ref().filter(|_| mode.has_primary()) {
         facts.push(format!("{primary} whenever it has a link"));
     }
-    if let Some(rate) = lacp_rate {
+    if let Some(rate) = lacp_rate.filter(|_| mode.speaks_lacp()) {
         facts.push(format!("the partner sends at the {rate} rate"));
     }
-    if let Some(policy) = xmit_hash_policy {
+    if let Some(policy) = xmit_hash_policy.filter(|_| mode.hashes()) {
         facts.push(format!("members chosen by {policy}"));
     }
-    if let Some(links) = min_links.filter(|links| *links > 1) {
+    if let Some(links) = min_links.filter(|links| *links > 1 && mode.speaks_lacp()) {
         facts.push(format!("at least {links} active links"));
     }
-    if let Some(interval) = miimon {
-        facts.push(format!("links looked at every {interval} ms"));
+    match miimon {
+        Some(0) => facts.push("links never looked at".to_owned()),
+        Some(interval) => facts.push(format!("links looked at every {interval} ms")),
+        None => {}
     }
     for (delay, what) in [(updelay, "up"), (downdelay, "down")] {
         if let Some(delay) = delay.filter(|delay| *delay > 0) {
@@ -261,6 +264,26 @@ mod tests {
              2. https://b.example/os.json (with the header X-Token)\n\
              Sends its log (info and what is graver) to syslog+udp://192.0.2.9:514."
         );
+    }
+
+    #[test]
+    fn what_has_no_meaning_with_the_mode_is_not_told() {
+        let text = |mode: &str| {
+            meaning(&format!(
+                r#"{{"network_mode": "dhcp", "ospkg_pointer": "https://a.example/x",
+                "network_interfaces": [{{"interface_name": "eth0"}}, {{"interface_name": "eth1"}}],
+                "bonding_mode": "{mode}", "bond_name": "bond0", "bond_options": {{"miimon": 0,
+                "lacp_rate": "slow", "min_links": 2, "xmit_hash_policy": "layer2",
+                "primary": "eth0"}}}}"#
+            ))
+        };
+        let (plain, lacp, backup) = (text("balance-rr"), text("802.3ad"), text("active-backup"));
+        assert!(
+            plain.contains("(balance-rr: one member after the other, links never looked at)"),
+            "{plain}"
+        );
+        assert!(lacp.contains("the slow rate") && !lacp.contains("whenever"), "{lacp}");
+        assert!(backup.contains("eth0 whenever") && !backup.contains("layer2"), "{backup}");
     }
 
     #[test]
