@@ -325,3 +325,33 @@ fn an_unsigned_descriptor_of_another_package_is_not_joined() {
     lab.write("d2/os.zip", lab.read("os.zip"));
     lab.ok("ospkg merge n/os.json d2/os.json --out new.json");
 }
+
+#[test]
+fn only_the_archive_says_what_its_manifest_has() {
+    const UNKNOWN: &str = "enough signatures; whether it boots is not known without the archive \
+                           (min_release, channel, not_after)";
+    let (lab, digest) = handed_out();
+    lab.sign("a");
+    lab.sign("b");
+    lab.write("x/os.json", lab.read("os.json"));
+    let status = format!("ospkg status --trust-policy policy --digest {digest} x/os.json");
+    let ran = lab.ok(&status);
+    assert!(ran.stdout.contains(&format!("boots now      {UNKNOWN}, 2 of 2\n")), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("yes"), "{}", ran.stdout);
+    let told = json(&lab.ok(&format!("{status} --json")));
+    assert!(told["boots"].is_null() && told["manifest_judged"] == false, "{told}");
+
+    for (name, rule) in
+        [("min_release", r#""min_release": 7"#), ("channel", r#""channel": "stable""#)]
+    {
+        lab.write(
+            "policy/trust_policy.json",
+            format!(
+                r#"{{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network", {rule}}}"#
+            ),
+        );
+        let ran = lab.refused(&status, UNKNOWN);
+        assert!(ran.stderr.contains(&format!("the policy asks for {name}\n")), "{}", ran.stderr);
+        assert!(ran.stderr.contains("with the archive there, as x/os.zip"), "{}", ran.stderr);
+    }
+}

@@ -12,6 +12,7 @@ use trust::Sha256Digest;
 use self::judge::Judge;
 use self::judge::Verdict;
 use self::known::Candidate;
+use super::sigsum::warn_of_future;
 use super::verify;
 use crate::Error;
 use crate::Result;
@@ -26,10 +27,12 @@ const DAYS: [u32; 2] = [30, 90];
 /// Say how far a package is with its signatures, what ends when, and until when it boots.
 ///
 /// It is judged as machines with this trust policy judge it: now, in some days, and at the end of
-/// everything that ends. Without the archive (--digest) its manifest is not judged.
+/// everything that ends. Without the archive (--digest) its manifest is not judged: then it is only
+/// known whether the signatures are enough.
 ///
 /// Exit status: 0 it boots now, and still in each number of days that --days asks for; 1 it does not,
-/// or an input cannot be used; 2 wrong usage.
+/// an input cannot be used, or the policy has min_release or channel and the archive is not there; 2
+/// wrong usage.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -72,8 +75,16 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
             names.archive.display()
         ));
     }
-    let judge =
-        Judge { policy: &policy, descriptor: &descriptor, digest, archive: archive.as_ref() };
+    if args.at.is_none() {
+        warn_of_future(policy.sigsum(), descriptor.endorsements(), digest, output);
+    }
+    let judge = Judge {
+        policy: &policy,
+        descriptor: &descriptor,
+        digest,
+        archive: archive.as_ref(),
+        given: args.at.is_some(),
+    };
     let at = args.at.unwrap_or_else(dates::now);
     let now = judge.at(at);
     let asked = if args.days.is_empty() { &DAYS[..] } else { args.days.as_slice() };
@@ -94,7 +105,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         let after = judge.at(end.saturating_add(1));
         output.field("ends", format!("{} {what}: {}", dates::format(end), after.brief()));
         events.push(json!({
-            "at": dates::format(end), "what": what, "valid_after": after.valid, "boots_after": after.boots(),
+            "at": dates::format(end), "what": what, "valid_after": after.valid, "boots_after": after.known_to_boot(),
         }));
     }
     output.field("boots now", now.brief());
@@ -104,9 +115,12 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let until = judge.boots_until(&now);
     match &until {
         Some((last, first)) => {
-            output.field("boots until", format!("{} ({})", dates::format(*last), first.reason()));
+            let name = if archive.is_some() { "boots until" } else { "enough until" };
+            output.field(name, format!("{} ({})", dates::format(*last), first.reason()));
         }
-        None if now.boots() => output.field("boots until", "no end in the next hundred years"),
+        None if now.known_to_boot() == Some(true) => {
+            output.field("boots until", "no end in the next hundred years")
+        }
         None => {}
     }
     let result = json!({
@@ -120,13 +134,25 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         "skipped": now.skipped,
         "expected": candidates,
         "ends": events,
-        "boots": now.boots(),
+        "boots": now.known_to_boot(),
+        "manifest_judged": archive.is_some(),
         "later": later.iter().map(|(days, it)| json!({
-            "days": days, "at": dates::format(it.at), "boots": it.boots(), "valid": it.valid,
+            "days": days, "at": dates::format(it.at), "boots": it.known_to_boot(), "valid": it.valid,
             "code": it.code().map(|code| code.id()),
         })).collect::<Vec<Value>>(),
         "boots_until": until.as_ref().map(|(last, _)| dates::format(*last)),
     });
+    let asks = [
+        ("min_release", policy.document().min_release().is_some()),
+        ("channel", policy.document().channel().is_some()),
+    ];
+    let asks: Vec<&str> = asks.iter().filter(|(_, asked)| *asked).map(|(name, _)| *name).collect();
+    if archive.is_none() && now.boots() && !asks.is_empty() {
+        return Err(Error::new(format!("{}: {}", names.descriptor.display(), judge::UNKNOWN))
+            .detail(format!("the policy asks for {}", asks.join(" and ")))
+            .remedy(format!("ask again with the archive there, as {}", names.archive.display()))
+            .data(result));
+    }
     decide(args, &now, &later, result, output)
 }
 
@@ -179,8 +205,10 @@ fn decide(
     let ended = later.iter().find(|(_, verdict)| !verdict.boots());
     if let Some((days, verdict)) = ended {
         let days = count(*days as usize, "day");
+        let known = now.known_to_boot().is_some();
+        let has = if known { "boots now" } else { "has enough signatures now" };
         let message = format!(
-            "{name} boots now, but not any more in {days} ({}): {}",
+            "{name} {has}, but not any more in {days} ({}): {}",
             dates::format(verdict.at),
             verdict.reason()
         );

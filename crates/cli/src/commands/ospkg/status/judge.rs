@@ -8,7 +8,6 @@ use report::Code;
 use report::SkippedReport;
 use serde::Serialize;
 use trust::Certificate;
-use trust::Clock;
 use trust::Endorsement;
 use trust::Sha256Digest;
 use trust::Timestamp;
@@ -18,6 +17,10 @@ use trust::sigsum::Proof;
 use super::verify;
 use crate::Error;
 use crate::dates;
+
+/// What is said of a package whose manifest was not judged, and against which nothing else speaks.
+pub(super) const UNKNOWN: &str = "enough signatures; whether it boots is not known without the archive \
+                                  (min_release, channel, not_after)";
 
 /// How far ahead an end is looked for: a hundred years.
 const HORIZON: i64 = 36_525 * dates::DAY;
@@ -29,6 +32,8 @@ pub(super) struct Judge<'a> {
     pub(super) digest: Sha256Digest,
     /// Its manifest is judged as well, where it is at hand.
     pub(super) archive: Option<&'a File>,
+    /// Whether an operator gave the moment, which then no witness's time changes.
+    pub(super) given: bool,
 }
 
 /// Whether machines boot it at one moment.
@@ -42,6 +47,8 @@ pub(super) struct Verdict {
     pub(super) refused: Option<Error>,
     /// The end that the manifest sets, where it was read.
     end: Option<i64>,
+    /// Whether the archive's manifest was judged: it has a say of its own.
+    whole: bool,
 }
 
 /// Somebody whose signature counts.
@@ -58,7 +65,7 @@ pub(super) struct Signer {
 impl Judge<'_> {
     /// Asks the one place that decides, and then the archive's manifest.
     pub(super) fn at(&self, at: i64) -> Verdict {
-        let clock = Clock::exactly(Timestamp::from_unix(at));
+        let clock = if self.given { dates::clock(Some(at)) } else { dates::right_clock(at) };
         let judged =
             trust::authorize(self.policy, self.descriptor.endorsements(), self.digest, &clock);
         let mut end = None;
@@ -83,7 +90,16 @@ impl Judge<'_> {
             }
         };
         let signers = self.signers(valid, &skipped);
-        Verdict { at, valid, required, signers, skipped, refused, end }
+        Verdict {
+            at,
+            valid,
+            required,
+            signers,
+            skipped,
+            refused,
+            end,
+            whole: self.archive.is_some(),
+        }
     }
 
     /// Those that were counted: all that were not skipped.
@@ -169,8 +185,14 @@ fn root_end(root: &Certificate) -> Option<(i64, String)> {
 }
 
 impl Verdict {
+    /// Whether nothing that was judged speaks against it.
     pub(super) fn boots(&self) -> bool {
         self.refused.is_none()
+    }
+
+    /// As [`Verdict::boots`], but none where only the manifest could say so, which was not judged.
+    pub(super) fn known_to_boot(&self) -> Option<bool> {
+        (self.whole || !self.boots()).then(|| self.boots())
     }
 
     /// How many distinct keys more must sign.
@@ -191,9 +213,10 @@ impl Verdict {
 
     /// Yes or no, in one line.
     pub(super) fn brief(&self) -> String {
-        match self.boots() {
-            true => format!("yes, {} of {}", self.valid, self.required),
-            false => format!("NO: {}", self.reason()),
+        match self.known_to_boot() {
+            Some(true) => format!("yes, {} of {}", self.valid, self.required),
+            Some(false) => format!("NO: {}", self.reason()),
+            None => format!("{UNKNOWN}, {} of {}", self.valid, self.required),
         }
     }
 }
