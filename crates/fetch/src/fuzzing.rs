@@ -9,7 +9,9 @@ use url::Url;
 use crate::archive::ContentRange;
 use crate::dns;
 use crate::location;
+use crate::page;
 use crate::retry_after;
+use crate::tunnel;
 
 /// The name that DNS is asked for.
 pub const HOST: &str = "mirror.example.net";
@@ -46,4 +48,22 @@ pub fn retry_after(bytes: &[u8]) -> bool {
     headers.insert(header::RETRY_AFTER, value);
     headers.insert(header::DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
     retry_after::retry_after(&headers).is_some()
+}
+
+/// What a proxy answers to `CONNECT`, up to the end of its first line.
+#[must_use]
+pub fn proxy_status(bytes: &[u8]) -> bool {
+    tunnel::status(bytes).is_some()
+}
+
+/// Whether a body is a page for people: the first line is its `Content-Type`, the rest is the body.
+#[must_use]
+pub fn page(bytes: &[u8]) -> bool {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (kind, body) = bytes.split_at_checked(end).unwrap_or_default();
+    let mut headers = HeaderMap::new();
+    if let Ok(kind) = HeaderValue::from_bytes(kind) {
+        headers.insert(header::CONTENT_TYPE, kind);
+    }
+    page::is_page(&headers, body)
 }

@@ -109,7 +109,7 @@ where
 }
 
 /// That of `HTTP/1.1 401 Unauthorized`.
-fn status(line: &[u8]) -> Option<u16> {
+pub(crate) fn status(line: &[u8]) -> Option<u16> {
     let text = line.strip_prefix(b"HTTP/1.")?;
     let digits = core::str::from_utf8(text.get(2..5)?).ok()?;
     let ends = text.get(5).is_none_or(|byte| byte.is_ascii_whitespace());

@@ -268,6 +268,52 @@ mod tests {
         );
     }
 
+    /// Routes whose gateway is reached through the route itself, or through each other: every gateway
+    /// is on the link before a route names it, on this interface and no other. So the kernel takes all
+    /// of them, and none is looked up anywhere else.
+    #[test]
+    fn routes_that_loop_are_made_harmless() {
+        for (address, routes) in [
+            // The gateway is in the very network that it leads to.
+            ("10.0.2.15/24", vec![route("192.168.0.0/16", "192.168.0.1")]),
+            // And is that network.
+            ("10.0.2.15/24", vec![route("192.168.0.1/32", "192.168.0.1")]),
+            // Two that lead to each other, and the default route by one of them.
+            (
+                "10.0.2.15/32",
+                vec![
+                    route("172.16.1.0/24", "172.16.2.1"),
+                    route("172.16.2.0/24", "172.16.1.1"),
+                    StaticRoute::default_by(ip("172.16.1.1")),
+                ],
+            ),
+            // The own subnet, and the half of everything in which its gateway is.
+            (
+                "10.0.2.15/24",
+                vec![route("10.0.2.0/24", "10.0.2.2"), route("0.0.0.0/1", "10.0.2.2")],
+            ),
+            // Only by a router's word.
+            ("2001:db8::7/64", vec![route("2001:db8:9::/48", "2001:db8:9::1")]),
+            ("2001:db8::7/64", vec![route("fe80::/64", "fe80::1")]),
+            // We are the gateway ourselves.
+            ("10.0.2.15/24", vec![route("192.168.0.0/16", "10.0.2.15")]),
+        ] {
+            let wanted = configuration(address, routes);
+            assert_eq!(wanted.contradiction(), None, "{address}");
+            let routes = wanted.kernel_routes();
+            for (position, route) in routes.iter().enumerate() {
+                let Some(gateway) = route.gateway else { continue };
+                let before = routes.iter().take(position);
+                let mut on_link = before.filter(|earlier| earlier.gateway.is_none());
+                let near = on_link.any(|network| super::contains(network, gateway));
+                assert!(
+                    near || super::is_link_local_v6(gateway),
+                    "{address}: {route} in {routes:?}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn networks_on_the_link_come_first_and_nothing_twice() {
         let configuration = configuration(

@@ -194,6 +194,41 @@ fn classless_routes_replace_the_router() {
     });
 }
 
+/// What a server says must not send packets in circles, or out of a NIC that it is not on.
+#[test]
+fn routes_that_loop_stay_on_their_nic() {
+    in_namespace("routes_that_loop_stay_on_their_nic", TOOLS, async || {
+        let mut server = Machine::new();
+        server.cable("v0", "p0", Some("10.77.0.1/24"));
+        server.cable("v1", "p1", Some("10.78.0.1/24"));
+        // The second NIC has the network that the first one's server names as gateway.
+        sh("ip link set v1 up");
+        sh("ip address add 10.78.0.9/24 dev v1");
+        let routes = "--dhcp-option=121,172.16.1.0/24,172.16.2.1,172.16.2.0/24,172.16.1.1,\
+                      192.168.0.0/16,192.168.0.1,0.0.0.0/0,10.78.0.1";
+        server.dnsmasq("p0", &[RANGE, routes]);
+        let plan = Plan { interfaces: vec![named("v0")], ..dhcp() };
+        let connected = connect(&plan, in_seconds(20), async |_| Ok(())).await.unwrap();
+        assert_eq!(connected.link.gateway(), Some("10.78.0.1".parse().unwrap()));
+        let routes = sh("ip -4 route");
+        println!("{routes}");
+        for start in [
+            "172.16.1.0/24 via 172.16.2.1 dev v0",
+            "172.16.2.0/24 via 172.16.1.1 dev v0",
+            "192.168.0.0/16 via 192.168.0.1 dev v0",
+            "default via 10.78.0.1 dev v0",
+        ] {
+            assert!(routes.contains(start), "{start} in {routes}");
+        }
+        let other: Vec<&str> = routes.lines().filter(|line| line.contains("dev v1")).collect();
+        assert!(other.len() <= 1 && !routes.contains("via 10.78.0.1 dev v1"), "{routes}");
+        for to in ["172.16.1.9", "172.16.2.9", "192.168.7.7", "198.51.100.1"] {
+            let path = sh(&format!("ip route get {to} oif v0"));
+            assert!(path.contains("dev v0"), "{path}");
+        }
+    });
+}
+
 #[test]
 fn the_useful_nic_wins_and_the_other_is_cleaned_up() {
     let tools = [TOOLS, &["sysctl"]].concat();

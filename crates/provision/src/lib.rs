@@ -22,6 +22,9 @@
 #[cfg(feature = "client")]
 pub mod client;
 pub mod config;
+#[cfg(all(feature = "client", feature = "server"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod keys;
 mod message;
 #[cfg(feature = "server")]

@@ -84,6 +84,27 @@ pub(crate) fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
             ("relative", b"../b/os.zip".to_vec()),
         ],
         "manifest" => vec![("full", MANIFEST.as_bytes().to_vec())],
+        "page" => vec![
+            ("says-so", b"Text/HTML; charset=utf-8\nPlease log in".to_vec()),
+            ("looks-so", b"application/json\n\xef\xbb\xbf\r\n <HTML>".to_vec()),
+        ],
+        "provisioning_answer" => vec![
+            ("hello", HELLO.as_bytes().to_vec()),
+            ("progress", br#"{"progress":{"text":"two peers"}}"#.to_vec()),
+            ("accepted", br#"{"accepted":{"peers":2}}"#.to_vec()),
+            ("refused", br#"{"refused":{"code":"busy","reason":"not now"}}"#.to_vec()),
+        ],
+        "provisioning_request" => vec![
+            ("status", asking(r#"{"status":{}}"#)),
+            ("provision", asking(&format!(r#"{{"provision":{SERVICE}}}"#))),
+        ],
+        "provisioning_stream" => {
+            vec![("status", [&[0, 0, 0, 13][..], br#"{"status":{}}"#].concat())]
+        }
+        "proxy_status" => vec![
+            ("refused", b"HTTP/1.1 401 Unauthorized\r\n".to_vec()),
+            ("short", b"HTTP/1.0 407\r\n".to_vec()),
+        ],
         "retry_after" => {
             vec![("seconds", b"120".to_vec()), ("date", b"Sun, 06 Nov 1994 08:50:00 GMT".to_vec())]
         }
@@ -111,6 +132,18 @@ const HOST_STATIC: &str = r#"{"network_mode":"static","host_ip":"192.0.2.9/24","
 const COMMAND_LINE: &str = "console=ttyS0 ramstrap.ip=192.0.2.9/24 ramstrap.gateway=192.0.2.1 ramstrap.dns=192.0.2.53 \"ramstrap.url=https://a.example.net/os.json\" BOOTIF=01-52-54-00-12-34-56 -- --loglevel debug\n";
 const MANIFEST: &str = r#"{"version":1,"label":"a package","kernel":"boot/kernel","initramfs":"boot/initramfs","cmdline":"console=ttyS0 quiet"}"#;
 const POLICY: &str = r#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "network"}"#;
+/// What a machine that waits says first.
+const HELLO: &str = r#"{"hello":{"version":1,"identity":"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","package_sha256":"abababababababababababababababababababababababababababababababab","release":7,"label":"vpn","service":"vpn","state":"waiting","nonce":"00","uptime":9}}"#;
+const SERVICE: &str = r#"{"version":1,"service":"vpn","hostname":"se-sto-1","wireguard":{"private_key":"dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=","listen_port":51820,"addresses":["10.64.0.1/24","fd00:64::1/64"],"mtu":1400,"peers":[{"public_key":"3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=","allowed_ips":["10.64.0.2/32"]}]},"dns":{"forward_to":["192.0.2.1"]},"time":{"servers":["192.0.2.9"],"nts":true}}"#;
+
+/// A request of staff, with everything in front of what is asked for.
+fn asking(request: &str) -> Vec<u8> {
+    let (package, identity) = ("ab".repeat(32), "A".repeat(43));
+    format!(
+        r#"{{"version":1,"nonce":"00","identity":"SHA256:{identity}","package_sha256":"{package}","request":{request}}}"#
+    )
+    .into_bytes()
+}
 
 fn witnesses() -> [Party; 3] {
     ["w1", "w2", "w3"].map(Party::new)
