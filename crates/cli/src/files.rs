@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 
 use crate::Error;
 use crate::Result;
+use crate::unfinished;
 use crate::unfinished::Unfinished;
 
 /// For what a web server or another user has to read.
@@ -142,6 +143,22 @@ impl Write for NewFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// Gives two files that belong together their names, one right after the other, in the place of those
+/// that were there: an interruption leaves both or none of them.
+///
+/// # Errors
+/// As [`NewFile::publish`]. If the first fails, the second is left alone.
+pub fn publish_both(first: NewFile, second: NewFile, mode: u32) -> Result<()> {
+    // What takes long is done before: then there is next to no time between the names.
+    for new in [&first, &second] {
+        let synced = new.file.as_file().sync_all();
+        synced.map_err(|error| Error::io("write", &new.path, &error))?;
+    }
+    let _undisturbed = unfinished::together();
+    first.publish(mode, true)?;
+    second.publish(mode, true)
 }
 
 /// The directory that this is in.

@@ -302,9 +302,10 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
             .map_err(|error| Error::coded(&error).on("--url"))?,
         None => descriptor,
     };
-    // The descriptor last: who finds it finds its archive.
-    archive.publish(files::PUBLIC, true)?;
-    write_descriptor(&names.descriptor, &descriptor)?;
+    // The descriptor last: who finds it finds its archive. Both are complete by then, so that nothing
+    // leaves a new archive beside the old descriptor with its signatures.
+    let document = new_descriptor(&names.descriptor, &descriptor)?;
+    files::publish_both(archive, document, files::PUBLIC)?;
     Ok(Created { digest, length, kept: descriptor.endorsements().len(), warnings })
 }
 
@@ -439,10 +440,15 @@ fn base_name(path: &Path) -> Result<String> {
 }
 
 pub(crate) fn write_descriptor(path: &Path, descriptor: &Descriptor) -> Result<()> {
+    new_descriptor(path, descriptor)?.publish(files::PUBLIC, true)
+}
+
+/// A descriptor that has not taken its name yet.
+fn new_descriptor(path: &Path, descriptor: &Descriptor) -> Result<NewFile> {
     let mut file = NewFile::create(path)?;
     file.write_all(descriptor.to_json().as_bytes())
         .map_err(|error| Error::io("write", path, &error))?;
-    file.publish(files::PUBLIC, true)
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::Once;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
@@ -18,6 +20,8 @@ const INTERRUPTED: i32 = 130;
 
 static NOTED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 static HANDLER: Once = Once::new();
+/// Held while several files take their names together.
+static TOGETHER: Mutex<()> = Mutex::new(());
 static ENDS_BY_ITSELF: AtomicBool = AtomicBool::new(false);
 
 /// A file or directory that is noted for as long as this lives.
@@ -50,7 +54,14 @@ pub(crate) fn leave_the_end_to_others() {
     ENDS_BY_ITSELF.store(true, Ordering::Relaxed);
 }
 
+/// While this is held, an interruption waits: for the short time in which files that belong together
+/// take their names.
+pub(crate) fn together() -> MutexGuard<'static, ()> {
+    TOGETHER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn remove_all_and_exit() {
+    let _all_or_none = together();
     if let Ok(noted) = NOTED.lock() {
         for path in noted.iter() {
             // What cannot be removed stays: there is nobody left to tell.

@@ -724,3 +724,25 @@ fn nobody_is_said_to_have_signed_before_that() {
         refused.stdout
     );
 }
+
+#[test]
+fn a_package_is_replaced_as_a_whole_or_not_at_all() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    let (archive, descriptor) = (lab.read("os.zip"), lab.read("os.json"));
+    let create = "ospkg create --kernel vmlinuz --initramfs initramfs --url os.zip --label new \
+                  --out os --replace";
+    // The descriptor cannot be written: the archive that it is about stays, too.
+    std::fs::rename(lab.path("os.json"), lab.path("kept.json")).unwrap();
+    std::fs::create_dir(lab.path("os.json")).unwrap();
+    lab.refused(create, "os.json is a directory");
+    assert_eq!(lab.read("os.zip"), archive);
+    std::fs::remove_dir(lab.path("os.json")).unwrap();
+    std::fs::rename(lab.path("kept.json"), lab.path("os.json")).unwrap();
+    lab.ok(create);
+    assert!(lab.read("os.zip") != archive && lab.read("os.json") != descriptor);
+    let hidden = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(".ramstrap-");
+    let left = std::fs::read_dir(lab.path("")).unwrap();
+    assert!(!left.map(|it| it.unwrap().file_name()).any(|name| hidden(&name)));
+}
