@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use trust::Clock;
 
 /// Seconds of a day.
 pub const DAY: i64 = 86_400;
@@ -27,6 +28,24 @@ pub fn parse(text: &str) -> Result<i64, String> {
         return Ok(midnight.timestamp().as_second());
     }
     Err("write it as 2026-11-21T22:07:17Z or 2026-11-21 (UTC)".to_owned())
+}
+
+/// The clock that a package is judged by: exactly what the operator gave, else that of a machine whose
+/// time is right. The latter can be proven wrong by witnesses of a later time, as a machine's can.
+#[must_use]
+pub fn clock(given: Option<i64>) -> Clock {
+    match given {
+        Some(at) => Clock::exactly(trust::Timestamp::from_unix(at)),
+        None => right_clock(now()),
+    }
+}
+
+/// The clock of a machine whose time is right at this moment.
+pub(crate) fn right_clock(at: i64) -> Clock {
+    let at = trust::Timestamp::from_unix(at);
+    let clock = Clock::from_rtc(at, at, trust::DEFAULT_MAX_CLOCK_SKEW);
+    // Unlike an RTC, which may run on local time, a time server enforces both ends of a validity.
+    clock.with_network_time(at).unwrap_or(clock)
 }
 
 /// As [`parse`], but a whole number is taken as Unix seconds (the form of `SOURCE_DATE_EPOCH`).

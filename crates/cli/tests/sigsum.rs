@@ -243,3 +243,44 @@ fn a_policy_is_explained() {
         assert!(ran.stderr.contains("line 5: \"4\" must be any, all or"), "{}", ran.stderr);
     }
 }
+
+#[test]
+fn witnesses_of_the_future_expire_certificates_as_on_a_machine() {
+    const FUTURE: &str = "cosigned in the future, on ";
+    let mut public = Public::new();
+    public.now += 2 * 86_400;
+    for name in ["a", "b"] {
+        let proof = public.proof(name, 0);
+        public.lab.write(&format!("{name}.proof"), proof.text());
+    }
+    let lab = &public.lab;
+    for name in ["a", "b"] {
+        let attach = format!("ospkg sigsum attach --proof {name}.proof --cert {name}.pem");
+        let ran = lab.ok(&format!("{attach} --trust-policy policy os.json"));
+        assert!(ran.stderr.contains(FUTURE), "{}", ran.stderr);
+    }
+    let verify = "ospkg verify --trust-policy policy os.json";
+    for words in [VERIFY, verify, "ospkg status --trust-policy policy os.json"] {
+        let ran = lab.ok(words);
+        assert!(ran.stderr.contains(FUTURE), "{words}: {}", ran.stderr);
+        assert!(!lab.run(&format!("{words} --at 2026-12-01")).stderr.contains(FUTURE));
+    }
+
+    // Certificates that end tomorrow have ended when the witnesses say that it is the day after.
+    for name in ["a", "b"] {
+        lab.ok(&format!(
+            "keygen certificate --root-cert rootcert.pem --root-key rootkey.pem --key {name}.key \
+             --subject-cn {name} --valid-days 1 --out-cert {name}.pem --force"
+        ));
+    }
+    lab.package_again();
+    for name in ["a", "b"] {
+        lab.ok(&format!("ospkg sigsum attach --proof {name}.proof --cert {name}.pem os.json"));
+    }
+    for words in [VERIFY, verify, "ospkg status --trust-policy policy os.json"] {
+        let ran = lab.refused(words, "error[E04");
+        assert!(ran.stderr.contains("[E0407]") && ran.stderr.contains(FUTURE), "{}", ran.stderr);
+    }
+    let attach = "ospkg sigsum attach --proof a.proof --cert a.pem --trust-policy policy --replace";
+    lab.refused(&format!("{attach} os.json"), "error[E0407]");
+}

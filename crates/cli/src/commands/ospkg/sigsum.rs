@@ -11,8 +11,10 @@ use report::Code;
 use serde::Serialize;
 use trust::Certificate;
 use trust::Endorsement;
+use trust::MAX_ENDORSEMENTS;
 use trust::Sha256Digest;
 use trust::SigsumPolicy;
+use trust::Timestamp;
 use trust::TrustPolicy;
 use trust::sigsum::Proof;
 use trust::sigsum::Standing;
@@ -22,6 +24,7 @@ use crate::Error;
 use crate::Result;
 use crate::boot_image;
 use crate::boot_image::Config;
+use crate::dates;
 use crate::files;
 use crate::output::Output;
 
@@ -111,6 +114,32 @@ pub(in crate::commands) fn read_policy(file: &Path) -> Result<SigsumPolicy> {
     SigsumPolicy::parse(&files::read(file)?).map_err(|error| {
         Error::with_code(Code::SigsumPolicyInvalid, format!("{}: {error}", file.display()))
     })
+}
+
+/// Warns of quorums that have cosigned at a time that is still to come: machines take it for the
+/// present, for nobody can cosign before that.
+pub(super) fn warn_of_future(
+    policy: Option<&SigsumPolicy>,
+    endorsements: &[Endorsement],
+    digest: Sha256Digest,
+    output: &mut Output,
+) {
+    let Some(policy) = policy else { return };
+    let now = Timestamp::from_unix(dates::now());
+    for endorsement in endorsements.iter().take(MAX_ENDORSEMENTS) {
+        let Ok(certificate) = Certificate::parse(&endorsement.certificate_der) else { continue };
+        let Ok(proof) = Proof::parse(&endorsement.signature) else { continue };
+        let time =
+            policy.verify(&proof, &certificate, digest).ok().and_then(|logged| logged.time());
+        if let Some(time) = time.filter(|time| *time > now) {
+            output.warning(format!(
+                "the proof of {} is cosigned in the future, on {time}: machines take that for the \
+                 present, and certificates that end before it as expired; is the time right here, \
+                 and at the witnesses?",
+                certificate.label()
+            ));
+        }
+    }
 }
 
 /// What a proof says of itself, held against a policy where there is one.

@@ -12,6 +12,7 @@ use trust::Sha256Digest;
 use self::judge::Judge;
 use self::judge::Verdict;
 use self::known::Candidate;
+use super::sigsum::warn_of_future;
 use super::verify;
 use crate::Error;
 use crate::Result;
@@ -74,8 +75,16 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
             names.archive.display()
         ));
     }
-    let judge =
-        Judge { policy: &policy, descriptor: &descriptor, digest, archive: archive.as_ref() };
+    if args.at.is_none() {
+        warn_of_future(policy.sigsum(), descriptor.endorsements(), digest, output);
+    }
+    let judge = Judge {
+        policy: &policy,
+        descriptor: &descriptor,
+        digest,
+        archive: archive.as_ref(),
+        given: args.at.is_some(),
+    };
     let at = args.at.unwrap_or_else(dates::now);
     let now = judge.at(at);
     let asked = if args.days.is_empty() { &DAYS[..] } else { args.days.as_slice() };

@@ -14,11 +14,10 @@ use ospkg::Descriptor;
 use report::Code;
 use report::Coded;
 use serde_json::json;
-use trust::Clock;
 use trust::Refusal;
-use trust::Timestamp;
 use trust::TrustPolicy;
 
+use super::sigsum::warn_of_future;
 use crate::Error;
 use crate::Result;
 use crate::boot_image;
@@ -82,7 +81,10 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let Plain { descriptor, mut archive } = decrypted(args, &policy, &names, output)?;
     let (digest, length) = names.digest_archive(&mut archive)?;
     let at = args.at.unwrap_or_else(dates::now);
-    let clock = Clock::exactly(Timestamp::from_unix(at));
+    let clock = dates::clock(args.at);
+    if args.at.is_none() {
+        warn_of_future(policy.sigsum(), descriptor.endorsements(), digest, output);
+    }
     let authorized = trust::authorize(&policy, descriptor.endorsements(), digest, &clock)
         .map_err(|refusal| refused(&refusal).on(names.descriptor.display()))?;
     let package = package::open(&names, authorized, digest, archive)?;

@@ -6,10 +6,8 @@ use ospkg::Descriptor;
 use report::Code;
 use serde_json::json;
 use trust::Certificate;
-use trust::Clock;
 use trust::Endorsement;
 use trust::Sha256Digest;
-use trust::Timestamp;
 use trust::sigsum::MAX_PROOF_LEN;
 use trust::sigsum::Proof;
 use trust::sigsum::is_proof;
@@ -17,6 +15,7 @@ use trust::sigsum::is_proof;
 use super::Facts;
 use super::Judge;
 use super::Rules;
+use super::warn_of_future;
 use crate::Error;
 use crate::Result;
 use crate::commands::count;
@@ -77,6 +76,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         )))
     })?;
     let endorsement = Endorsement { certificate_der: der, signature };
+    let sigsum = judge.as_ref().and_then(Judge::sigsum);
+    warn_of_future(sigsum, core::slice::from_ref(&endorsement), digest, output);
     match &judge {
         Some(judge) => check(judge, &endorsement, &proof, &parsed, digest)
             .map_err(|error| refused(error.on(args.proof.display())))?,
@@ -89,8 +90,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let replaced = put(args, &mut descriptor, &certificate.to_pem()?, &endorsement)
         .map_err(|error| refused(error.on(names.descriptor.display())))?;
     package::write_descriptor(&names.descriptor, &descriptor)?;
-    let facts =
-        Facts::of(&endorsement, judge.as_ref().and_then(Judge::sigsum).map(|it| (it, digest)));
+    let facts = Facts::of(&endorsement, sigsum.map(|it| (it, digest)));
     let signatures = descriptor.endorsements().len();
     output.field("descriptor", names.descriptor.display());
     output.field("SHA-256", digest);
@@ -139,7 +139,7 @@ fn check(
             policy.verify(proof, certificate, digest).map_err(|error| Error::coded(&error))?;
         }
         Judge::Machine(policy) => {
-            let clock = Clock::exactly(Timestamp::from_unix(dates::now()));
+            let clock = dates::clock(None);
             let endorsements = core::slice::from_ref(endorsement);
             let judged = trust::authorize(policy, endorsements, digest, &clock);
             if let Err(refusal) = judged

@@ -11,7 +11,6 @@ use trust::Clock;
 use trust::Endorsement;
 use trust::Sha256Digest;
 use trust::SigsumPolicy;
-use trust::Timestamp;
 use trust::TrustPolicy;
 use trust::sigsum::Proof;
 use trust::sigsum::is_proof;
@@ -19,6 +18,7 @@ use trust::sigsum::is_proof;
 use super::Facts;
 use super::Judge;
 use super::Rules;
+use super::warn_of_future;
 use crate::Error;
 use crate::Result;
 use crate::commands::count;
@@ -76,11 +76,11 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let endorsements = descriptor.endorsements();
     let mut archive = names.open_archive()?;
     let (digest, _) = names.digest_archive(&mut archive)?;
+    if args.at.is_none() {
+        warn_of_future(judge.sigsum(), endorsements, digest, output);
+    }
     let (verdict, mut entries) = match &judge {
-        Judge::Machine(policy) => {
-            let at = Timestamp::from_unix(args.at.unwrap_or_else(dates::now));
-            by_machine(policy, endorsements, digest, at)
-        }
+        Judge::Machine(policy) => by_machine(policy, endorsements, digest, &dates::clock(args.at)),
         Judge::Sigsum(policy) => by_policy(policy, endorsements, digest),
     };
     for (entry, endorsement) in entries.iter_mut().zip(endorsements) {
@@ -121,9 +121,9 @@ fn by_machine(
     policy: &TrustPolicy,
     endorsements: &[Endorsement],
     digest: Sha256Digest,
-    at: Timestamp,
+    clock: &Clock,
 ) -> (Verdict, Vec<Entry>) {
-    let judged = trust::authorize(policy, endorsements, digest, &Clock::exactly(at));
+    let judged = trust::authorize(policy, endorsements, digest, clock);
     let (verdict, skipped) = match &judged {
         Ok(authorized) => {
             let valid = authorized.signers().len();

@@ -8,7 +8,6 @@ use report::Code;
 use report::SkippedReport;
 use serde::Serialize;
 use trust::Certificate;
-use trust::Clock;
 use trust::Endorsement;
 use trust::Sha256Digest;
 use trust::Timestamp;
@@ -33,6 +32,8 @@ pub(super) struct Judge<'a> {
     pub(super) digest: Sha256Digest,
     /// Its manifest is judged as well, where it is at hand.
     pub(super) archive: Option<&'a File>,
+    /// Whether an operator gave the moment, which then no witness's time changes.
+    pub(super) given: bool,
 }
 
 /// Whether machines boot it at one moment.
@@ -64,7 +65,7 @@ pub(super) struct Signer {
 impl Judge<'_> {
     /// Asks the one place that decides, and then the archive's manifest.
     pub(super) fn at(&self, at: i64) -> Verdict {
-        let clock = Clock::exactly(Timestamp::from_unix(at));
+        let clock = if self.given { dates::clock(Some(at)) } else { dates::right_clock(at) };
         let judged =
             trust::authorize(self.policy, self.descriptor.endorsements(), self.digest, &clock);
         let mut end = None;
