@@ -31,10 +31,17 @@ const TAG_LEN: usize = 16;
 /// The key that everything of one file is derived from.
 pub(crate) type FileKey = Zeroizing<[u8; KEY_LEN]>;
 
-/// Whether these are the first bytes of an age file that is not armored.
+/// Whether these are the first bytes of an age file, be it one that is armored, which is refused as
+/// [`AgeError::Armored`].
 #[must_use]
 pub fn is_age_file(bytes: &[u8]) -> bool {
-    bytes.starts_with(VERSION)
+    bytes.starts_with(VERSION) || is_armored(bytes)
+}
+
+/// Whether these are the first bytes of an age file that is armored.
+#[must_use]
+pub fn is_armored(bytes: &[u8]) -> bool {
+    bytes.starts_with(ARMOR)
 }
 
 /// Judges the first bytes of a file, as far as there are any.

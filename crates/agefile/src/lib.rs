@@ -23,6 +23,7 @@ pub use error::AgeError;
 pub use header::MAX_HEADER_LEN;
 pub use header::MAX_STANZAS;
 pub use header::is_age_file;
+pub use header::is_armored;
 pub use identity::Identities;
 pub use identity::Identity;
 pub use identity::IdentityError;

@@ -12,6 +12,7 @@ use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
+use agefile::AgeError;
 use ospkg::CreateOptions;
 use ospkg::Descriptor;
 use ospkg::Input;
@@ -98,7 +99,11 @@ impl Names {
     /// # Errors
     /// If it cannot be read or parsed.
     pub fn read_descriptor(&self) -> Result<Descriptor> {
-        Descriptor::parse(&files::read(&self.descriptor)?)
+        let document = files::read(&self.descriptor)?;
+        if agefile::is_age_file(&document) {
+            return Err(encrypted(&self.descriptor, agefile::is_armored(&document)));
+        }
+        Descriptor::parse(&document)
             .map_err(|error| Error::coded(&error).on(self.descriptor.display()))
     }
 
@@ -175,6 +180,24 @@ impl Names {
         }
         file.rewind().map_err(failed)?;
         Ok((Sha256Digest::from_bytes(hash.finalize().into()), total))
+    }
+}
+
+/// The error about a file that has to be read as it is.
+fn encrypted(path: &Path, armored: bool) -> Error {
+    let file = path.display();
+    let go_on = format!(
+        "decrypt it first: `age -d -i IDENTITY {file} > NAME.json`; of files that are encrypted, \
+         `ramstrap ospkg verify` says whether machines boot them"
+    );
+    if armored {
+        Error::coded(&AgeError::Armored)
+            .on(file)
+            .detail("machines do not read it like this, and this command no encrypted file")
+            .remedy(go_on)
+    } else {
+        Error::new(format!("{file} is encrypted with age; this command reads it as it was before"))
+            .remedy(go_on)
     }
 }
 

@@ -746,3 +746,41 @@ fn a_package_is_replaced_as_a_whole_or_not_at_all() {
     let left = std::fs::read_dir(lab.path("")).unwrap();
     assert!(!left.map(|it| it.unwrap().file_name()).any(|name| hidden(&name)));
 }
+
+#[test]
+fn a_descriptor_that_is_encrypted_is_said_to_be() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    lab.sign("b");
+    let recipient: age::x25519::Recipient = agefile_test::RECIPIENT.parse().unwrap();
+    lab.write("sealed/os.json", age::encrypt(&recipient, &lab.read("os.json")).unwrap());
+    lab.write("sealed/os.zip", lab.read("os.zip"));
+    lab.write("armored/os.json", "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n");
+    lab.write("armored/os.zip", lab.read("os.zip"));
+    for command in [
+        "status --trust-policy policy",
+        "extract --trust-policy policy --out x",
+        "inspect",
+        "sign --key c.key --cert c.pem",
+        "merge --out x.json os.json",
+        "diff os.json",
+    ] {
+        let ran = lab.refused(
+            &format!("ospkg {command} sealed/os.json"),
+            "sealed/os.json is encrypted with age",
+        );
+        assert!(ran.stderr.contains("age -d -i IDENTITY sealed/os.json"), "{}", ran.stderr);
+        let ran = lab.refused(&format!("ospkg {command} armored/os.json"), "error[E0326]");
+        assert!(ran.stderr.contains("it is armored"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("encrypt it without --armor"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("age -d -i IDENTITY armored/os.json"), "{}", ran.stderr);
+    }
+    lab.write("policy/decryption_identities", agefile_test::IDENTITY);
+    lab.refused("ospkg verify --trust-policy policy armored/os.json", "error[E0326]");
+    let ran = lab.ok("ospkg status --trust-policy policy os.json");
+    for file in ["os.json", "os.zip"] {
+        let warning = format!("{file} is not encrypted: machines refuse it from a mirror (E0324)");
+        assert!(ran.stderr.contains(&warning), "{}", ran.stderr);
+    }
+}

@@ -75,6 +75,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
             names.archive.display()
         ));
     }
+    let plain =
+        core::iter::once(&names.descriptor).chain(archive.is_some().then_some(&names.archive));
+    verify::warn_of_plain(&policy, plain, output);
     if args.at.is_none() {
         warn_of_future(policy.sigsum(), descriptor.endorsements(), digest, output);
     }

@@ -151,16 +151,26 @@ fn decrypted(
     } else {
         plain.push(&names.archive);
     }
-    if policy.decryption_identities().is_some() {
-        for file in plain {
-            output.warning(format!(
-                "{} is not encrypted: machines refuse it from a mirror ({})",
-                file.display(),
-                Code::NotEncrypted
-            ));
-        }
-    }
+    warn_of_plain(policy, plain, output);
     Ok(Plain { descriptor, archive })
+}
+
+/// Warns of files that are not encrypted, where the policy's machines take none such.
+pub(super) fn warn_of_plain<'a>(
+    policy: &TrustPolicy,
+    plain: impl IntoIterator<Item = &'a PathBuf>,
+    output: &mut Output,
+) {
+    if policy.decryption_identities().is_none() {
+        return;
+    }
+    for file in plain {
+        output.warning(format!(
+            "{} is not encrypted: machines refuse it from a mirror ({})",
+            file.display(),
+            Code::NotEncrypted
+        ));
+    }
 }
 
 /// The archive in a file of its own, that nobody else sees.
