@@ -156,7 +156,7 @@ fn certificates_go_where_stmgr_puts_them() {
     // With -isCA another root is left out of it, with a warning.
     let ran = ok(&lab, "keygen certificate -isCA -rootCert cert.pem");
     assert!(ran.stderr.contains("-rootCert is ignored"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("the private key in it is replaced"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the private key in it is to be replaced"), "{}", ran.stderr);
     assert_ne!(lab.read("rootcert.pem"), root);
     let half = "keygen certificate -rootKey rootkey.pem";
     refused(&lab, half, "missing rootCert");
@@ -490,4 +490,33 @@ fn packages_are_exchanged_with_stmgr_itself() {
     run("ospkg verify -rootCerts r.pem -ospkg mixed.json");
     let signature = descriptor(&lab, "mixed.json")["signatures"][0].as_str().unwrap().to_owned();
     assert_eq!(STANDARD.decode(signature).unwrap().len(), 64);
+}
+
+/// `dir/` is no name: it would be a hidden file `.uki` in there. And a stub that was named and is not
+/// there is not to be installed.
+#[test]
+fn a_directory_is_no_name_and_a_named_stub_is_not_installed() {
+    let lab = uki_lab();
+    let words = "uki create -kernel kernel -initramfs initramfs";
+    for out in ["images/", ".."] {
+        refused(&lab, &format!("{words} -out {out}"), "is a directory");
+        lab.refused(
+            &format!("uki create --kernel kernel --initramfs initramfs --out {out}"),
+            "is a directory",
+        );
+    }
+    let ran = refused(&lab, &format!("{words} -format uki -stub none -out x"), "there is no none");
+    assert!(!ran.stderr.contains("apt-get") && ran.stderr.contains("--stub"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_expired_root_issues_nothing_that_counts() {
+    let lab = Lab::new();
+    lab.ok("keygen root --valid-from 2020-01-01 --valid-until 2021-01-01");
+    let words = "keygen certificate --root-cert rootcert.pem --root-key rootkey.pem \
+                 --valid-from 2020-01-01 --valid-until 2020-06-01";
+    lab.refused(words, "the root has expired on 2021");
+    assert!(!lab.path("cert.pem").exists() && !lab.path("key.pem").exists());
+    let ran = lab.ok(&format!("{words} --force"));
+    assert!(ran.stderr.contains("nothing that it issues counts"), "{}", ran.stderr);
 }

@@ -88,7 +88,7 @@ codes! {
     TrustPolicyMalformed = "E0102", Permanent, "trust_policy.json cannot be read",
         "check it with `ramstrap trust-policy check FILE`, then build the boot image again";
     TrustPolicyInvalid = "E0103", Permanent, "trust_policy.json asks for something impossible",
-        "correct the key that the message names: ospkg_signature_threshold is 1 or more, ospkg_fetch_method \"network\", denied_keys a list of SHA-256 in hex";
+        "correct the key that the message names: ospkg_signature_threshold is 1 or more, ospkg_fetch_method \"network\" or \"initramfs\", denied_keys a list of SHA-256 in hex, min_release a number, max_cosignature_age seconds, channel a short name";
     SigningRootInvalid = "E0104", Permanent, "the signing roots of the trust policy cannot be used",
         "ospkg_signing_root.pem must hold one or more CA certificates in PEM";
     TlsRootsInvalid = "E0105", Permanent, "the TLS roots of the trust policy cannot be used",

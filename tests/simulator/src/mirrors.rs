@@ -68,6 +68,12 @@ pub enum Mood {
     IsEndless,
     /// Redirects to itself.
     RunsInCircles,
+    /// Redirects to the same without TLS.
+    LeadsToHttp,
+    /// Sends it in a content encoding that nobody asked for.
+    Encodes,
+    /// Breaks off, and has another archive when the rest is asked for.
+    Replaces,
     /// A page for people, with status 200.
     IsAPortal,
     /// Something that is no descriptor.
@@ -100,9 +106,13 @@ impl Mood {
     ];
 
     /// The others that do not serve.
-    pub(crate) const STAYS: [Self; 11] = [
+    pub(crate) const STAYS: [Self; 15] = [
         Self::Status(404, None),
         Self::Status(403, None),
+        Self::Status(407, None),
+        Self::LeadsToHttp,
+        Self::Encodes,
+        Self::Replaces,
         Self::LiesAboutRanges,
         Self::IsEndless,
         Self::RunsInCircles,
@@ -181,11 +191,16 @@ impl Transport for Mirrors {
             }
             Mood::Status(status, again) => return Ok(refusal(status, again)),
             Mood::RunsInCircles => return Ok(redirect(url.as_str())),
+            Mood::LeadsToHttp => {
+                return Ok(redirect(&format!("http://m{mirror}.example{}", url.path())));
+            }
             _ => {}
         }
         let archive = url.path().ends_with(".zip");
         let served = self.served(mood);
+        let replaced = mood == Mood::Replaces && request.headers.contains_key(header::RANGE);
         let content = match mood {
+            Mood::Replaces if archive && replaced => self.packages.by_strangers.archive.clone(),
             Mood::IsAPortal => PAGE.to_vec(),
             Mood::Babbles | Mood::IsAnImpostor if !archive => vec![0x7b; 100],
             _ if archive => served.archive.clone(),
@@ -193,6 +208,7 @@ impl Transport for Mirrors {
         };
         let tag = match mood {
             Mood::Forgets => format!("\"{}\"", self.meter.now().as_millis()),
+            Mood::Replaces if replaced => "\"two\"".to_owned(),
             _ => "\"one\"".to_owned(),
         };
         let pause = self.chance(|rng| {
@@ -202,6 +218,7 @@ impl Transport for Mirrors {
             content: Bytes::from(content),
             at: 0,
             mood: if archive { mood } else { Mood::Serves },
+            replaced,
             pause: pause.unwrap_or_default(),
             route: Some(Route {
                 interface: self.interface.clone(),
@@ -236,6 +253,9 @@ fn redirect(location: &str) -> Response<Stream> {
 /// The head for a body, or for the part of it that was asked for.
 fn answer(mut stream: Stream, asked: &HeaderMap, mood: Mood, tag: &str) -> Response<Stream> {
     let mut headers = HeaderMap::new();
+    if mood == Mood::Encodes {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     if let Ok(tag) = HeaderValue::from_str(tag) {
         headers.insert(header::ETAG, tag);
     }
@@ -269,6 +289,8 @@ pub(crate) struct Stream {
     content: Bytes,
     at: usize,
     mood: Mood,
+    /// Whether it is what has taken the place of another.
+    replaced: bool,
     pause: Duration,
     /// What it comes along; `None` for one without content.
     route: Option<Route>,
@@ -285,7 +307,8 @@ struct Route {
 impl Stream {
     const fn empty() -> Self {
         let pause = Duration::ZERO;
-        Self { content: Bytes::new(), at: 0, mood: Mood::Serves, pause, route: None }
+        let mood = Mood::Serves;
+        Self { content: Bytes::new(), at: 0, mood, replaced: false, pause, route: None }
     }
 
     /// Where the mood ends the stream, if it does.
@@ -294,6 +317,8 @@ impl Stream {
             Mood::Breaks(end) | Mood::Stalls(end) | Mood::EndsEarly(end) => Some(end),
             // Once, so that somebody asks for a range.
             Mood::LiesAboutRanges if self.at < 50_000 => Some(50_000),
+            // Once, too: the tag of what comes then is another one.
+            Mood::Replaces if !self.replaced => Some(110_000),
             _ => None,
         }
     }

@@ -20,8 +20,8 @@ use crate::mirrors::Mood;
 use crate::mirrors::Phase;
 use crate::router::Router;
 
-/// How long a boot may take.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// How long a boot may take: the default of `/init`, and half as long again.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(20 * 60), Duration::from_secs(30 * 60)];
 
 /// By when all that a promise needs is there, in seconds. What is left after it is long enough to boot
 /// in: there may be three networks that lead nowhere and three mirrors that cannot serve to be found
@@ -83,7 +83,7 @@ impl Scenario {
             mode: mode.unwrap_or("dhcp"),
             bond: None,
             vlan: None,
-            patience: PATIENCE,
+            patience: *pick(&mut rng, &PATIENCE).unwrap_or(&Duration::from_secs(20 * 60)),
             promise: Promise::Ends,
             https: rng.bool(),
         };

@@ -10,20 +10,24 @@ use crate::Result;
 use crate::nearest::nearest;
 use crate::output::Output;
 
-/// Say what a failure code means and what to do about it; list all codes, or those about something.
+/// Say what failure codes mean and what to do about them; list all codes, or those about something.
 ///
 /// Exit status: 0 found, 1 no code is about these words, 2 no such code.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// A code such as E0404 (404 will do), or words to look for. Without any, all codes are listed.
+    /// Codes such as E0404 (404 will do), or words to look for. Without any, all codes are listed.
     #[arg(value_name = "CODE|WORDS")]
     words: Vec<String>,
 }
 
+/// Letters that a word may have more than what was looked for: `mirrors`, `encrypted`.
+const ENDING: usize = 3;
+
 const EXAMPLES: &str = "\
 Examples:
   ramstrap explain E0404
+  ramstrap explain E0404 E0405
   ramstrap explain clock
   ramstrap explain dhcp lease
   ramstrap explain --json";
@@ -31,6 +35,15 @@ Examples:
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     match args.words.as_slice() {
         [word] if is_number(word) => explain(number(word)?, output),
+        words if !words.is_empty() && words.iter().all(|word| is_number(word)) => {
+            let codes: Vec<Code> = words.iter().map(|word| number(word)).collect::<Result<_>>()?;
+            for code in &codes {
+                tell(*code, output);
+            }
+            let codes: Vec<Value> = codes.into_iter().map(entry).collect();
+            output.result(json!({ "codes": codes }));
+            Ok(())
+        }
         [] => {
             list(Code::ALL, output);
             Ok(())
@@ -69,11 +82,15 @@ fn number(word: &str) -> Result<Code> {
 }
 
 fn explain(code: Code, output: &Output) -> Result<()> {
+    tell(code, output);
+    output.result(entry(code));
+    Ok(())
+}
+
+fn tell(code: Code, output: &Output) {
     output.field(code.id(), code.title());
     output.field("class", format!("{}: {}", code.class(), meaning(code)));
     output.field("remedy", code.remedy());
-    output.result(entry(code));
-    Ok(())
 }
 
 fn list(codes: &[Code], output: &Output) {
@@ -82,6 +99,16 @@ fn list(codes: &[Code], output: &Output) {
     }
     let codes: Vec<Value> = codes.iter().map(|code| entry(*code)).collect();
     output.result(json!({ "codes": codes }));
+}
+
+/// Whether a text has this word, or one that only ends in another way: `age` is not in `package`, but
+/// `clock` is in `clocks`. What is no single word is looked for as it is.
+fn is_about(text: &str, word: &str) -> bool {
+    if !word.chars().all(char::is_alphanumeric) {
+        return text.contains(word);
+    }
+    let mut words = text.split(|letter: char| !letter.is_alphanumeric());
+    words.any(|it| it.strip_prefix(word).is_some_and(|end| end.chars().count() <= ENDING))
 }
 
 /// Codes that have all of these words somewhere in number, title, class or remedy.
@@ -96,7 +123,7 @@ fn search(words: &[String], output: &Output) -> Result<()> {
         .iter()
         .filter(|code| {
             let text = text(code);
-            words.iter().all(|word| text.contains(word.as_str()))
+            words.iter().all(|word| is_about(&text, word))
         })
         .copied()
         .collect();
@@ -135,5 +162,20 @@ fn meaning(code: Code) -> &'static str {
         Class::Transient => "may heal by itself, so a machine tries again until its deadline",
         Class::Permanent => "stays the same on every try until somebody changes something",
         Class::Security => "something is served that must not run; that mirror is dropped",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_about;
+
+    #[test]
+    fn words_are_found_and_not_parts_of_words() {
+        let text = "the clock's age, of all packages; decryption_identities";
+        for word in ["clock", "age", "package", "decryption_identities", "e", "identities"] {
+            assert_eq!(is_about(text, word), word != "e", "{word}");
+        }
+        assert!(!is_about("a message of the package", "age"));
+        assert!(!is_about("agreement", "age"));
     }
 }

@@ -140,7 +140,7 @@ Examples:
   ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem
   ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem \\
       --key ~/.ssh/id_ed25519.pub --out-cert alice.pem --valid-days 90
-  ramstrap keygen certificate --root-cert rootcert.pem --root-key ssh-agent:root@safe \
+  ramstrap keygen certificate --root-cert rootcert.pem --root-key ssh-agent:root@safe \\
       --key alice.pub.pem --out-cert alice.pem";
 
 #[derive(Debug, clap::Args)]
@@ -259,6 +259,20 @@ fn issue(args: &Issue, output: &mut Output) -> Result<()> {
     }
     if validity.not_after <= dates::now() {
         output.warning("the certificate has expired already");
+    }
+    let ended = root.validity().not_after;
+    if ended <= dates::now() {
+        let expired = format!(
+            "the root has expired on {}: nothing that it issues counts",
+            dates::format(ended)
+        );
+        if !args.files.force {
+            return Err(Error::new(expired).on(args.root_cert.display()).remedy(
+                "issue by a root that is valid: `ramstrap keygen root` makes one; --force issues all \
+                 the same",
+            ));
+        }
+        output.warning(expired);
     }
     let place = NewFile::create(&args.out_cert)?;
     if let Some(key) = &fresh {

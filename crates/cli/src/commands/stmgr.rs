@@ -101,6 +101,10 @@ struct Run<'a> {
 pub(super) fn by_name(mut args: Vec<OsString>) -> Vec<OsString> {
     let name = args.first().and_then(|name| Path::new(name).file_name());
     if name == Some(OsStr::new(NAME)) {
+        // Else it is the usage of `stmgr stmgr` that is shown.
+        if let Some(first) = args.first_mut() {
+            *first = OsString::from("ramstrap");
+        }
         args.insert(1, OsString::from(NAME));
     }
     args
@@ -115,6 +119,7 @@ pub(super) fn run(args: &Args, output: &mut Output, find_init: FindInit<'_>) -> 
     let [command, name, words @ ..] = args.words.as_slice() else {
         return match args.words.first() {
             Some(word) if is_help(word) => help(HELP, output),
+            Some(word) if word == "version" => version(output),
             Some(word) => Err(no_subcommand(&word.to_string_lossy())),
             None => Err(Error::usage("no command was given").remedy(LIST)),
         };
@@ -143,6 +148,14 @@ const LIST: &str = "`ramstrap stmgr --help` lists the commands";
 fn help(text: &str, output: &Output) -> Result<()> {
     output.text(text);
     output.result(json!({ "usage": text }));
+    Ok(())
+}
+
+/// Ours: what is asked for is what runs.
+fn version(output: &Output) -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    output.line(format!("ramstrap {version} (takes the command line of stmgr 0.6.6)"));
+    output.result(json!({ "version": version }));
     Ok(())
 }
 
@@ -242,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_name_stmgr_is_enough() {
-        assert_eq!(by_name(words("/x/stmgr ospkg sign")), words("/x/stmgr stmgr ospkg sign"));
+        assert_eq!(by_name(words("/x/stmgr ospkg sign")), words("ramstrap stmgr ospkg sign"));
         assert_eq!(by_name(words("stmgr-old ospkg")), words("stmgr-old ospkg"));
         assert_eq!(by_name(words("ramstrap stmgr")), words("ramstrap stmgr"));
     }

@@ -111,6 +111,11 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
 }
 
 fn create(args: &Create, output: &mut Output) -> Result<()> {
+    // `dir/` would be a hidden file in it, named `.uki`.
+    if args.out.as_os_str().as_encoded_bytes().ends_with(b"/") || args.out.file_name().is_none() {
+        return Err(Error::new(format!("{} is a directory", args.out.display()))
+            .remedy("give the name of a file in it, with or without .uki"));
+    }
     let iso = args.format.contains(&Format::Iso).then(|| named(&args.out, "iso"));
     let uki = args.format.contains(&Format::Uki).then(|| named(&args.out, "uki"));
     let outputs: Vec<&Path> = uki.iter().chain(&iso).map(PathBuf::as_path).collect();

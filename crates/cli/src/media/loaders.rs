@@ -103,7 +103,14 @@ impl Loaders {
     pub fn read(&self, loader: Loader) -> Result<Vec<u8>> {
         let path = self.path(loader);
         if !path.try_exists().unwrap_or(false) {
-            return Err(Error::new(format!("there is no {}", path.display())).remedy(format!(
+            let error = Error::new(format!("there is no {}", path.display()));
+            if self.stub.is_some() && loader == Loader::Stub {
+                return Err(error.remedy(
+                    "give a stub that is there with --stub, or leave that out for the one of the \
+                     package systemd-boot-efi",
+                ));
+            }
+            return Err(error.remedy(format!(
                 "install it (apt-get install {}), or give a directory that has {} with --loaders",
                 loader.package(),
                 loader.file_name()

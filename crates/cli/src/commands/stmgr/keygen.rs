@@ -87,7 +87,7 @@ fn new_key(flags: &Flags, words: Words, default: &str, run: &mut Run<'_>) -> Wor
     let key_out = flags.path("keyOut").unwrap_or_else(|| default.into());
     if key_out.exists() {
         let key_out = key_out.display();
-        run.output.warning(format!("{key_out} was there: the private key in it is replaced"));
+        run.output.warning(format!("{key_out} is there: the private key in it is to be replaced"));
     }
     words.option("out-key", Some(key_out))
 }

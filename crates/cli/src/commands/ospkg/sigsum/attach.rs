@@ -52,7 +52,8 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ramstrap ospkg sigsum attach --proof os.zip.proof --cert alice.pem os.json
-  ramstrap ospkg sigsum attach --proof os.zip.proof --cert alice.pem --trust-policy trust-policy/ os.json";
+  ramstrap ospkg sigsum attach --proof os.zip.proof --cert alice.pem \\
+      --trust-policy trust-policy/ os.json";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let judge = Judge::read(&args.rules, output)?;
