@@ -28,8 +28,9 @@ const SHORT: usize = 12;
 
 /// Say what changed from one OS package to another, for who signs or runs the later one.
 ///
-/// Kernel, command line, manifest, signers, and every file of the initramfs are compared. Nothing is verified. What the initramfs holds is compared as the kernel will unpack it, however it
-/// is compressed; times of modification do not count. (`ramstrap compare` answers another question:
+/// Kernel, command line, manifest, signers, and every file of the initramfs are compared. Nothing is
+/// verified. What the initramfs holds is compared as the kernel will unpack it, however it is
+/// compressed; times of modification do not count. (`ramstrap compare` answers another question:
 /// at which bytes two builds that should be the same are not.)
 ///
 /// Exit status: 0 the same, 1 different or unreadable, 2 wrong usage.

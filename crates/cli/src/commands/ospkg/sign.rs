@@ -139,18 +139,7 @@ fn show(about: &About, names: &Names, certificate: &Certificate, output: &mut Ou
     output.field("SHA-256", about.digest);
     if let Some(seen) = &about.contents {
         let manifest = &seen.manifest;
-        if let Some(label) = &manifest.label {
-            output.field("label", label);
-        }
-        if let Some(release) = manifest.release {
-            output.field("release", release);
-        }
-        if let Some(channel) = &manifest.channel {
-            output.field("channel", channel);
-        }
-        if let Some(end) = manifest.not_after {
-            output.field("not after", end);
-        }
+        super::tell_manifest(manifest, output);
         if let Some(cmdline) = &manifest.cmdline {
             output.field("cmdline", cmdline);
         }

@@ -226,18 +226,7 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
     let authorized = package.authorized();
     let manifest = package.manifest();
     output.verdict(true, "accepted", names.descriptor.display());
-    if let Some(label) = &manifest.label {
-        output.field("label", label);
-    }
-    if let Some(release) = manifest.release {
-        output.field("release", release);
-    }
-    if let Some(channel) = &manifest.channel {
-        output.field("channel", channel);
-    }
-    if let Some(end) = manifest.not_after {
-        output.field("not after", end);
-    }
+    super::tell_manifest(manifest, output);
     output.field("SHA-256", authorized.archive_digest());
     output.field("size", size(length));
     if let Some(seconds) = manifest.watchdog_seconds {
