@@ -138,6 +138,7 @@ impl<W: World> Search<'_, W> {
         plan: &Plan,
     ) -> Result<(Online<W::Hold>, Answer<W::Transport>), Failure> {
         let connecting = Running::begin(self.events, Stage::Connect);
+        let begun = Instant::now();
         let deadline = self.deadline;
         // By interface: the last probe over the one that is used is the one that succeeded.
         let answers = RefCell::new(BTreeMap::new());
@@ -171,16 +172,23 @@ impl<W: World> Search<'_, W> {
             }
         };
         let online = connecting.close(result, |online| describe(&online.link));
-        let online = online.map_err(|failure| self.instead_of_the_deadline(failure))?;
+        let online = online.map_err(|failure| self.instead_of_the_deadline(failure, begun))?;
         let answer = answers.borrow_mut().remove(&online.link.interface);
         let answer = answer.ok_or_else(|| Failure::new(Code::Internal, "no probe succeeded"))?;
         Ok((online, answer))
     }
 
-    /// That time is up says nothing; why no mirror served until then does.
-    fn instead_of_the_deadline(&self, failure: Failure) -> Failure {
+    /// That time is up says nothing; why no mirror served until then does. Nor does it say anything
+    /// that there was no lease yet, in a search that had only just begun.
+    fn instead_of_the_deadline(&self, failure: Failure, begun: Instant) -> Failure {
+        let hasty = self.deadline.saturating_duration_since(begun) < SIGN_OF_LIFE;
+        let says_nothing = match failure.code {
+            Code::DeadlineReached => true,
+            Code::NoLease => hasty,
+            _ => false,
+        };
         match self.ledger.borrow().latest() {
-            Some(latest) if failure.code == Code::DeadlineReached => latest.clone(),
+            Some(latest) if says_nothing => latest.clone(),
             _ => failure,
         }
     }

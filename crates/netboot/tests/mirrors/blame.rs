@@ -299,3 +299,26 @@ async fn at_the_deadline_the_mirrors_failure_is_told() {
         assert_eq!(result.unwrap_err().code, Code::BodyTruncated, "after {seconds} s");
     }
 }
+
+/// What a search for a link knows that the deadline cut off at its beginning, is nothing; that there
+/// was no lease for minutes is what an operator has to know.
+#[tokio::test(start_paused = true)]
+async fn a_search_that_was_cut_off_at_its_beginning_is_not_blamed() {
+    let package = Package::new("one", MIB);
+    let inputs = inputs(&["a.example"]);
+    let begun_before_the_end = async |patience: Duration| {
+        let site = Site::default().with("a.example", broken(&package, 1000));
+        let mut world = SimWorld::new(&site, 7);
+        world.one_lease_only = true;
+        let start = tokio::time::Instant::now();
+        let result = netboot::package_in(&world, &inputs, &Journal::new(), patience).await;
+        let code = result.map(|_| ()).unwrap_err().code;
+        let second = world.searches.borrow().get(1).copied();
+        (code, second.expect("the link was given up") - start)
+    };
+    let (_, begun) = begun_before_the_end(LONG).await;
+    for (left, expected) in [(1, Code::BodyTruncated), (300, Code::NoLease)] {
+        let (code, _) = begun_before_the_end(begun + Duration::from_secs(left)).await;
+        assert_eq!(code, expected, "{left} s were left");
+    }
+}

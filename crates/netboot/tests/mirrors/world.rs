@@ -164,12 +164,17 @@ pub(crate) struct SimWorld {
     pub(crate) site: Site,
     pub(crate) machine: u64,
     random: Rc<RefCell<u64>>,
+    /// Whether a link that was lost gets no second lease.
+    pub(crate) one_lease_only: bool,
+    /// When the searches for a link began.
+    pub(crate) searches: Rc<RefCell<Vec<Instant>>>,
 }
 
 impl SimWorld {
     pub(crate) fn new(site: &Site, machine: u64) -> Self {
         let random = Rc::new(RefCell::new(machine.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-        Self { site: site.clone(), machine, random }
+        let searches = Rc::default();
+        Self { site: site.clone(), machine, random, one_lease_only: false, searches }
     }
 }
 
@@ -223,6 +228,11 @@ impl World for SimWorld {
         F: Future<Output = Result<(), ProbeError>>,
     {
         let failed = |failure| ConnectError { failure, nics: Vec::new() };
+        self.searches.borrow_mut().push(Instant::now());
+        if self.one_lease_only && self.searches.borrow().len() > 1 {
+            tokio::time::sleep_until(deadline).await;
+            return Err(failed(Failure::new(report::Code::NoLease, "eth0: asked 0 times")));
+        }
         let mut last = Failure::new(report::Code::DeadlineReached, "no server had answered");
         loop {
             match timeout_at(deadline, probe(link())).await {
