@@ -128,6 +128,20 @@ impl NewFile {
         self.file.as_file_mut()
     }
 
+    /// Reads what is in it so far, from its start.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn reopen(&self) -> io::Result<fs::File> {
+        self.file.reopen()
+    }
+
+    /// How long it is so far, in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.file.as_file().metadata().map_or(0, |data| data.len())
+    }
+
     /// Where it will be.
     #[must_use]
     pub fn path(&self) -> &Path {
