@@ -21,7 +21,7 @@ use serde_json::json;
 use super::Cli;
 use super::FindInit;
 use super::dispatch;
-use super::usage_error;
+use super::usage::usage_error;
 use crate::Error;
 use crate::Result;
 use crate::nearest::nearest;
@@ -112,12 +112,18 @@ pub(super) fn by_name(mut args: Vec<OsString>) -> Vec<OsString> {
 
 pub(super) fn run(args: &Args, output: &mut Output, find_init: FindInit<'_>) -> Result<()> {
     output.as_stmgr();
-    if args.words.iter().any(|word| word == "--json" || word == "-json") {
+    let is_json = |word: &OsString| word == "--json" || word == "-json";
+    if args.words.iter().any(is_json) {
         output.set_json();
     }
+    // In front of flags it is none of a subcommand's yet.
+    let mut words = args.words.clone();
+    while let Some(at) = words.iter().take(2).position(is_json) {
+        words.remove(at);
+    }
     let is_help = |word: &OsString| ["help", "-h", "-help", "--help"].iter().any(|it| word == it);
-    let [command, name, words @ ..] = args.words.as_slice() else {
-        return match args.words.first() {
+    let [command, name, words @ ..] = words.as_slice() else {
+        return match words.first() {
             Some(word) if is_help(word) => help(HELP, output),
             Some(word) if word == "version" => version(output),
             Some(word) => Err(no_subcommand(&word.to_string_lossy())),
@@ -147,7 +153,7 @@ const LIST: &str = "`ramstrap stmgr --help` lists the commands";
 
 fn help(text: &str, output: &Output) -> Result<()> {
     output.text(text);
-    output.result(json!({ "usage": text }));
+    output.result(json!({ "help": text }));
     Ok(())
 }
 
@@ -155,7 +161,7 @@ fn help(text: &str, output: &Output) -> Result<()> {
 fn version(output: &Output) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     output.line(format!("ramstrap {version} (takes the command line of stmgr 0.6.6)"));
-    output.result(json!({ "version": version }));
+    output.result(json!({ "name": "ramstrap", "version": version }));
     Ok(())
 }
 
