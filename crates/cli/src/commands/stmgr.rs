@@ -9,6 +9,7 @@ mod check;
 mod flags;
 mod keygen;
 mod ospkg;
+mod tree;
 mod uki;
 
 use std::ffi::OsStr;
@@ -29,6 +30,8 @@ use crate::output::Output;
 
 use flags::Flag;
 use flags::Flags;
+
+pub(super) use tree::tree;
 
 /// The name by which the tool is stmgr.
 const NAME: &str = "stmgr";
@@ -143,7 +146,7 @@ pub(super) fn run(args: &Args, output: &mut Output, find_init: FindInit<'_>) -> 
         return help(text.trim_end(), output);
     }
     let level = flags.get("loglevel").and_then(OsStr::to_str);
-    if matches!(level, Some("warn" | "error")) && !found.flags.is_empty() {
+    if level == Some("warn") && !found.flags.is_empty() {
         output.be_quiet();
     }
     (found.run)(&flags, &mut Run { output, find_init, debug: level == Some("debug") })
@@ -180,6 +183,12 @@ fn unknown(command: &str, name: &str) -> Error {
     let words = words.trim_end();
     let all: Vec<String> = TABLE.iter().map(|it| format!("{} {}", it.command, it.name)).collect();
     let error = Error::usage(format!("stmgr has no command `{words}`"));
+    if matches!(command, "provision" | "mkosi") {
+        return error.remedy(
+            "it was gone before stmgr 0.6.6: a host configuration is a JSON file, which `ramstrap \
+             host-config check` judges; images are built by `ramstrap boot-image build`",
+        );
+    }
     match nearest(words, all.iter().map(String::as_str)) {
         Some(it) => error.remedy(format!("did you mean `{it}`?")),
         None => error.remedy(LIST),
@@ -269,7 +278,8 @@ mod tests {
     #[test]
     fn a_slip_in_a_command_is_understood() {
         assert_eq!(unknown("ospkg", "crate").remedy_text(), Some("did you mean `ospkg create`?"));
-        assert_eq!(unknown("provision", "hostconfig").remedy_text(), Some(LIST));
+        assert_eq!(unknown("frobnicate", "all").remedy_text(), Some(LIST));
+        assert!(unknown("provision", "hostconfig").remedy_text().unwrap().contains("JSON file"));
     }
 
     #[test]
