@@ -22,7 +22,9 @@ use crate::Result;
 use crate::cpio;
 use crate::cpio::Archive;
 use crate::files;
+use crate::host_config;
 use crate::modules::Modules;
+use crate::nature;
 
 mod built;
 mod packages;
@@ -168,6 +170,15 @@ impl Config {
     /// # Errors
     /// If the directory or a file in it cannot be read.
     pub fn read_trust_policy(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+        if directory.is_file() {
+            let name = directory.display();
+            let above = files::directory(directory).display();
+            return Err(Error::new(format!("{name} is a file, and a trust policy is a directory"))
+                .remedy(format!(
+                    "give the directory that has {TRUST_POLICY}, {SIGNING_ROOT} and, for https, \
+                     {TLS_ROOTS}; of {name} that is {above}"
+                )));
+        }
         let failed = |error: std::io::Error| Error::io("read", directory, &error);
         let mut found = BTreeMap::new();
         for entry in std::fs::read_dir(directory).map_err(failed)? {
@@ -200,7 +211,7 @@ impl Config {
         );
         let mut host_config = None;
         if let Some(bytes) = &self.host_config {
-            let parsed = HostConfig::parse(bytes).map_err(|error| Error::coded(&error))?;
+            let parsed = host_config::read(bytes)?;
             let network = self.check_origin(&policy, &parsed)?;
             let https = network && parsed.urls().any(ProvisioningUrl::is_https);
             if https && policy.tls_roots().is_empty() {
@@ -318,7 +329,7 @@ pub fn load_policy(found: &BTreeMap<String, Vec<u8>>) -> Result<TrustPolicy> {
         sigsum_policy: get(SIGSUM_POLICY),
         decryption_identities: get(DECRYPTION_IDENTITIES),
     })
-    .map_err(|error| Error::coded(&error))
+    .map_err(|error| nature::explained(Error::coded(&error), json))
 }
 
 fn add_modules(archive: &mut Archive, modules: &Modules) -> Result<()> {

@@ -81,14 +81,20 @@ impl Error {
                 "make room, or choose a place on another file system"
             }
             ErrorKind::InvalidData | ErrorKind::UnexpectedEof => "the file is damaged: get it anew",
+            ErrorKind::IsADirectory => "it is a directory: give a file in it",
+            ErrorKind::NotADirectory => "what is wanted is a directory, or a file in one",
             _ => "check the path and its permissions",
         })
     }
 
-    /// Says which input it was about.
+    /// Says which input it was about. Where the message begins with the name of that file already, it is
+    /// not said twice.
     #[must_use]
     pub fn on(mut self, input: impl fmt::Display) -> Self {
-        self.message = format!("{input}: {}", self.message);
+        let input = input.to_string();
+        let name = input.rsplit('/').next().filter(|name| !name.is_empty());
+        let rest = name.and_then(|name| self.message.strip_prefix(name)?.strip_prefix(": "));
+        self.message = format!("{input}: {}", rest.unwrap_or(&self.message));
         self
     }
 
@@ -130,7 +136,9 @@ impl Error {
                 | Code::HostConfigMalformed
                 | Code::HostConfigInvalid
                 | Code::ServiceConfigInvalid,
-            ) => self.remedy("correct what is named, then check the file again"),
+            ) if self.remedy.is_none() => {
+                self.remedy("correct what is named, then check the file again")
+            }
             _ => self,
         }
     }

@@ -1,5 +1,6 @@
 //! OS packages on disk: an archive `NAME.zip` and its descriptor `NAME.json` beside each other.
 
+mod encrypt;
 mod merge;
 mod open;
 mod sign;
@@ -33,6 +34,9 @@ use crate::files;
 use crate::files::NewFile;
 use crate::progress::Progress;
 
+pub use encrypt::MAX_RECIPIENTS;
+pub use encrypt::Recipients;
+pub use encrypt::opened;
 pub use merge::Merged;
 pub use merge::merge;
 pub(crate) use open::Opened;

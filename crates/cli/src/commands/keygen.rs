@@ -1,5 +1,6 @@
-//! `ramstrap keygen`: roots and signing certificates; keys of staff and of WireGuard servers.
+//! `ramstrap keygen`: roots and signing certificates; keys of staff, of WireGuard servers, for age.
 
+mod age;
 mod public;
 mod staff;
 mod wireguard;
@@ -34,7 +35,8 @@ use crate::output::Output;
 /// How slow the clocks may be, in seconds, of those who are to take a certificate at once.
 const SLOW_CLOCK: i64 = dates::DAY;
 
-/// Make keys and certificates for signing OS packages, and keys for taking machines into service.
+/// Make keys and certificates for signing OS packages, keys for encrypting them, and keys for taking
+/// machines into service.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -48,7 +50,8 @@ Examples:
   ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem \\
       --out-cert alice.pem --out-key alice.key
   ramstrap keygen staff --out staff/alice
-  ramstrap keygen wireguard --out vpn1.key";
+  ramstrap keygen wireguard --out vpn1.key
+  ramstrap keygen age --out trust-policy/decryption_identities";
 
 #[derive(Debug, Subcommand)]
 enum What {
@@ -57,6 +60,7 @@ enum What {
     Public(public::Args),
     Staff(staff::Args),
     Wireguard(wireguard::Args),
+    Age(age::Args),
 }
 
 /// Make a signing root: what boot images trust, and what signers are issued by.
@@ -197,6 +201,7 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         What::Public(args) => public::run(&args, output),
         What::Staff(args) => staff::run(&args, output),
         What::Wireguard(args) => wireguard::run(&args, output),
+        What::Age(args) => age::run(&args, output),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::boot_image;
 use crate::boot_image::Config;
 use crate::dates;
 use crate::files;
+use crate::nature;
 use crate::output::Output;
 
 /// Check a trust policy.
@@ -63,8 +64,8 @@ fn file(path: &Path, output: &mut Output) -> Result<()> {
 
 /// Judges the text of a `trust_policy.json` and prints its normal form; `name` is for errors.
 pub(super) fn document(text: &[u8], name: &str, output: &mut Output) -> Result<()> {
-    let document =
-        PolicyDocument::parse(text).map_err(|error| Error::coded(&error).on(name).in_check())?;
+    let document = PolicyDocument::parse(text)
+        .map_err(|error| nature::explained(Error::coded(&error), text).on(name).in_check())?;
     tell(&document, None, output)
 }
 
@@ -160,6 +161,7 @@ fn meaning(document: &PolicyDocument, policy: Option<&TrustPolicy>) -> Vec<Strin
     if let Some(channel) = document.channel() {
         sentences.push(format!("Its channel is {channel}."));
     }
+    let network = document.fetch_method() == FetchMethod::Network;
     if let Some(policy) = policy {
         for root in policy.signing_roots() {
             sentences.push(format!(
@@ -168,10 +170,14 @@ fn meaning(document: &PolicyDocument, policy: Option<&TrustPolicy>) -> Vec<Strin
                 root.not_after()
             ));
         }
-        sentences.push(match policy.tls_roots().len() {
-            0 => "There are no TLS roots: https cannot work, only http.".to_owned(),
-            roots => format!("HTTPS servers are checked against {}.", count(roots, "TLS root")),
-        });
+        match policy.tls_roots().len() {
+            0 if network => {
+                sentences.push("There are no TLS roots: https cannot work, only http.".to_owned());
+            }
+            0 => {}
+            roots => sentences
+                .push(format!("HTTPS servers are checked against {}.", count(roots, "TLS root"))),
+        }
     }
     sentences
 }
