@@ -169,6 +169,13 @@ impl Config {
     /// If the directory or a file in it cannot be read.
     pub fn read_trust_policy(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
         let failed = |error: std::io::Error| Error::io("read", directory, &error);
+        if directory.is_file() {
+            let shown = directory.display();
+            return Err(Error::new(format!("{shown} is a file, not a trust policy directory"))
+                .remedy(
+                    "give the directory that trust_policy.json and ospkg_signing_root.pem are in",
+                ));
+        }
         let mut found = BTreeMap::new();
         for entry in std::fs::read_dir(directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -318,7 +325,18 @@ pub fn load_policy(found: &BTreeMap<String, Vec<u8>>) -> Result<TrustPolicy> {
         sigsum_policy: get(SIGSUM_POLICY),
         decryption_identities: get(DECRYPTION_IDENTITIES),
     })
-    .map_err(|error| Error::coded(&error))
+    .map_err(|error| {
+        let refused = Error::coded(&error);
+        let about = match refused.code() {
+            Some(Code::TrustPolicyMalformed) => TRUST_POLICY,
+            Some(Code::SigningRootInvalid) => SIGNING_ROOT,
+            _ => return refused,
+        };
+        match get(about) {
+            Some(bytes) => refused.if_odd(about, bytes),
+            None => refused,
+        }
+    })
 }
 
 fn add_modules(archive: &mut Archive, modules: &Modules) -> Result<()> {

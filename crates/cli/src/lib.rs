@@ -26,6 +26,7 @@ pub mod package;
 mod progress;
 pub mod secure_boot;
 pub mod serve;
+mod text_file;
 mod unfinished;
 
 pub use commands::FindInit;

@@ -109,3 +109,35 @@ fn inputs_that_cannot_be_used_are_said() {
     lab.write("policy/decryption_identities", "AGE-SECRET-KEY-1X");
     lab.refused(VERIFY, "error[E0127]");
 }
+
+/// Whoever judges is told in the same way, and a threshold that plays no part is not passed over.
+#[test]
+fn whoever_judges_a_package_is_told_in_one_way() {
+    let lab = Lab::with_signers();
+    lab.package();
+    lab.sign("a");
+    lab.sign("b");
+    for command in ["verify", "extract --out x"] {
+        for wrong in [
+            "--trust-policy policy --threshold 1",
+            "--trust-policy policy --signing-root rootcert.pem --threshold 1",
+            "--signing-root rootcert.pem",
+            "--signing-root rootcert.pem --threshold 0",
+            "--threshold 1",
+            "",
+        ] {
+            let ran = lab.run(&format!("ospkg {command} {wrong} os.json"));
+            assert_eq!(ran.status, 2, "{command} {wrong}: {}", ran.stderr);
+        }
+    }
+    for wrong in ["--threshold 1", "--at 2027-01-01", "--trust-policy policy"] {
+        let ran = lab.run(&format!("ospkg extract --out x --unverified {wrong} os.json"));
+        assert_eq!(ran.status, 2, "{wrong}: {}", ran.stderr);
+    }
+    lab.refused(
+        "ospkg extract --trust-policy policy --at 2099-01-01 --out x os.json",
+        "error[E0407]",
+    );
+    lab.ok("ospkg extract --signing-root rootcert.pem --threshold 2 --out x os.json");
+    lab.ok(VERIFY);
+}

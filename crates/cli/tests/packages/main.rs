@@ -6,6 +6,7 @@ mod creating;
 mod encrypted;
 mod judging;
 mod keys;
+mod mixed_up;
 mod releases;
 mod signing;
 #[path = "../support/mod.rs"]

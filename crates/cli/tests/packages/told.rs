@@ -150,3 +150,37 @@ fn wrong_usage_is_two() {
     let error = json(&lab.run("ospkg verify os.json --json"));
     assert_eq!(error["ok"], false);
 }
+
+/// What the manifest says is shown by every command, and under one name for scripts.
+#[test]
+fn the_manifest_is_told_in_one_way() {
+    let lab = Lab::with_signers();
+    lab.package();
+    let create = "ospkg create --kernel vmlinuz --initramfs initramfs --url os.zip --out os";
+    lab.ok(&format!(
+        "{create} --label web --release 7 --channel beta --not-after 2099-01-01 --cmdline quiet \
+         --watchdog-seconds 300"
+    ));
+    let sign = |name: &str| format!("ospkg sign --key {name}.key --cert {name}.pem os.json");
+    let shown = "label          web\nrelease        7\nchannel        beta\n\
+                 not after      2099-01-01T00:00:00Z\ncmdline        quiet\n\
+                 watchdog       left running with 300 s for the OS to take over\n";
+    let before = lab.read("os.json");
+    for words in [&sign("a"), &sign("b"), "ospkg inspect os.json", VERIFY] {
+        let ran = lab.ok(words);
+        assert!(ran.stdout.contains(shown), "{words}: {}", ran.stdout);
+    }
+    lab.write("os.json", before);
+    let told = |words: &str, pointer: &str| {
+        let told = json(&lab.ok(&format!("{words} --json")));
+        let facts = told.pointer(pointer).unwrap();
+        let keys = ["label", "release", "channel", "not_after", "cmdline", "watchdog_seconds"];
+        keys.map(|key| facts[key].clone())
+    };
+    let facts = told(&sign("a"), "/archive");
+    let expected = serde_json::json!(["web", 7, "beta", "2099-01-01T00:00:00Z", "quiet", 300]);
+    assert_eq!(serde_json::Value::from(facts.to_vec()), expected);
+    lab.sign("b");
+    assert_eq!(told("ospkg inspect os.json", "/archive"), facts);
+    assert_eq!(told(VERIFY, ""), facts);
+}
