@@ -24,7 +24,6 @@ use crate::cpio::Archive;
 use crate::files;
 use crate::host_config;
 use crate::modules::Modules;
-use crate::nature;
 
 mod built;
 mod packages;
@@ -329,7 +328,18 @@ pub fn load_policy(found: &BTreeMap<String, Vec<u8>>) -> Result<TrustPolicy> {
         sigsum_policy: get(SIGSUM_POLICY),
         decryption_identities: get(DECRYPTION_IDENTITIES),
     })
-    .map_err(|error| nature::explained(Error::coded(&error), json))
+    .map_err(|error| {
+        let refused = Error::coded(&error);
+        let about = match refused.code() {
+            Some(Code::TrustPolicyMalformed) => TRUST_POLICY,
+            Some(Code::SigningRootInvalid) => SIGNING_ROOT,
+            _ => return refused,
+        };
+        match get(about) {
+            Some(bytes) => refused.if_odd(bytes),
+            None => refused,
+        }
+    })
 }
 
 fn add_modules(archive: &mut Archive, modules: &Modules) -> Result<()> {

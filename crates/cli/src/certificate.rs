@@ -41,15 +41,20 @@ use x509_cert::time::Time;
 
 use crate::Error;
 use crate::Result;
+use crate::dates;
 use crate::keys::ForCertificates;
 use crate::keys::PublicKey;
 use crate::keys::Signer;
+use crate::text_file;
 
 /// Ten years and the leap days in them: a root is replaced with the boot images that embed it.
 pub const ROOT_DAYS: u32 = 3653;
 /// One year: a signer that leaves is then out after a year at the latest, and nobody has to renew
 /// in a hurry.
 pub const SIGNER_DAYS: u32 = 365;
+
+/// 9999-12-31T23:59:59Z: the last second that a certificate can name (RFC 5280, 4.1.2.5).
+const LAST_SECOND: i64 = 253_402_300_799;
 
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
@@ -66,8 +71,40 @@ impl Validity {
     /// From this second on, for so many days.
     #[must_use]
     pub fn days(not_before: i64, days: u32) -> Self {
-        let length = i64::from(days).saturating_mul(crate::dates::DAY);
+        let length = i64::from(days).saturating_mul(dates::DAY);
         Self { not_before, not_after: not_before.saturating_add(length) }
+    }
+
+    /// Whether a certificate can have these dates.
+    ///
+    /// # Errors
+    /// If it would end before it begins, begin before 1970 or end after 9999.
+    pub fn check(&self) -> Result<()> {
+        let Self { not_before, not_after } = *self;
+        if not_after <= not_before {
+            return Err(Error::new(format!(
+                "the certificate would end before it begins: it is from {} until {}",
+                dates::format(not_before),
+                dates::format(not_after)
+            ))
+            .remedy(
+                "give a --valid-until that is after --valid-from, which is yesterday if not given",
+            ));
+        }
+        if not_before < 0 {
+            return Err(Error::new(format!(
+                "the certificate would begin on {}, before 1970",
+                dates::format(not_before)
+            ))
+            .remedy("give a later --valid-from"));
+        }
+        if not_after > LAST_SECOND {
+            return Err(Error::new(
+                "the certificate would end after the year 9999, the last that it can name",
+            )
+            .remedy("give fewer --valid-days, or an earlier --valid-until"));
+        }
+        Ok(())
     }
 }
 
@@ -81,16 +118,12 @@ impl Certificate {
     /// # Errors
     /// If it is anything else.
     pub fn from_pem(bytes: &[u8]) -> Result<Self> {
-        let bad = |error: &dyn core::fmt::Display| {
-            Error::new(format!("it is no certificate: {error}"))
-                .remedy("give a file with one CERTIFICATE block in PEM")
-        };
-        let mut chain =
-            x509_cert::Certificate::load_pem_chain(bytes).map_err(|error| bad(&error))?;
+        let mut chain = x509_cert::Certificate::load_pem_chain(bytes)
+            .map_err(|error| no_certificate(bytes, &error))?;
         match (chain.pop(), chain.is_empty()) {
             (Some(certificate), true) => Ok(Self(certificate)),
-            (None, _) => Err(bad(&"it holds no CERTIFICATE block")),
-            (Some(_), false) => Err(bad(&"it holds more than one")),
+            (None, _) => Err(no_certificate(bytes, &"it holds no CERTIFICATE block")),
+            (Some(_), false) => Err(no_certificate(bytes, &"it holds more than one")),
         }
     }
 
@@ -152,6 +185,12 @@ impl Certificate {
         Ok(self.key_fingerprint()? == key.fingerprint()?)
     }
 
+    /// Which key it is about, in words.
+    pub(crate) fn whose_key(&self) -> Result<String> {
+        let key = self.key_fingerprint()?;
+        Ok(format!("the certificate of {} is about key SHA-256 {key}", self.subject()))
+    }
+
     fn tbs(&self) -> &TbsCertificate {
         self.0.tbs_certificate()
     }
@@ -200,6 +239,11 @@ pub fn issue_signer(
 ) -> Result<Certificate> {
     if !root.is_of(root_key.public_key())? {
         return Err(Error::new("the root key does not belong to the root certificate")
+            .detail(root.whose_key()?)
+            .detail(format!(
+                "the key SHA-256 of the root key is {}",
+                root_key.public_key().fingerprint()?
+            ))
             .remedy("give the key that `ramstrap keygen root` wrote beside that certificate"));
     }
     if !root.is_ca() {
@@ -212,6 +256,27 @@ pub fn issue_signer(
         subject: subject(key, common_name)?,
     };
     build(profile, key, validity, root_key)
+}
+
+/// Why a file is no certificate, in the words of whoever mixed two files up, if that is what happened.
+fn no_certificate(bytes: &[u8], error: &dyn core::fmt::Display) -> Error {
+    let because = |reason: &str| Error::new(format!("it is no certificate: {reason}"));
+    if let Some(odd) = text_file::oddity(bytes) {
+        return because(odd.what).remedy(odd.remedy);
+    }
+    match text_file::pem_label(bytes) {
+        Some(label) if label.ends_with("PRIVATE KEY") => because("it holds a private key").remedy(
+            "give the certificate that was issued for this key; the key itself stays with its owner",
+        ),
+        Some("CERTIFICATE") if text_file::is_cut(bytes) => {
+            because("its CERTIFICATE block has no END line that fits its BEGIN line")
+                .remedy("the file was cut or damaged: get it anew")
+        }
+        Some("CERTIFICATE") | None => because(&error.to_string())
+            .remedy("give a file with one CERTIFICATE block in PEM"),
+        Some(label) => because(&format!("it holds a {label}"))
+            .remedy("give a file with one CERTIFICATE block in PEM"),
+    }
 }
 
 struct RootProfile {
@@ -281,10 +346,7 @@ fn build<P: BuilderProfile>(
     validity: Validity,
     issuer_key: &Signer,
 ) -> Result<Certificate> {
-    if validity.not_after <= validity.not_before {
-        return Err(Error::new("the certificate would end before it begins")
-            .remedy("give a --valid-until that is after --valid-from"));
-    }
+    validity.check()?;
     let validity =
         x509_cert::time::Validity::new(time(validity.not_before)?, time(validity.not_after)?);
     let spki = SubjectPublicKeyInfo::from_der(&key.spki_der()?).map_err(|e| encoding(&e))?;
@@ -306,20 +368,33 @@ fn serial_number() -> Result<SerialNumber> {
 }
 
 fn time(unix: i64) -> Result<Time> {
+    // Validity::check has refused what a certificate cannot hold.
     let out_of_range = || Error::new(format!("a certificate cannot hold the date {unix}"));
     let since_epoch = Duration::from_secs(u64::try_from(unix).map_err(|_| out_of_range())?);
     let moment: SystemTime = UNIX_EPOCH.checked_add(since_epoch).ok_or_else(out_of_range)?;
     Time::try_from(moment).map_err(|_| out_of_range())
 }
 
+/// Whether this can be the name in a certificate.
+///
+/// # Errors
+/// If it has not 1 to 64 characters, or has control characters.
+pub(crate) fn check_name(common_name: Option<&str>) -> Result<()> {
+    let Some(name) = common_name else { return Ok(()) };
+    let length = name.chars().count();
+    if (1..=64).contains(&length) && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "the name has {length} characters, or control characters: a subject has 1 to 64, and none of those"
+    ))
+    .remedy("give another --subject-cn, or leave it out"))
+}
+
 fn subject(key: &PublicKey, common_name: Option<&str>) -> Result<Name> {
     let common_name = common_name
         .map_or_else(|| STANDARD.encode(Sha256::digest(key.as_bytes())), ToOwned::to_owned);
-    let length = common_name.chars().count();
-    if !(1..=64).contains(&length) || common_name.chars().any(char::is_control) {
-        return Err(Error::new("a subject has 1 to 64 characters and no control characters")
-            .remedy("give a shorter --subject-cn, or leave it out"));
-    }
+    check_name(Some(&common_name))?;
     let value =
         Any::new(Tag::Utf8String, common_name.into_bytes()).map_err(|error| encoding(&error))?;
     let attribute = AttributeTypeAndValue { oid: COMMON_NAME, value };

@@ -9,6 +9,7 @@ mod host_config;
 mod keygen;
 mod man;
 mod ospkg;
+mod pair;
 mod provision;
 mod secure_boot;
 mod serve;

@@ -9,6 +9,8 @@ use report::Coded;
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::text_file;
+
 /// How the process ends when this error reaches the top.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Exit {
@@ -81,8 +83,22 @@ impl Error {
                 "make room, or choose a place on another file system"
             }
             ErrorKind::InvalidData | ErrorKind::UnexpectedEof => "the file is damaged: get it anew",
-            ErrorKind::IsADirectory => "it is a directory: give a file in it",
-            ErrorKind::NotADirectory => "what is wanted is a directory, or a file in one",
+            ErrorKind::FileTooLarge => {
+                "choose a file system that holds files of this size, or raise the limit (`ulimit -f`)"
+            }
+            ErrorKind::NotFound => "check the name, and the directory that the command runs in",
+            ErrorKind::IsADirectory => "give the name of a file",
+            ErrorKind::NotADirectory => "check the path: a part of it is a file, not a directory",
+            ErrorKind::ReadOnlyFilesystem => {
+                "choose a place on another file system, or mount this one for writing"
+            }
+            ErrorKind::PermissionDenied if what != "read" => {
+                "choose a place that this user may write to; a file is replaced as a whole, so the \
+                 permissions of its directory count"
+            }
+            ErrorKind::PermissionDenied => {
+                "run the command as the user whose file it is, or let this one read it"
+            }
             _ => "check the path and its permissions",
         })
     }
@@ -119,6 +135,15 @@ impl Error {
             self.data.extend(object);
         }
         self
+    }
+
+    /// Adds what is odd about the file that it is about, if anything is: an encoding, or no content.
+    #[must_use]
+    pub(crate) fn if_odd(self, bytes: &[u8]) -> Self {
+        match text_file::oddity(bytes) {
+            Some(odd) => self.detail(odd.what).remedy(odd.remedy),
+            None => self,
+        }
     }
 
     /// For a command line that is not ours, where only wrong flags are wrong usage.
@@ -199,4 +224,32 @@ pub(crate) fn io_reason(error: &std::io::Error) -> String {
     letters.next().map_or_else(String::new, |first| {
         first.to_lowercase().collect::<String>() + letters.as_str()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn what_to_do_about_a_file_depends_on_why_and_whether_it_is_read() {
+        for (what, kind, help) in [
+            ("read", ErrorKind::NotFound, "check the name"),
+            ("read", ErrorKind::PermissionDenied, "let this one read it"),
+            ("write", ErrorKind::PermissionDenied, "permissions of its directory count"),
+            ("write", ErrorKind::ReadOnlyFilesystem, "mount this one for writing"),
+            ("write", ErrorKind::StorageFull, "make room"),
+            ("write", ErrorKind::QuotaExceeded, "make room"),
+            ("write", ErrorKind::FileTooLarge, "ulimit"),
+            ("read", ErrorKind::IsADirectory, "the name of a file"),
+            ("read", ErrorKind::NotADirectory, "a part of it is a file"),
+            ("read", ErrorKind::UnexpectedEof, "get it anew"),
+            ("read", ErrorKind::Other, "check the path"),
+        ] {
+            let error = Error::io(what, Path::new("a/b"), &io::Error::from(kind));
+            assert!(error.to_string().starts_with(&format!("cannot {what} a/b: ")), "{error}");
+            assert!(error.remedy_text().unwrap_or_default().contains(help), "{kind}: {error:?}");
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! Reading whole files, and writing them so that a reader sees either all of a file or nothing.
 
+use core::cell::OnceCell;
 use std::fs;
 use std::io;
 use std::io::Read;
+use std::io::Seek;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -170,6 +172,58 @@ impl Write for NewFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+/// Passes on what is written, and keeps the first error of the file below: whoever is above tells it in
+/// words of its own, which are a machine's and not this tool's.
+#[derive(Debug)]
+pub(crate) struct Noting<'a, W> {
+    inner: W,
+    failed: &'a OnceCell<io::Error>,
+}
+
+impl<'a, W> Noting<'a, W> {
+    /// Around a writer; what fails is put into the cell.
+    pub(crate) fn new(inner: W, failed: &'a OnceCell<io::Error>) -> Self {
+        Self { inner, failed }
+    }
+
+    /// The writer.
+    pub(crate) fn into_inner(self) -> W {
+        self.inner
+    }
+
+    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            let copy = match error.raw_os_error() {
+                Some(number) => io::Error::from_raw_os_error(number),
+                None => error.kind().into(),
+            };
+            self.failed.get_or_init(|| copy);
+        }
+        result
+    }
+}
+
+impl<W: Write> Write for Noting<'_, W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(buffer);
+        self.note(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.inner.flush();
+        self.note(flushed)
+    }
+}
+
+impl<W: Seek> Seek for Noting<'_, W> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let sought = self.inner.seek(to);
+        self.note(sought)
     }
 }
 

@@ -5,7 +5,6 @@ use report::Code;
 
 use crate::Error;
 use crate::Result;
-use crate::nature;
 
 /// Reads one as a machine does, and refuses one thing more: what was printed by a command of ours, which
 /// hides secrets. Of a file that is no JSON it says what it is, where that can be told.
@@ -13,8 +12,13 @@ use crate::nature;
 /// # Errors
 /// With the code of the boot, which ends here or (with `***` for a password) at the mirror.
 pub(crate) fn read(bytes: &[u8]) -> Result<HostConfig> {
-    let config =
-        HostConfig::parse(bytes).map_err(|error| nature::explained(Error::coded(&error), bytes))?;
+    let config = HostConfig::parse(bytes).map_err(|error| {
+        let refused = Error::coded(&error);
+        match refused.code() {
+            Some(Code::HostConfigMalformed) => refused.if_odd(bytes),
+            _ => refused,
+        }
+    })?;
     let masked = config.masked();
     let Some((first, others)) = masked.split_first() else { return Ok(config) };
     let error = Error::with_code(

@@ -22,6 +22,7 @@ pub use source::KeySource;
 
 use crate::Error;
 use crate::Result;
+use crate::text_file;
 
 fn not_ed25519() -> Error {
     Error::new("the key is not Ed25519, or is damaged")
@@ -44,6 +45,9 @@ fn refuse_fido(algorithm: &str) -> Result<()> {
 }
 
 fn text(bytes: &[u8]) -> Result<&str> {
+    if let Some(odd) = text_file::oddity(bytes) {
+        return Err(Error::new(format!("it holds no key: {}", odd.what)).remedy(odd.remedy));
+    }
     core::str::from_utf8(bytes).map_err(|_| {
         Error::new("it is not a text file").remedy("keys are read in PEM or OpenSSH form, not DER")
     })
@@ -62,7 +66,12 @@ fn label(text: &str) -> Result<&str> {
         Some((_, "")) => Ok(label),
         Some(_) => Err(Error::new("something follows the key in the file")
             .remedy("keep one key in one file and nothing else")),
-        None => Err(none()),
+        None => {
+            Err(Error::new(format!("the {label} in it has no END line that fits its BEGIN line"))
+                .remedy(
+                    "the file was cut or damaged: get it anew, or take the other copy of the key",
+                ))
+        }
     }
 }
 

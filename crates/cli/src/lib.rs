@@ -20,7 +20,6 @@ pub mod inspect;
 pub mod keys;
 pub mod media;
 pub mod modules;
-mod nature;
 mod nearest;
 mod new_directory;
 mod output;
@@ -28,6 +27,7 @@ pub mod package;
 mod progress;
 pub mod secure_boot;
 pub mod serve;
+mod text_file;
 mod unfinished;
 
 pub use commands::FindInit;

@@ -2,9 +2,11 @@
 
 mod encrypt;
 mod merge;
+mod names;
 mod open;
 mod sign;
 
+use core::cell::OnceCell;
 use core::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
@@ -13,15 +15,12 @@ use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
-use agefile::AgeError;
 use ospkg::CreateOptions;
 use ospkg::Descriptor;
 use ospkg::Input;
 use ospkg::bzimage::BzImage;
 use ospkg::bzimage::HEADER_LEN;
 use report::Code;
-use sha2::Digest;
-use sha2::Sha256;
 use trust::Channel;
 use trust::Sha256Digest;
 use trust::Timestamp;
@@ -32,6 +31,7 @@ use crate::Result;
 use crate::dates;
 use crate::files;
 use crate::files::NewFile;
+use crate::files::Noting;
 use crate::progress::Progress;
 
 pub use encrypt::MAX_RECIPIENTS;
@@ -39,6 +39,7 @@ pub use encrypt::Recipients;
 pub use encrypt::opened;
 pub use merge::Merged;
 pub use merge::merge;
+pub use names::Names;
 pub(crate) use open::Opened;
 pub(crate) use open::anybody;
 pub(crate) use open::open;
@@ -52,158 +53,6 @@ pub(crate) use sign::is_over;
 pub use sign::sign;
 pub use sign::sign_if;
 use sign::standings;
-
-/// Name in a directory when no other is given.
-const DEFAULT_NAME: &str = "os-package";
-
-/// The two files of an OS package.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Names {
-    /// `NAME.zip`.
-    pub archive: PathBuf,
-    /// `NAME.json`.
-    pub descriptor: PathBuf,
-}
-
-impl Names {
-    /// From what a user calls the package: `NAME`, `NAME.zip`, `NAME.json`, or a directory, where
-    /// it will be called `os-package`.
-    #[must_use]
-    pub fn new(out: &Path) -> Self {
-        let ends_as_directory = out.as_os_str().to_string_lossy().ends_with('/');
-        if ends_as_directory || out.is_dir() {
-            return Self::new(&out.join(DEFAULT_NAME));
-        }
-        let stem = match out.extension().and_then(|it| it.to_str()) {
-            Some("zip" | "json") => out.with_extension(""),
-            _ => out.to_owned(),
-        };
-        let with = |suffix: &str| {
-            let mut name = stem.clone().into_os_string();
-            name.push(suffix);
-            PathBuf::from(name)
-        };
-        Self { archive: with(".zip"), descriptor: with(".json") }
-    }
-
-    /// From the path of a descriptor, whose name must end in `.json`.
-    ///
-    /// # Errors
-    /// If it does not.
-    pub fn of_descriptor(path: &Path) -> Result<Self> {
-        if path.extension().is_none_or(|it| it != "json") {
-            return Err(Error::new(format!("{} is not named NAME.json", path.display()))
-                .remedy("give the descriptor; its archive is NAME.zip beside it"));
-        }
-        Ok(Self { archive: path.with_extension("zip"), descriptor: path.to_owned() })
-    }
-
-    /// Reads the descriptor.
-    ///
-    /// # Errors
-    /// If it cannot be read or parsed.
-    pub fn read_descriptor(&self) -> Result<Descriptor> {
-        let document = files::read(&self.descriptor)?;
-        if agefile::is_age_file(&document) {
-            return Err(encrypted(&self.descriptor, agefile::is_armored(&document)));
-        }
-        Descriptor::parse(&document)
-            .map_err(|error| Error::coded(&error).on(self.descriptor.display()))
-    }
-
-    /// Opens the archive.
-    ///
-    /// # Errors
-    /// If it is missing or cannot be read.
-    pub fn open_archive(&self) -> Result<File> {
-        // Asked before it is opened: a pipe would keep us waiting, a device never ends.
-        if std::fs::metadata(&self.archive).is_ok_and(|archive| !archive.is_file()) {
-            return Err(Error::new(format!("{} is not a regular file", self.archive.display()))
-                .remedy("the archive must be the NAME.zip file that was made with NAME.json"));
-        }
-        File::open(&self.archive).map_err(|error| {
-            Error::io("read", &self.archive, &error).remedy(format!(
-                "the archive of {} must be beside it under this name",
-                self.descriptor.display()
-            ))
-        })
-    }
-
-    /// The archive's digest, and the archive if it is at hand: it may be elsewhere if its digest is
-    /// told. Where both are there, they must agree.
-    ///
-    /// # Errors
-    /// If they do not, if there is neither, or if the archive cannot be read.
-    pub fn digest_or(&self, told: Option<Sha256Digest>) -> Result<(Sha256Digest, Option<File>)> {
-        let absent = matches!(self.archive.try_exists(), Ok(false));
-        match told {
-            Some(told) if absent => Ok((told, None)),
-            None if absent => Err(Error::new(format!(
-                "there is no {} beside {}",
-                self.archive.display(),
-                self.descriptor.display()
-            ))
-            .remedy(
-                "put the archive there under this name, or give its SHA-256 with --digest, as \
-                 somebody has told you whom you trust",
-            )),
-            told => {
-                let mut file = self.open_archive()?;
-                let (digest, _) = self.digest_archive(&mut file)?;
-                match told.filter(|told| *told != digest) {
-                    None => Ok((digest, Some(file))),
-                    Some(told) => Err(Error::new(format!(
-                        "{} is not the archive with SHA-256 {told}: its own is {digest}",
-                        self.archive.display()
-                    ))
-                    .remedy("find out which of the two is the one that you mean to sign")),
-                }
-            }
-        }
-    }
-
-    /// SHA-256 and length of the archive; afterwards the file is at its start again.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn digest_archive(&self, file: &mut File) -> Result<(Sha256Digest, u64)> {
-        let failed = |error: std::io::Error| Error::io("read", &self.archive, &error);
-        let length = file.metadata().map_err(failed)?.len();
-        let mut progress = Progress::bytes("hashing", length);
-        let mut reader = progress.reader(&mut *file);
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 256 << 10];
-        let mut total = 0;
-        loop {
-            let read = reader.read(&mut buffer).map_err(failed)?;
-            if read == 0 {
-                break;
-            }
-            hash.update(buffer.get(..read).unwrap_or_default());
-            total += read as u64;
-        }
-        file.rewind().map_err(failed)?;
-        Ok((Sha256Digest::from_bytes(hash.finalize().into()), total))
-    }
-}
-
-/// The error about a file that has to be read as it is.
-fn encrypted(path: &Path, armored: bool) -> Error {
-    let file = path.display();
-    let go_on = format!(
-        "decrypt it first: `age -d -i IDENTITY {file} > NAME.json`; of files that are encrypted, \
-         `ramstrap ospkg verify` says whether machines boot them"
-    );
-    if armored {
-        Error::coded(&AgeError::Armored)
-            .on(file)
-            .detail("machines do not read it like this, and this command no encrypted file")
-            .remedy(go_on)
-    } else {
-        Error::new(format!("{file} is encrypted with age; this command reads it as it was before"))
-            .remedy(go_on)
-    }
-}
 
 /// What goes into a package.
 #[derive(Clone, Debug, Default)]
@@ -311,14 +160,18 @@ pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
     {
         let total = kernel_length.saturating_add(initramfs_length);
         let progress = RefCell::new(Progress::bytes("packing", total));
-        let out = std::io::BufWriter::with_capacity(1 << 20, archive.file());
+        let failed = OnceCell::new();
+        let out = Noting::new(archive.file(), &failed);
         ospkg::create(
-            out,
+            std::io::BufWriter::with_capacity(1 << 20, out),
             &options,
             Input { len: kernel_length, data: Progress::shared_reader(&progress, kernel) },
             Input { len: initramfs_length, data: Progress::shared_reader(&progress, initramfs) },
         )
-        .map_err(|error| Error::coded(&error).on(names.archive.display()))?;
+        .map_err(|error| match failed.get() {
+            Some(error) => Error::io("write", &names.archive, error),
+            None => Error::coded(&error).on(names.archive.display()),
+        })?;
     }
     let failed = |error: std::io::Error| Error::io("write", &names.archive, &error);
     archive.file().rewind().map_err(failed)?;
@@ -492,17 +345,5 @@ mod tests {
         {
             assert!(check_url(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn any_of_its_names_means_the_package() {
-        for name in ["/x/os", "/x/os.zip", "/x/os.json"] {
-            let names = Names::new(Path::new(name));
-            assert_eq!(names.archive, Path::new("/x/os.zip"));
-            assert_eq!(names.descriptor, Path::new("/x/os.json"));
-        }
-        assert_eq!(Names::new(Path::new("/x/os-1.2")).archive, Path::new("/x/os-1.2.zip"));
-        assert_eq!(Names::new(Path::new("/none/")).archive, Path::new("/none/os-package.zip"));
-        assert!(Names::of_descriptor(Path::new("os.zip")).is_err());
     }
 }

@@ -191,6 +191,11 @@ fn status_says_who_is_missing_and_what_ends_when() {
         "not any more in 30 days (2030-01-14T00:00:00Z)",
     );
     assert!(ran.stderr.contains("error[E0407]"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("help: before that day: issue new certificates, and sign again\n"),
+        "{}",
+        ran.stderr
+    );
     lab.ok(&format!("{status} --days 7"));
 
     // A third signature keeps it booting until the second of them ends.
@@ -242,6 +247,11 @@ fn status_knows_when_a_package_ends_by_itself() {
     lab.sign("b");
     let status = "ospkg status --trust-policy policy --at 2027-06-01 os.json";
     let ran = lab.refused(&format!("{status} --days 30"), "error[E0420]");
+    assert!(
+        ran.stderr.contains("help: before that day: publish a new release\n"),
+        "{}",
+        ran.stderr
+    );
     for line in [
         "ends           2027-06-30T00:00:00Z the package, as its manifest says: NO: ",
         "boots until    2027-06-30T00:00:00Z (",

@@ -44,12 +44,16 @@ fn files_that_are_no_json_are_called_by_their_name() {
     let good = r#"{"network_mode": "dhcp", "ospkg_pointer": "https://boot.example/os.json"}"#;
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (name, bytes, says) in [
-        ("empty", Vec::new(), "it is empty"),
-        ("bom", [b"\xef\xbb\xbf", good.as_bytes()].concat(), "it is UTF-8 with a byte order mark"),
-        ("utf16", [b"\xff\xfe", utf16.as_slice()].concat(), "it is UTF-16 text"),
-        ("utf16-bare", utf16.clone(), "it is UTF-16 text"),
-        ("gz", b"\x1f\x8b\x08\x00\x00".to_vec(), "it is compressed with gzip"),
-        ("efi", [b"\x07\0\0\0", good.as_bytes()].concat(), "it is an EFI variable"),
+        ("empty", Vec::new(), "the file is empty"),
+        (
+            "bom",
+            [b"\xef\xbb\xbf", good.as_bytes()].concat(),
+            "the file begins with a byte order mark",
+        ),
+        ("utf16", [b"\xff\xfe", utf16.as_slice()].concat(), "the file is text in UTF-16"),
+        ("utf16-bare", utf16.clone(), "the file is text in UTF-16"),
+        ("gz", b"\x1f\x8b\x08\x00\x00".to_vec(), "the file is compressed with gzip"),
+        ("efi", [b"\x07\0\0\0", good.as_bytes()].concat(), "the file is an EFI variable"),
     ] {
         lab.write(name, &bytes);
         for (words, code) in [
@@ -63,7 +67,7 @@ fn files_that_are_no_json_are_called_by_their_name() {
         }
     }
     let ran = lab.refused("host-config check .", "cannot read .: is a directory");
-    assert!(ran.stderr.contains("give a file in it"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("give the name of a file"), "{}", ran.stderr);
     lab.write("policy/trust_policy.json", r#"{"ospkg_signature_threshold": 0}"#);
     let ran = lab.refused("trust-policy check policy/trust_policy.json", "error[E010");
     assert!(!ran.stderr.contains("trust_policy.json: trust_policy.json"), "{}", ran.stderr);

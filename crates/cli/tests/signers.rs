@@ -284,7 +284,7 @@ fn a_key_in_an_agent_signs_and_issues() {
         &lab,
         &with,
         &format!("{sign} alice@desk.pub"),
-        &["does not have this key (SHA256:", "no keys at all"],
+        &["does not have this key (SHA256:", "no keys at all", "ssh-add KEY", "`ssh-add -X`"],
     );
     assert!(agent.add(&lab, &["old"]).success());
     refused(

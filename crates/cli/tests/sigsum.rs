@@ -215,7 +215,11 @@ fn a_new_proof_takes_the_place_of_an_old_one() {
     assert_eq!(status["ends"][0]["what"], "Sigsum proof of CN=a");
     assert_eq!(status["ends"][0]["boots_after"], false);
     assert_eq!(status["boots_until"], status["ends"][0]["at"]);
-    lab.refused("ospkg status --trust-policy policy --days 8 os.json", "error[E0419]");
+    let ran = lab.refused("ospkg status --trust-policy policy --days 8 os.json", "error[E0419]");
+    let help = ran.stderr.split("\nhelp: ").nth(1).unwrap();
+    assert!(help.contains("submit the archive to the log again"), "{help}");
+    assert!(help.contains("`ramstrap ospkg sigsum attach --replace`"), "{help}");
+    assert!(!help.contains("certificates"), "none of them ends by then: {help}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::Error;
 use crate::Result;
 use crate::commands::count;
+use crate::commands::pair::Pair;
 use crate::commands::size;
 use crate::files;
 use crate::inspect;
@@ -28,22 +29,15 @@ const SHOWN: usize = 20;
 ///
 /// Takes archives (NAME.zip, or NAME.json for the archive beside it), boot images and boot media, and
 /// any other two files. For builds that should be the same and are not; what an update changes for
-/// those who sign and run it is shown by `ramstrap ospkg diff`. Signatures and trust play no part; nothing is decided. Contents are not
-/// shown, only where they begin to differ.
+/// those who sign and run it is shown by `ramstrap ospkg diff`. Signatures and trust play no part;
+/// nothing is decided. Contents are not shown, only where they begin to differ.
 ///
 /// Exit status: 0 identical, 1 different or unreadable, 2 wrong usage.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The first.
-    #[arg(value_name = "FIRST")]
-    first: PathBuf,
-    /// The second.
-    #[arg(value_name = "SECOND")]
-    second: PathBuf,
-    /// Show all differences that are known, not only the first ones.
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    pair: Pair,
 }
 
 const EXAMPLES: &str = "\
@@ -55,10 +49,10 @@ Examples:
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     let comparison = {
         let _progress = Progress::spinner("comparing");
-        files_at(&args.first, &args.second)?
+        files_at(&args.pair.first, &args.pair.second)?
     };
-    let names = (args.first.as_path(), args.second.as_path());
-    show(&comparison, names, if args.all { usize::MAX } else { SHOWN }, output);
+    let names = (args.pair.first.as_path(), args.pair.second.as_path());
+    show(&comparison, names, args.pair.limit(SHOWN), output);
     let data = data(&comparison, names);
     if comparison.identical {
         output.result(data);
@@ -66,8 +60,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     }
     let places = comparison.differences.len() + comparison.more;
     let places = count(places, "place");
-    let (first, second) = (args.first.display(), args.second.display());
-    Err(Error::new(format!("{first} and {second} differ in {places}"))
+    Err(Error::new(format!("{} differ in {places}", args.pair.names()))
         .remedy("build.json or image.json in both says what they were built of")
         .data(data))
 }

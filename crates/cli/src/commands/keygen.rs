@@ -1,6 +1,7 @@
 //! `ramstrap keygen`: roots and signing certificates; keys of staff, of WireGuard servers, for age.
 
 mod age;
+mod lifetime;
 mod public;
 mod staff;
 mod wireguard;
@@ -15,10 +16,10 @@ use clap::ValueEnum;
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
 
+use self::lifetime::Dates;
 use crate::Result;
 use crate::certificate;
 use crate::certificate::Certificate;
-use crate::certificate::Validity;
 use crate::commands::signer_args::KEY_SOURCES;
 use crate::commands::signer_args::OpenKey;
 use crate::dates;
@@ -31,9 +32,6 @@ use crate::keys::PublicKey;
 use crate::keys::Signer;
 use crate::keys::SignerOptions;
 use crate::output::Output;
-
-/// How slow the clocks may be, in seconds, of those who are to take a certificate at once.
-const SLOW_CLOCK: i64 = dates::DAY;
 
 /// Make keys and certificates for signing OS packages, keys for encrypting them, and keys for taking
 /// machines into service.
@@ -86,7 +84,10 @@ struct Root {
     #[arg(long, value_name = "FILE", default_value = "rootkey.pem")]
     out_key: PathBuf,
     /// Lifetime in days, from now or from --valid-from on.
-    #[arg(long, value_name = "DAYS", default_value_t = certificate::ROOT_DAYS)]
+    #[arg(
+        long, value_name = "DAYS", default_value_t = certificate::ROOT_DAYS,
+        value_parser = lifetime::days, allow_negative_numbers = true
+    )]
     valid_days: u32,
     #[command(flatten)]
     dates: Dates,
@@ -131,7 +132,10 @@ struct Issue {
     #[arg(long, value_name = "FILE", default_value = "key.pem")]
     out_key: PathBuf,
     /// Lifetime in days, from now or from --valid-from on.
-    #[arg(long, value_name = "DAYS", default_value_t = certificate::SIGNER_DAYS)]
+    #[arg(
+        long, value_name = "DAYS", default_value_t = certificate::SIGNER_DAYS,
+        value_parser = lifetime::days, allow_negative_numbers = true
+    )]
     valid_days: u32,
     #[command(flatten)]
     dates: Dates,
@@ -146,17 +150,6 @@ Examples:
       --key ~/.ssh/id_ed25519.pub --out-cert alice.pem --valid-days 90
   ramstrap keygen certificate --root-cert rootcert.pem --root-key ssh-agent:root@safe \\
       --key alice.pub.pem --out-cert alice.pem";
-
-#[derive(Debug, clap::Args)]
-struct Dates {
-    /// First moment, such as 2026-11-21 or 2026-11-21T22:07:17Z. Without it: one day ago, so that
-    /// machines whose clocks are slow take the certificate at once.
-    #[arg(long, value_name = "DATE", value_parser = dates::parse, allow_hyphen_values = true)]
-    valid_from: Option<i64>,
-    /// Last moment, in place of a number of days.
-    #[arg(long, value_name = "DATE", value_parser = dates::parse, conflicts_with = "valid_days")]
-    valid_until: Option<i64>,
-}
 
 #[derive(Debug, clap::Args)]
 struct OutputFiles {
@@ -185,15 +178,6 @@ impl From<Format> for KeyFormat {
     }
 }
 
-impl Dates {
-    fn validity(&self, days: u32) -> Validity {
-        let begin = self.valid_from.unwrap_or_else(dates::now);
-        let not_before = self.valid_from.unwrap_or_else(|| begin.saturating_sub(SLOW_CLOCK));
-        let not_after = self.valid_until.unwrap_or_else(|| Validity::days(begin, days).not_after);
-        Validity { not_before, not_after }
-    }
-}
-
 pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
     match args.what {
         What::Root(args) => root(&args, output),
@@ -214,6 +198,7 @@ fn root(args: &Root, output: &Output) -> Result<()> {
     if !args.files.force {
         files::refuse_existing(&targets)?;
     }
+    let validity = args.dates.validity(args.valid_days)?;
     let (signer, fresh) = match &args.key {
         Some(source) => (args.open.open(source)?, None),
         None => {
@@ -221,7 +206,6 @@ fn root(args: &Root, output: &Output) -> Result<()> {
             (Signer::from(&key), Some(key))
         }
     };
-    let validity = args.dates.validity(args.valid_days);
     let certificate = certificate::issue_root(&signer, args.subject_cn.as_deref(), validity)?;
     let place = NewFile::create(&args.out_cert)?;
     if let Some(key) = &fresh {
@@ -240,6 +224,8 @@ fn issue(args: &Issue, output: &mut Output) -> Result<()> {
     if !args.files.force {
         files::refuse_existing(&targets)?;
     }
+    let validity = args.dates.validity(args.valid_days)?;
+    certificate::check_name(args.subject_cn.as_deref())?;
     let root = read_certificate(&args.root_cert)?;
     let root_key = args.open.open(&args.root_key)?;
     let (public, fresh) = match &args.key {
@@ -252,7 +238,6 @@ fn issue(args: &Issue, output: &mut Output) -> Result<()> {
             (key.public(), Some(key))
         }
     };
-    let validity = args.dates.validity(args.valid_days);
     let name = args.subject_cn.as_deref();
     let certificate = certificate::issue_signer(&root, &root_key, &public, name, validity)
         .map_err(|error| error.on(args.root_cert.display()))?;

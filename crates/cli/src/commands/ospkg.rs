@@ -4,7 +4,9 @@ mod create;
 mod diff;
 mod encrypt;
 mod extract;
+mod facts;
 mod inspect;
+mod judge;
 mod merge;
 mod sign;
 mod sigsum;
@@ -12,7 +14,6 @@ mod status;
 mod verify;
 
 use clap::Subcommand;
-use ospkg::Manifest;
 
 use crate::Result;
 use crate::output::Output;
@@ -65,21 +66,5 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         What::Diff(args) => diff::run(&args, output),
         What::Extract(args) => extract::run(&args, output),
         What::Encrypt(args) => encrypt::run(&args, output),
-    }
-}
-
-/// What the signed manifest says of the package as a whole.
-fn tell_manifest(manifest: &Manifest, output: &Output) {
-    if let Some(label) = &manifest.label {
-        output.field("label", label);
-    }
-    if let Some(release) = manifest.release {
-        output.field("release", release);
-    }
-    if let Some(channel) = &manifest.channel {
-        output.field("channel", channel);
-    }
-    if let Some(end) = manifest.not_after {
-        output.field("not after", end);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use agefile::Identity;
 use clap::Subcommand;
+use report::Code;
 use serde_json::json;
 use trust::FetchMethod;
 use trust::PolicyDocument;
@@ -19,7 +20,6 @@ use crate::boot_image;
 use crate::boot_image::Config;
 use crate::dates;
 use crate::files;
-use crate::nature;
 use crate::output::Output;
 
 /// Check a trust policy.
@@ -64,8 +64,13 @@ fn file(path: &Path, output: &mut Output) -> Result<()> {
 
 /// Judges the text of a `trust_policy.json` and prints its normal form; `name` is for errors.
 pub(super) fn document(text: &[u8], name: &str, output: &mut Output) -> Result<()> {
-    let document = PolicyDocument::parse(text)
-        .map_err(|error| nature::explained(Error::coded(&error), text).on(name).in_check())?;
+    let document = PolicyDocument::parse(text).map_err(|error| {
+        let refused = Error::coded(&error).on(name).in_check();
+        match refused.code() {
+            Some(Code::TrustPolicyMalformed) => refused.if_odd(text),
+            _ => refused,
+        }
+    })?;
     tell(&document, None, output)
 }
 

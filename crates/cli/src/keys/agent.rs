@@ -87,7 +87,9 @@ fn list() -> Result<(PathBuf, Vec<Identity>)> {
 /// An error with all keys that the agent has.
 fn teach(error: Error, listed: &[Identity]) -> Error {
     if listed.is_empty() {
-        return error.detail("it has no keys at all").remedy("add it: `ssh-add KEY`");
+        return error.detail("it shows no keys at all: it has none, or it is locked").remedy(
+            "add the key with `ssh-add KEY`; if the agent was locked, `ssh-add -X` unlocks it",
+        );
     }
     listed
         .iter()

@@ -120,6 +120,9 @@ impl PrivateKey {
                 Self::from_openssh(&key)
             }
             "RSA PRIVATE KEY" | "EC PRIVATE KEY" | "DSA PRIVATE KEY" => Err(not_ed25519()),
+            "CERTIFICATE" => Err(Error::new("it holds a CERTIFICATE, not a private key").remedy(
+                "give the private key that the certificate was issued for; were the two files mixed up?",
+            )),
             other => Err(Error::new(format!("it holds a {other}, not a private key"))
                 .remedy("give the file with the private key, in PKCS#8 or OpenSSH form")),
         }

@@ -58,7 +58,8 @@ impl Signer {
     pub fn open(source: &KeySource, options: &SignerOptions) -> Result<Self> {
         match source {
             KeySource::File(file) => {
-                Self::from_file(file, options).map_err(|error| error.on(file.display()))
+                let bytes = zeroize::Zeroizing::new(files::read(file)?);
+                Self::decode(&bytes, file, options).map_err(|error| error.on(file.display()))
             }
             KeySource::Agent(which) => agent::find(which).map(Self::in_agent),
             KeySource::Token(uri) => {
@@ -68,16 +69,16 @@ impl Signer {
         }
     }
 
-    fn from_file(file: &Path, options: &SignerOptions) -> Result<Self> {
-        let bytes = zeroize::Zeroizing::new(files::read(file)?);
-        let content = text(&bytes)?;
+    /// The key in a file that was read.
+    fn decode(bytes: &[u8], file: &Path, options: &SignerOptions) -> Result<Self> {
+        let content = text(bytes)?;
         if is_openssh_public(content.trim_start()) || label(content)? == "PUBLIC KEY" {
-            let key = PublicKey::from_file(&bytes)?;
+            let key = PublicKey::from_file(bytes)?;
             return agent::find_public(&key).map(Self::in_agent).map_err(|error| {
                 error.detail("the file has a public key: ssh-agent is asked for its private half")
             });
         }
-        PrivateKey::decode(&bytes, file, options).map(Self::from)
+        PrivateKey::decode(bytes, file, options).map(Self::from)
     }
 
     fn in_agent(found: agent::Found) -> Self {

@@ -72,7 +72,8 @@ pub fn merge(parts: &[(PathBuf, Descriptor)], digest: Sha256Digest) -> Result<Me
                     ),
                 )
                 .remedy(
-                    "find out what that signer has signed; without this file the others can be joined",
+                    "find out whether that signer has signed another archive, or the digest is of another; \
+                     without this file the others can be joined",
                 ));
             }
             let entry = Entry { file, number, pem, signature: &endorsement.signature };

@@ -1,5 +1,7 @@
 //! Adding a signature, and what is said about those that are there.
 
+use std::path::Path;
+
 use ed25519_dalek::Signature;
 use ed25519_dalek::VerifyingKey;
 use ospkg::Descriptor;
@@ -107,6 +109,11 @@ pub fn sign_if(
 ) -> Result<Signed> {
     if !certificate.is_of(key.public_key())? {
         return Err(Error::new("the private key does not belong to the certificate")
+            .detail(certificate.whose_key()?)
+            .detail(format!(
+                "the key SHA-256 of the private key is {}",
+                key.public_key().fingerprint()?
+            ))
             .remedy("give the certificate that was issued for this very key"));
     }
     let mut descriptor = names.read_descriptor()?;
@@ -120,7 +127,8 @@ pub fn sign_if(
             Ok(())
         }
     };
-    if let Some(error) = other_archive(names, &about.before) {
+    let place = archive.as_ref().map(|_| names.archive.as_path());
+    if let Some(error) = other_archive(names, place, digest, &about.before) {
         doubt(error)?;
     }
     match archive {
@@ -182,8 +190,14 @@ pub(crate) fn is_over(endorsement: &Endorsement, digest: Sha256Digest) -> Option
     Some(key.verify_strict(digest.as_bytes(), &signature).is_ok())
 }
 
-/// The error about signatures that are over another archive than the one at hand.
-fn other_archive(names: &Names, before: &[Standing]) -> Option<Error> {
+/// The error about signatures that are over another archive than the one at hand, or than the one whose
+/// digest was told.
+fn other_archive(
+    names: &Names,
+    archive: Option<&Path>,
+    digest: Sha256Digest,
+    before: &[Standing],
+) -> Option<Error> {
     let other: Vec<&Standing> =
         before.iter().filter(|it| it.over_this_archive == Some(false)).collect();
     let entries: Vec<String> = other.iter().map(|it| it.entry.to_string()).collect();
@@ -193,15 +207,25 @@ fn other_archive(names: &Names, before: &[Standing]) -> Option<Error> {
         1 => ("signature", "is"),
         _ => ("signatures", "are"),
     };
+    let what = match archive {
+        Some(archive) => archive.display().to_string(),
+        None => format!("the archive with the SHA-256 of --digest, {digest}"),
+    };
     let message = format!(
-        "{}: {thing} {} ({}) {verb} not over {}",
+        "{}: {thing} {} ({}) {verb} not over {what}",
         names.descriptor.display(),
         entries.join(", "),
         subjects.join(", "),
-        names.archive.display(),
     );
-    Some(Error::with_code(Code::SignatureWrong, message).remedy(
-        "find out who changed the archive, and sign the one that the others have signed; if it was \
-         replaced on purpose, start with `ramstrap ospkg create --replace`",
-    ))
+    let remedy = match archive {
+        Some(_) => {
+            "find out who changed the archive, and sign the one that the others have signed; if it \
+             was replaced on purpose, start with `ramstrap ospkg create --replace`"
+        }
+        None => {
+            "ask whoever told you the digest, and those who have signed, for the SHA-256 of their \
+             archive: somebody has another one, or the digest is of another release"
+        }
+    };
+    Some(Error::with_code(Code::SignatureWrong, message).remedy(remedy))
 }

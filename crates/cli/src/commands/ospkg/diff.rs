@@ -1,13 +1,12 @@
 //! `ramstrap ospkg diff`.
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 use serde_json::json;
 
 use crate::Error;
 use crate::Result;
 use crate::commands::count;
+use crate::commands::pair::Pair;
 use crate::commands::size;
 use crate::difference;
 use crate::difference::Difference;
@@ -37,15 +36,8 @@ const SHORT: usize = 12;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The earlier package: its descriptor NAME.json, or its archive NAME.zip.
-    #[arg(value_name = "FIRST")]
-    first: PathBuf,
-    /// The later package.
-    #[arg(value_name = "SECOND")]
-    second: PathBuf,
-    /// Show all files, not only the first ones.
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    pair: Pair,
 }
 
 const EXAMPLES: &str = "\
@@ -54,14 +46,14 @@ Examples:
   ramstrap ospkg diff --json old.zip new.zip | jq -r '.files.changed[].path'";
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
-    let names = [Names::new(&args.first), Names::new(&args.second)];
+    let pair = &args.pair;
+    let names = [Names::of_existing(&pair.first)?, Names::of_existing(&pair.second)?];
     let difference = {
         let _progress = Progress::spinner("unpacking");
         difference::packages(&names[0], &names[1])?
     };
-    let (first, second) = (args.first.display(), args.second.display());
     let word = if difference.same { "same" } else { "different" };
-    output.verdict(difference.same, word, format!("{first} and {second}"));
+    output.verdict(difference.same, word, pair.names());
     if difference.descriptor.is_none() {
         output.note("one of them has no descriptor beside it: signers are not compared");
     }
@@ -71,8 +63,8 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
         output.result(result);
         return Ok(());
     }
-    show(&difference, if args.all { usize::MAX } else { SHOWN }, output);
-    Err(Error::new(format!("{first} and {second} are different packages"))
+    show(&difference, pair.limit(SHOWN), output);
+    Err(Error::new(format!("{} are different packages", pair.names()))
         .remedy("`ramstrap ospkg verify` says whether machines take one; `ramstrap compare` shows bytes")
         .data(result))
 }

@@ -16,7 +16,7 @@ use trust::Sha256Digest;
 use trust::TrustPolicy;
 use url::Url;
 
-use super::verify;
+use super::judge;
 use crate::Error;
 use crate::Result;
 use crate::commands::size;
@@ -66,7 +66,7 @@ Examples:
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let policy = match &args.trust_policy {
-        Some(directory) => Some(verify::policy(Some(directory), None, output)?),
+        Some(directory) => Some(judge::policy(directory, output)?),
         None => None,
     };
     let identities = match (&policy, &args.trust_policy) {

@@ -1,5 +1,6 @@
 //! `ramstrap ospkg extract`.
 
+use core::cell::OnceCell;
 use std::fs::File;
 use std::io::Seek;
 use std::path::PathBuf;
@@ -7,15 +8,14 @@ use std::path::PathBuf;
 use ospkg::Manifest;
 use rebuild::compare;
 use serde_json::json;
-use trust::Clock;
-use trust::Timestamp;
 
-use super::verify;
+use super::judge;
+use super::judge::Judge;
 use crate::Error;
 use crate::Result;
 use crate::commands::size;
-use crate::dates;
 use crate::files;
+use crate::files::Noting;
 use crate::new_directory::NewDirectory;
 use crate::output::Output;
 use crate::package;
@@ -36,38 +36,15 @@ const CMDLINE: &str = "cmdline";
 pub(super) struct Args {
     #[command(flatten)]
     judge: Judge,
-    /// How many distinct keys must have signed (with --signing-root).
-    #[arg(
-        long, value_name = "N", requires = "signing_root",
-        value_parser = clap::value_parser!(u64).range(1..)
-    )]
-    threshold: Option<u64>,
-    /// Judge as of this moment, such as 2026-11-21 or 2026-11-21T22:07:17Z. Without it: now.
-    #[arg(
-        long, value_name = "DATE", value_parser = dates::parse, allow_hyphen_values = true,
-        conflicts_with = "unverified"
-    )]
-    at: Option<i64>,
+    /// Take it apart whoever signed it, if anybody did. Do not run what comes out.
+    #[arg(long, group = "whose", conflicts_with_all = ["threshold", "at"])]
+    unverified: bool,
     /// A directory that does not exist, or is empty. Missing directories above it are made.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// The descriptor; the archive is NAME.zip beside it.
     #[arg(value_name = "NAME.json")]
     descriptor: PathBuf,
-}
-
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-struct Judge {
-    /// A trust policy directory.
-    #[arg(long, value_name = "DIR")]
-    trust_policy: Option<PathBuf>,
-    /// Signing roots in PEM, in place of a directory; needs --threshold.
-    #[arg(long, value_name = "FILE", requires = "threshold")]
-    signing_root: Option<PathBuf>,
-    /// Take it apart whoever signed it, if anybody did. Do not run what comes out.
-    #[arg(long)]
-    unverified: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -81,23 +58,19 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let names = Names::of_descriptor(&args.descriptor)?;
     let mut archive = names.open_archive()?;
     let (digest, _) = names.digest_archive(&mut archive)?;
-    let authorized = if args.judge.unverified {
+    let authorized = if args.unverified {
         output.warning(format!(
             "{} is not verified: nobody vouches for what comes out of it",
             names.archive.display()
         ));
         package::anybody(digest)?
     } else {
-        let Judge { trust_policy, signing_root, .. } = &args.judge;
-        let roots = signing_root.as_deref().zip(args.threshold);
-        let policy = verify::policy(trust_policy.as_deref(), roots, output)?;
+        let policy = args.judge.policy(output)?;
         let descriptor = names.read_descriptor()?;
-        let at = args.at.unwrap_or_else(dates::now);
-        let clock = Clock::exactly(Timestamp::from_unix(at));
-        trust::authorize(&policy, descriptor.endorsements(), digest, &clock)
-            .map_err(|refusal| verify::refused(&refusal).on(names.descriptor.display()))?
+        trust::authorize(&policy, descriptor.endorsements(), digest, &args.judge.clock())
+            .map_err(|refusal| judge::refused(&refusal).on(names.descriptor.display()))?
     };
-    let signers: Vec<report::SignerReport> = match args.judge.unverified {
+    let signers: Vec<report::SignerReport> = match args.unverified {
         true => Vec::new(),
         false => authorized.signers().iter().map(Into::into).collect(),
     };
@@ -107,13 +80,19 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let (kernel, initramfs) = (place(KERNEL)?, place(INITRAMFS)?);
     let document =
         archive.try_clone().map_err(|error| Error::io("read", &names.archive, &error))?;
-    let package = package::open_into(&names, authorized, digest, archive, kernel, initramfs)?;
+    let failed = OnceCell::new();
+    let (kernel, initramfs) = (Noting::new(kernel, &failed), Noting::new(initramfs, &failed));
+    let package = package::open_into(&names, authorized, digest, archive, kernel, initramfs);
+    let package = package.map_err(|error| match failed.get() {
+        Some(failed) => Error::io("write", &args.out, failed),
+        None => error,
+    })?;
     let (_, manifest, kernel, initramfs) = package.into_parts();
     let document = verbatim(&names, document, &manifest)?;
     let cmdline = manifest.cmdline.unwrap_or_default();
     directory.file(MANIFEST, &document, files::PUBLIC)?;
     directory.file(CMDLINE, format!("{cmdline}\n").as_bytes(), files::PUBLIC)?;
-    let length = |file: File| file.metadata().map_or(0, |data| data.len());
+    let length = |file: Noting<'_, File>| file.into_inner().metadata().map_or(0, |data| data.len());
     let (kernel, initramfs) = (length(kernel), length(initramfs));
     directory.publish()?;
     let place = |name| args.out.join(name);
@@ -125,7 +104,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         output.field("signed by", format!("{} (until {})", signer.subject, signer.not_after));
     }
     output.result(json!({
-        "verified": !args.judge.unverified,
+        "verified": !args.unverified,
         "sha256": digest.to_string(),
         "signers": signers,
         "out": args.out,

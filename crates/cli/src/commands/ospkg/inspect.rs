@@ -10,11 +10,11 @@ use report::Code;
 use serde::Serialize;
 use serde_json::json;
 use trust::Certificate;
-use trust::Channel;
 use trust::Endorsement;
 use trust::Sha256Digest;
 use zip::ZipArchive;
 
+use super::facts;
 use super::sigsum::Facts;
 use crate::Error;
 use crate::Result;
@@ -58,16 +58,10 @@ struct Entry {
     problem: Option<String>,
 }
 
-#[derive(Serialize)]
 struct Contents {
     sha256: String,
     size: u64,
-    label: Option<String>,
-    cmdline: Option<String>,
-    watchdog_seconds: Option<u32>,
-    release: Option<u64>,
-    not_after: Option<String>,
-    channel: Option<Channel>,
+    manifest: Manifest,
     members: Vec<Member>,
 }
 
@@ -103,7 +97,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
             let contents = contents(file, digest, length)
                 .map_err(|error| error.on(names.archive.display()))?;
             show_contents(&names, &contents, output);
-            Some(contents)
+            let Contents { sha256, size, manifest, members } = &contents;
+            let more = json!({ "sha256": sha256, "size": size, "members": members });
+            Some(facts::data(manifest, more))
         }
         None => None,
     };
@@ -176,18 +172,7 @@ fn contents(file: File, digest: Sha256Digest, size: u64) -> Result<Contents> {
             });
         }
     }
-    let Manifest { label, cmdline, watchdog_seconds, release, not_after, channel, .. } = manifest;
-    Ok(Contents {
-        sha256: digest.to_string(),
-        size,
-        label,
-        cmdline,
-        watchdog_seconds,
-        release,
-        not_after: not_after.map(|end| end.to_string()),
-        channel,
-        members,
-    })
+    Ok(Contents { sha256: digest.to_string(), size, manifest, members })
 }
 
 fn show_descriptor(names: &Names, descriptor: &Descriptor, entries: &[Entry], output: &Output) {
@@ -222,24 +207,7 @@ fn show_contents(names: &Names, contents: &Contents, output: &Output) {
     output.field("archive", names.archive.display());
     output.field("SHA-256", &contents.sha256);
     output.field("size", size(contents.size));
-    if let Some(label) = &contents.label {
-        output.field("label", label);
-    }
-    if let Some(release) = contents.release {
-        output.field("release", release);
-    }
-    if let Some(channel) = &contents.channel {
-        output.field("channel", channel);
-    }
-    if let Some(end) = &contents.not_after {
-        output.field("not after", end);
-    }
-    if let Some(cmdline) = &contents.cmdline {
-        output.field("cmdline", cmdline);
-    }
-    if let Some(seconds) = contents.watchdog_seconds {
-        output.field("watchdog", format!("left running with {seconds} s for the OS to take over"));
-    }
+    facts::show(&contents.manifest, output);
     for member in &contents.members {
         output.field(
             member.role.unwrap_or("member"),

@@ -46,7 +46,9 @@ Examples:
   ramstrap ospkg merge alice.json bob.json --digest 55d930f1… --out os.json";
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
-    let out = Names::of_descriptor(&args.out)?;
+    let out = Names::of_descriptor(&args.out).map_err(|error| {
+        error.remedy(format!("give --out a name that ends so, such as {}.json", args.out.display()))
+    })?;
     if !args.force {
         files::refuse_existing(&[&args.out])?;
     }

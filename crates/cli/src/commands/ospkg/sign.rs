@@ -15,6 +15,7 @@ use rebuild::record;
 use serde_json::json;
 use trust::Sha256Digest;
 
+use super::facts;
 use crate::Error;
 use crate::Result;
 use crate::certificate::Certificate;
@@ -107,15 +108,11 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     output.field("now has", count(signed.signatures, "signature"));
     let before: Vec<&str> = signed.about.before.iter().map(|it| it.subject.as_str()).collect();
     let contents = signed.about.contents.as_ref().map(|seen| {
-        json!({
-            "label": seen.manifest.label,
-            "cmdline": seen.manifest.cmdline,
-            "release": seen.manifest.release,
-            "channel": seen.manifest.channel,
-            "not_after": seen.manifest.not_after.map(|end| end.to_string()),
+        let data = json!({
             "kernel_sha256": seen.kernel.to_string(),
             "initramfs_sha256": seen.initramfs.to_string(),
-        })
+        });
+        facts::data(&seen.manifest, data)
     });
     output.result(json!({
         "descriptor": names.descriptor,
@@ -139,10 +136,7 @@ fn show(about: &About, names: &Names, certificate: &Certificate, output: &mut Ou
     output.field("SHA-256", about.digest);
     if let Some(seen) = &about.contents {
         let manifest = &seen.manifest;
-        super::tell_manifest(manifest, output);
-        if let Some(cmdline) = &manifest.cmdline {
-            output.field("cmdline", cmdline);
-        }
+        facts::show(manifest, output);
         output.field("kernel", format!("{} SHA-256 {}", manifest.kernel, seen.kernel));
         output.field("initramfs", format!("{} SHA-256 {}", manifest.initramfs, seen.initramfs));
     }

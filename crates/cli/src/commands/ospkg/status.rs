@@ -5,6 +5,7 @@ mod known;
 
 use std::path::PathBuf;
 
+use report::Code;
 use serde_json::Value;
 use serde_json::json;
 use trust::Sha256Digest;
@@ -65,7 +66,7 @@ Examples:
   ramstrap ospkg status --trust-policy trust-policy/ --days 30 site/os.json   # for a timer";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
-    let policy = verify::policy(Some(&args.trust_policy), None, output)?;
+    let policy = super::judge::policy(&args.trust_policy, output)?;
     let names = Names::of_descriptor(&args.descriptor)?;
     let descriptor = names.read_descriptor()?;
     let (digest, archive) = names.digest_or(args.digest)?;
@@ -203,7 +204,15 @@ fn decide(
 ) -> Result<()> {
     let name = args.descriptor.display();
     if let Some(error) = &now.refused {
-        return Err(error.clone().on(name).data(result));
+        let error = error.clone().on(name).data(result);
+        let other = now.skipped.iter().any(|it| it.code == Code::SignatureWrong);
+        return Err(match args.digest {
+            Some(_) if other => error.remedy(
+                "ask whoever told you the digest whether it is that of this package; those who have \
+                 signed another archive must sign again",
+            ),
+            _ => error,
+        });
     }
     let ended = later.iter().find(|(_, verdict)| !verdict.boots());
     if let Some((days, verdict)) = ended {
@@ -222,11 +231,33 @@ fn decide(
                 || Error::new(message.clone()),
                 |code| Error::with_code(code, message.clone()),
             );
-            return Err(error
-                .remedy("issue new certificates and sign again, or publish a new release, before that day")
-                .data(result));
+            return Err(error.remedy(before_that_day(now, verdict)).data(result));
         }
     }
     output.result(result);
     Ok(())
+}
+
+/// What keeps it booting, for each thing that has ended by then and counts now.
+fn before_that_day(now: &Verdict, then: &Verdict) -> String {
+    let ended = |code: Code| {
+        let counts_now = |entry: usize| now.skipped.iter().all(|it| it.entry != entry);
+        let skipped = then.skipped.iter().any(|it| it.code == code && counts_now(it.entry));
+        skipped || then.code() == Some(code)
+    };
+    let all = [
+        (
+            Code::SigsumTooOld,
+            "submit the archive to the log again, and put the new proofs in with `ramstrap ospkg \
+             sigsum attach --replace`",
+        ),
+        (Code::SignerExpired, "issue new certificates, and sign again"),
+        (Code::PackageExpired, "publish a new release"),
+    ];
+    let advice: Vec<&str> =
+        all.into_iter().filter(|(code, _)| ended(*code)).map(|(_, advice)| advice).collect();
+    match advice.is_empty() {
+        true => "publish a new release before that day".to_owned(),
+        false => format!("before that day: {}", advice.join("; ")),
+    }
 }

@@ -12,16 +12,15 @@ use agefile::Decryptor;
 use agefile::Identities;
 use ospkg::Descriptor;
 use report::Code;
-use report::Coded;
 use serde_json::json;
-use trust::Refusal;
 use trust::TrustPolicy;
 
+use super::facts;
+use super::judge;
+use super::judge::Judge;
 use super::sigsum::warn_of_future;
 use crate::Error;
 use crate::Result;
-use crate::boot_image;
-use crate::boot_image::Config;
 use crate::commands::size;
 use crate::dates;
 use crate::files;
@@ -41,32 +40,12 @@ use crate::package::Opened;
 pub(super) struct Args {
     #[command(flatten)]
     judge: Judge,
-    /// How many distinct keys must have signed (with --signing-root).
-    #[arg(
-        long, value_name = "N", requires = "signing_root", conflicts_with = "trust_policy",
-        value_parser = clap::value_parser!(u64).range(1..)
-    )]
-    threshold: Option<u64>,
     /// Age identities for files that are encrypted, in place of the trust policy's own.
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
-    /// Judge as of this moment, such as 2026-11-21 or 2026-11-21T22:07:17Z. Without it: now.
-    #[arg(long, value_name = "DATE", value_parser = dates::parse, allow_hyphen_values = true)]
-    at: Option<i64>,
     /// The descriptor.
     #[arg(value_name = "NAME.json")]
     descriptor: PathBuf,
-}
-
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-struct Judge {
-    /// A trust policy directory.
-    #[arg(long, value_name = "DIR")]
-    trust_policy: Option<PathBuf>,
-    /// Signing roots in PEM, in place of a directory; needs --threshold.
-    #[arg(long, value_name = "FILE", requires = "threshold")]
-    signing_root: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
@@ -75,18 +54,16 @@ Examples:
   ramstrap ospkg verify --signing-root rootcert.pem --threshold 2 --at 2027-06-30 os.json";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
-    let roots = args.judge.signing_root.as_deref().zip(args.threshold);
-    let policy = policy(args.judge.trust_policy.as_deref(), roots, output)?;
+    let policy = args.judge.policy(output)?;
     let names = Names::of_descriptor(&args.descriptor)?;
     let Plain { descriptor, mut archive } = decrypted(args, &policy, &names, output)?;
     let (digest, length) = names.digest_archive(&mut archive)?;
-    let at = args.at.unwrap_or_else(dates::now);
-    let clock = dates::clock(args.at);
-    if args.at.is_none() {
+    if args.judge.given().is_none() {
         warn_of_future(policy.sigsum(), descriptor.endorsements(), digest, output);
     }
-    let authorized = trust::authorize(&policy, descriptor.endorsements(), digest, &clock)
-        .map_err(|refusal| refused(&refusal).on(names.descriptor.display()))?;
+    let authorized =
+        trust::authorize(&policy, descriptor.endorsements(), digest, &args.judge.clock())
+            .map_err(|refusal| judge::refused(&refusal).on(names.descriptor.display()))?;
     let package = package::open(&names, authorized, digest, archive)?;
     if let Err(error) = package::check_kernel(&package.kernel().head) {
         output.warning(format!("a machine will not boot this kernel: {error}"));
@@ -97,7 +74,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     } else if let Err(error) = package::check_url(url) {
         output.warning(format!("machines cannot fetch the archive from os_pkg_url: {error}"));
     }
-    tell(&names, &package, length, at, output);
+    tell(&names, &package, length, args.judge.at(), output);
     Ok(())
 }
 
@@ -134,8 +111,7 @@ fn decrypted(
     } else {
         plain.push(&names.descriptor);
     }
-    let descriptor = Descriptor::parse(&descriptor)
-        .map_err(|error| Error::coded(&error).on(names.descriptor.display()))?;
+    let descriptor = names.parse_descriptor(&descriptor)?;
 
     let mut archive = names.open_archive()?;
     let read_failed = |error: std::io::Error| match AgeError::in_io(&error) {
@@ -191,47 +167,13 @@ fn decrypt(mut archive: File, identities: &Identities) -> std::io::Result<File> 
     Ok(plain)
 }
 
-/// The policy of a directory, or one of these roots and threshold.
-pub(super) fn policy(
-    directory: Option<&Path>,
-    roots: Option<(&Path, u64)>,
-    output: &mut Output,
-) -> Result<TrustPolicy> {
-    if let Some(directory) = directory {
-        let found = Config::read_trust_policy(directory)?;
-        let policy = boot_image::load_policy(&found).map_err(|it| it.on(directory.display()))?;
-        for warning in policy.warnings() {
-            output.warning(format!("{}: {warning}", directory.display()));
-        }
-        return Ok(policy);
-    }
-    match roots {
-        Some((roots, threshold)) => TrustPolicy::for_roots(&files::read(roots)?, threshold)
-            .map_err(|error| Error::coded(&error).on(roots.display())),
-        // clap has seen to it that this cannot be.
-        None => Err(Error::usage("--trust-policy, or --signing-root and --threshold, is needed")),
-    }
-}
-
-/// The counts in one line, then a line for every signature that did not count.
-pub(super) fn refused(refusal: &Refusal) -> Error {
-    let error = Error::with_code(refusal.code(), refusal.counts());
-    refusal
-        .skipped()
-        .iter()
-        .fold(error, |error, skipped| error.detail(format!("{skipped} [{}]", skipped.code)))
-}
-
 fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) {
     let authorized = package.authorized();
     let manifest = package.manifest();
     output.verdict(true, "accepted", names.descriptor.display());
-    super::tell_manifest(manifest, output);
+    facts::show(manifest, output);
     output.field("SHA-256", authorized.archive_digest());
     output.field("size", size(length));
-    if let Some(seconds) = manifest.watchdog_seconds {
-        output.field("watchdog", format!("left running with {seconds} s for the OS to take over"));
-    }
     output.field("judged as of", dates::format(at));
     output.field(
         "signatures",
@@ -249,7 +191,7 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
     }
     let signers: Vec<report::SignerReport> = authorized.signers().iter().map(Into::into).collect();
     let skipped: Vec<report::SkippedReport> = authorized.skipped().iter().map(Into::into).collect();
-    output.result(json!({
+    let verdict = json!({
         "verdict": "accepted",
         "descriptor": names.descriptor,
         "archive": names.archive,
@@ -259,13 +201,8 @@ fn tell(names: &Names, package: &Opened, length: u64, at: i64, output: &Output) 
         "threshold": authorized.threshold(),
         "signers": signers,
         "skipped": skipped,
-        "label": manifest.label,
-        "cmdline": manifest.cmdline,
-        "watchdog_seconds": manifest.watchdog_seconds,
-        "release": manifest.release,
-        "not_after": manifest.not_after.map(|end| end.to_string()),
-        "channel": manifest.channel,
         "kernel_size": package.kernel().length,
         "initramfs_size": package.initramfs().length,
-    }));
+    });
+    output.result(facts::data(manifest, verdict));
 }

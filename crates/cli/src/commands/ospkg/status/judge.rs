@@ -14,7 +14,7 @@ use trust::Timestamp;
 use trust::TrustPolicy;
 use trust::sigsum::Proof;
 
-use super::verify;
+use super::super::judge;
 use crate::Error;
 use crate::dates;
 
@@ -86,7 +86,7 @@ impl Judge<'_> {
             }
             Err(refusal) => {
                 let skipped = refusal.skipped().iter().map(Into::into).collect();
-                (refusal.valid(), refusal.required(), skipped, Some(verify::refused(&refusal)))
+                (refusal.valid(), refusal.required(), skipped, Some(judge::refused(&refusal)))
             }
         };
         let signers = self.signers(valid, &skipped);

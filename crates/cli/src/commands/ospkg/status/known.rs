@@ -15,8 +15,10 @@ use super::judge::Verdict;
 use crate::Error;
 use crate::Result;
 use crate::commands::keygen;
+use crate::files;
 use crate::output::Output;
 use crate::package::Names;
+use crate::text_file;
 
 /// Somebody whose signature does not count yet.
 #[derive(Debug, Serialize)]
@@ -46,7 +48,12 @@ pub(super) fn read(paths: &[PathBuf], output: &mut Output) -> Result<Vec<Known>>
             for file in certificates_in(path)? {
                 match read_one(&file) {
                     Ok(found) => known.push(found),
-                    Err(error) => output.warning(format!("{error}: passed over")),
+                    Err(_) if is_private_key(&file) => output.warning(format!(
+                        "{} is a private key, among certificates that are handed around: move it \
+                         to where nobody but its owner reads it (passed over)",
+                        file.display()
+                    )),
+                    Err(error) => output.warning(format!("{error} (passed over)")),
                 }
             }
             if known.len() == before {
@@ -78,6 +85,11 @@ fn certificates_in(directory: &Path) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+fn is_private_key(file: &Path) -> bool {
+    let label = |bytes: &[u8]| text_file::pem_label(bytes).map(str::to_owned);
+    files::read(file).is_ok_and(|it| label(&it).is_some_and(|it| it.ends_with("PRIVATE KEY")))
 }
 
 fn read_one(file: &Path) -> Result<Known> {
