@@ -36,6 +36,7 @@ use hardware::Hardware;
 
 use crate::bench::Bench;
 use crate::case::Run;
+use crate::freeze::Freezer;
 use crate::hang;
 use crate::lab_vm;
 use crate::medium;
@@ -49,6 +50,7 @@ use crate::site::Requests;
 use crate::site::Site;
 use crate::story::Machine;
 use crate::story::Story;
+use crate::tpm::Tpm;
 use crate::wire::Cable;
 use crate::wire::Faults;
 use crate::wire::Message;
@@ -384,12 +386,18 @@ impl Scenario {
 
         let stub = self.hangs.then(|| scratch.path().join("stub"));
         options.qemu_args.extend(stub.iter().flat_map(|stub| hang::qemu_args(stub)));
+        let tpm = self.hardware.tpm.then(|| Tpm::start(scratch.path())).transpose()?;
+        options.qemu_args.extend(tpm.iter().flat_map(Tpm::qemu_args));
+        let console = scratch.path().join(SECOND_CONSOLE);
+        let freezer = self.hardware.freezes.then(|| Freezer::new(scratch.path(), console));
+        options.qemu_args.extend(freezer.iter().flat_map(Freezer::qemu_args));
 
         let over = AtomicBool::new(false);
         let result = std::thread::scope(|scope| {
             for site in &sites {
                 scope.spawn(|| open_later(site, &cables, &over));
             }
+            let freezing = freezer.as_ref().map(|it| scope.spawn(|| it.freeze(&over)));
             let hanging = stub.as_deref().zip(sites.first());
             let hanging = hanging.map(|(stub, site)| scope.spawn(|| hang_later(site, stub, &over)));
             let result = harness::boot(&options);
@@ -397,6 +405,11 @@ impl Scenario {
             match hanging.map(std::thread::ScopedJoinHandle::join) {
                 Some(Ok(hung)) => hung.context("/init could not be made to hang")?,
                 Some(Err(_)) => anyhow::bail!("the thread that makes /init hang has panicked"),
+                None => {}
+            }
+            match freezing.map(std::thread::ScopedJoinHandle::join) {
+                Some(Ok(frozen)) => frozen.context("the machine could not be frozen")?,
+                Some(Err(_)) => anyhow::bail!("the thread that freezes the machine has panicked"),
                 None => {}
             }
             result
@@ -474,10 +487,13 @@ impl Scenario {
             cpus,
             firmware,
             nic_model: _,
+            later_nic_model: _,
             disks,
             display,
             watchdog,
             random_numbers,
+            tpm: _,
+            freezes: _,
         } = self.hardware.clone();
         let mut options = BootOptions {
             machine,
@@ -568,9 +584,9 @@ impl Scenario {
     fn lay_cables(&self, directory: &Path, options: &mut BootOptions) -> Result<Vec<Cable>> {
         options.nics.clear();
         let mut cables = Vec::new();
-        let model = self.hardware.nic_model;
-        let unplugged = Nic { link_up: false, ..Nic::new(model) };
         for (index, end) in (0..).zip(&self.nics) {
+            let model = self.hardware.model_of(index);
+            let unplugged = Nic { link_up: false, ..Nic::new(model) };
             options.nics.push(match end {
                 End::Cable(faults) => {
                     let cable = Cable::lay(directory, index, *faults)?;
@@ -583,9 +599,9 @@ impl Scenario {
                 End::PluggedAfter(after) => {
                     let change = LinkChange { after: *after, nic: index.into(), up: true };
                     options.link_changes.push(change);
-                    unplugged.clone()
+                    unplugged
                 }
-                End::Unplugged => unplugged.clone(),
+                End::Unplugged => unplugged,
                 End::Lab(cable) => {
                     let wire = self.wires.get(*cable).context("no lab VM has this cable")?;
                     Nic::new(lab_vm::MODEL).on(wire.clone())

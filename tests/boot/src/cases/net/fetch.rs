@@ -90,7 +90,7 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         Case::reaches_in("net_mtu_black_hole", BLACK_HOLE, black_hole),
         Case::refused_in("net_captive_portal", Code::PageForPeople, PORTAL, |bench| {
-            Ok(machine(bench, PLAIN_MIRROR).argument("--deadline=30s"))
+            Ok(machine(bench, PLAIN_MIRROR).argument("--deadline=60s"))
         }),
         Case::reaches_in("net_captive_portal_beside_a_good_network", BESIDE_PORTAL, |bench| {
             Ok(machine(bench, PLAIN_MIRROR).lab_cables(2))
@@ -108,7 +108,7 @@ pub(super) fn cases() -> Vec<Case> {
             used(run, "eth1", "192.0.2.1")
         }),
         Case::refused_in("net_name_server_lies", Code::DnsFailed, LIES, |bench| {
-            Ok(named(bench)?.argument("--deadline=30s"))
+            Ok(named(bench)?.argument("--deadline=60s"))
         }),
     ]
 }
