@@ -94,9 +94,9 @@ impl Scenario {
     ) -> Result<Vec<Cable>> {
         options.nics.clear();
         let mut cables = Vec::new();
-        let model = self.hardware.nic_model;
-        let unplugged = Nic { link_up: false, ..Nic::new(model) };
         for (index, end) in (0..).zip(&self.nics) {
+            let model = self.hardware.model_of(index);
+            let unplugged = Nic { link_up: false, ..Nic::new(model) };
             options.nics.push(match end {
                 End::Cable(faults) => {
                     let cable = Cable::lay(directory, index, *faults)?;
@@ -109,9 +109,9 @@ impl Scenario {
                 End::PluggedAfter(after) => {
                     let change = LinkChange { after: *after, nic: index.into(), up: true };
                     options.link_changes.push(change);
-                    unplugged.clone()
+                    unplugged
                 }
-                End::Unplugged => unplugged.clone(),
+                End::Unplugged => unplugged,
                 End::Lab(cable) => {
                     let wire = self.wires.get(*cable).context("no lab VM has this cable")?;
                     Nic::new(lab_vm::MODEL).on(wire.clone())

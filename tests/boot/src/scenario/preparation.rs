@@ -48,10 +48,13 @@ impl Scenario {
             cpus,
             firmware,
             nic_model: _,
+            later_nic_model: _,
             disks,
             display,
             watchdog,
             random_numbers,
+            tpm: _,
+            freezes: _,
         } = self.hardware.clone();
         let mut options = BootOptions {
             machine,

@@ -25,6 +25,7 @@ use super::preparation::Prepared;
 use super::preparation::SECOND_CONSOLE;
 use crate::bench::Bench;
 use crate::case::Run;
+use crate::freeze::Freezer;
 use crate::hang;
 use crate::medium;
 use crate::package::Archive;
@@ -33,6 +34,7 @@ use crate::site::Requests;
 use crate::site::Site;
 use crate::story::Machine;
 use crate::story::Story;
+use crate::tpm::Tpm;
 use crate::wire::Cable;
 use crate::wire::Message;
 
@@ -73,12 +75,18 @@ impl Scenario {
 
         let stub = self.hangs.then(|| scratch.path().join("stub"));
         options.qemu_args.extend(stub.iter().flat_map(|stub| hang::qemu_args(stub)));
+        let tpm = self.hardware.tpm.then(|| Tpm::start(scratch.path())).transpose()?;
+        options.qemu_args.extend(tpm.iter().flat_map(Tpm::qemu_args));
+        let console = scratch.path().join(SECOND_CONSOLE);
+        let freezer = self.hardware.freezes.then(|| Freezer::new(scratch.path(), console));
+        options.qemu_args.extend(freezer.iter().flat_map(Freezer::qemu_args));
 
         let over = AtomicBool::new(false);
         let result = std::thread::scope(|scope| {
             for site in &sites {
                 scope.spawn(|| open_later(site, &cables, &over));
             }
+            let freezing = freezer.as_ref().map(|it| scope.spawn(|| it.freeze(&over)));
             let hanging = stub.as_deref().zip(sites.first());
             let hanging = hanging.map(|(stub, site)| scope.spawn(|| hang_later(site, stub, &over)));
             let result = harness::boot(&options);
@@ -86,6 +94,11 @@ impl Scenario {
             match hanging.map(std::thread::ScopedJoinHandle::join) {
                 Some(Ok(hung)) => hung.context("/init could not be made to hang")?,
                 Some(Err(_)) => anyhow::bail!("the thread that makes /init hang has panicked"),
+                None => {}
+            }
+            match freezing.map(std::thread::ScopedJoinHandle::join) {
+                Some(Ok(frozen)) => frozen.context("the machine could not be frozen")?,
+                Some(Err(_)) => anyhow::bail!("the thread that freezes the machine has panicked"),
                 None => {}
             }
             result

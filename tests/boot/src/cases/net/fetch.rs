@@ -110,7 +110,7 @@ pub(super) fn cases() -> Vec<Case> {
         })
         .slow(),
         Case::refused_in("net_captive_portal", Code::PageForPeople, PORTAL, |bench| {
-            Ok(machine(bench, PLAIN_MIRROR).argument("--deadline=30s"))
+            Ok(machine(bench, PLAIN_MIRROR).argument("--deadline=60s"))
         }),
         Case::reaches_in("net_captive_portal_beside_a_good_network", BESIDE_PORTAL, |bench| {
             Ok(machine(bench, PLAIN_MIRROR).lab_cables(2))
@@ -128,7 +128,7 @@ pub(super) fn cases() -> Vec<Case> {
             used(run, "eth1", "192.0.2.1")
         }),
         Case::refused_in("net_name_server_lies", Code::DnsFailed, LIES, |bench| {
-            Ok(named(bench)?.argument("--deadline=30s"))
+            Ok(named(bench)?.argument("--deadline=60s"))
         }),
     ]
 }
