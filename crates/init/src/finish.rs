@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hostcfg::LogLevel;
+use pid1::Leave;
 use report::Class;
 use report::Code;
 use report::Failure;
@@ -18,7 +19,6 @@ use crate::journal;
 use crate::remote;
 use crate::summary::summary;
 use crate::system;
-use crate::system::Leave;
 use crate::watchdog;
 
 static ANNOUNCED: AtomicBool = AtomicBool::new(false);
@@ -48,7 +48,7 @@ pub(crate) fn fail(failure: &Failure, delay: RebootDelay) -> ! {
     channel::drain();
     watchdog::sleep(delay);
     watchdog::before_restart();
-    system::leave(Leave::Reboot)
+    pid1::leave(Leave::Reboot)
 }
 
 /// Ends `--dryrun`.
@@ -59,19 +59,12 @@ pub(crate) fn dry_run() -> ! {
         channel::event(&Event::End { report });
     }
     channel::drain();
-    system::leave(Leave::PowerOff)
+    pid1::leave(Leave::PowerOff)
 }
 
 /// Takes a panic of our own to the same end: PID 1 must not die.
 pub(crate) fn on_panic(info: &PanicHookInfo<'_>, delay: RebootDelay) -> ! {
-    let message = info
-        .payload()
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| info.payload().downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
-    fail(&Failure::new(Code::Panicked, format!("{message}{place}")), delay)
+    fail(&Failure::new(Code::Panicked, pid1::panic_text(info)), delay)
 }
 
 /// How long to wait: `panic=` if given; else by class, with full jitter, so that a fleet does not

@@ -67,7 +67,7 @@ pub(crate) struct Journal;
 
 impl Events for Journal {
     fn elapsed(&self) -> Duration {
-        system::since_start()
+        pid1::since_start()
     }
 
     fn on(&self, event: Event) {

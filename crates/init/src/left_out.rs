@@ -1,5 +1,5 @@
-//! Functions of the C library that `/init` has no use for, in its place: what they would pull into a
-//! static program is two hundred kilobytes.
+//! Functions of the C library and of the compiler's that `/init` has no use for, in their place: what
+//! they would pull into a static program is three hundred kilobytes.
 //!
 //! The linker takes these because it sees them first. Only the small static build has them
 //! (`build.rs`); tests run with the C library's own.
@@ -49,4 +49,51 @@ pub(crate) unsafe extern "C" fn pthread_getattr_np(
     _attributes: *mut c_void,
 ) -> c_int {
     libc::ENOSYS
+}
+
+/// Walks up no stack. The standard library asks for that to print a backtrace, which a panic of
+/// `/init` has no use for. As the optimiser sees that there is never a frame to be shown, it leaves
+/// out all that reads debug information and unpacks names.
+///
+/// # Safety
+/// Neither of the pointers is looked at.
+// SAFETY: the name and the types are the Itanium C++ ABI's (_Unwind_Backtrace).
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn _Unwind_Backtrace(
+    _frame: *const c_void,
+    _argument: *mut c_void,
+) -> c_int {
+    const END_OF_STACK: c_int = 5;
+    END_OF_STACK
+}
+
+/// What is left of the compiler's unwinder by that: parts of the standard library and of the C
+/// library are compiled so that a stack could be unwound through them. A panic of `/init` aborts,
+/// its tables for unwinding are left out (`small.ld`), and it ends no thread from outside: nothing
+/// begins to unwind, and nobody gets here.
+macro_rules! never_called {
+    ($($name:ident)+) => {$(
+        /// Ends the program: see the macro.
+        // SAFETY: the name is the Itanium C++ ABI's or glibc's for it. Whatever its arguments are, none
+        // is looked at, and it does not return.
+        #[unsafe(no_mangle)]
+        pub(crate) extern "C" fn $name() -> ! {
+            std::process::abort()
+        }
+    )+};
+}
+
+never_called! {
+    __gcc_personality_v0
+    _Unwind_ForcedUnwind
+    _Unwind_GetCFA
+    _Unwind_GetDataRelBase
+    _Unwind_GetIP
+    _Unwind_GetIPInfo
+    _Unwind_GetLanguageSpecificData
+    _Unwind_GetRegionStart
+    _Unwind_GetTextRelBase
+    _Unwind_Resume
+    _Unwind_SetGR
+    _Unwind_SetIP
 }

@@ -16,7 +16,6 @@ use tracing::level_filters::LevelFilter;
 use tracing::span;
 
 use crate::remote;
-use crate::system;
 
 /// Only these may speak: libraries below them log URLs and headers, which may hold secrets.
 const OURS: [&str; 9] =
@@ -57,7 +56,7 @@ impl Subscriber for ConsoleSubscriber {
             return;
         }
         let mut line = String::with_capacity(text.len() + 24);
-        let now = system::since_start();
+        let now = pid1::since_start();
         let level = match tracing_level {
             Level::ERROR => " error:",
             Level::WARN => " warning:",

@@ -35,7 +35,7 @@ use crate::cmdline::KernelSettings;
 use crate::journal::Journal;
 
 fn main() {
-    system::start_clock();
+    pid1::start_clock();
     if std::process::id() != 1 {
         eprintln!(
             "ramstrap's init is PID 1 of a boot image and cannot run by hand; \
@@ -44,7 +44,7 @@ fn main() {
         std::process::exit(2);
     }
     let mounted = system::mount_all();
-    system::restart_after_kernel_panic();
+    pid1::restart_after_kernel_panic();
     let settings = KernelSettings::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
     settings.open_consoles();
     channel::open(settings.report.as_deref());

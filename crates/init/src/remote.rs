@@ -31,7 +31,7 @@ static FLUSHED: AtomicBool = AtomicBool::new(false);
 
 /// Keeps a line (or several) until it can be sent.
 pub(crate) fn push(level: LogLevel, text: &str) {
-    LOG.push(system::since_start(), level, text);
+    LOG.push(pid1::since_start(), level, text);
 }
 
 /// Whether lines of this level are wanted.

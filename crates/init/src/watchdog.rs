@@ -20,7 +20,6 @@ use tracing::warn;
 use self::device::Device;
 use self::device::Hardware;
 use crate::journal;
-use crate::system;
 
 /// Seconds without a sign of life after which the machine is reset. Longer than all that `/init`
 /// does without a pause, short against the time that a person needs to notice.
@@ -69,7 +68,7 @@ pub(crate) fn pet() {
 /// grace: by then the boot should have come to one end or the other.
 pub(crate) async fn keep_petting(patience: Duration) {
     let Some(pause) = pause() else { return };
-    while system::since_start() < patience + GRACE {
+    while pid1::since_start() < patience + GRACE {
         pet();
         tokio::time::sleep(pause).await;
     }

@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use netup::Link;
 use netup::LinkNews;
+use pid1::Leave;
 use provision::Identity;
 use provision::Staff;
 use provision::server::Gate;
@@ -40,7 +41,6 @@ use crate::handover;
 use crate::handover::HandOver;
 use crate::log;
 use crate::machine;
-use crate::machine::Leave;
 use crate::network;
 use crate::process;
 use crate::services;
@@ -120,7 +120,7 @@ pub(crate) fn boot() -> ! {
     log::start();
     console::line("RAMSTRAP-OS-UP");
     problems.iter().for_each(|problem| console::line(problem));
-    machine::restart_after_kernel_panic();
+    pid1::restart_after_kernel_panic();
     machine::take_ctrl_alt_del();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let how = match runtime {
@@ -136,14 +136,8 @@ pub(crate) fn boot() -> ! {
 
 /// PID 1 must not die: a panic ends like every other life of the machine.
 fn on_panic(info: &PanicHookInfo<'_>) {
-    let message = info
-        .payload()
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| info.payload().downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
-    console::line(&format!("E0701 a bug of ours: {message}{place}; wiping and restarting"));
+    let bug = pid1::panic_text(info);
+    console::line(&format!("E0701 a bug of ours: {bug}; wiping and restarting"));
     wipe::emergency()
 }
 
@@ -255,7 +249,7 @@ async fn serve(app: Rc<App>) -> Infallible {
         release: package.release,
         label: package.label,
         service: os.service,
-        started: Instant::now().checked_sub(machine::uptime()).unwrap_or_else(Instant::now),
+        started: Instant::now().checked_sub(pid1::since_start()).unwrap_or_else(Instant::now),
     };
     let server = Server::new(identity, staff, facts);
     *app.gate.borrow_mut() = Some(server.gate());

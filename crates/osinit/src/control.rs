@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
+use pid1::Leave;
 use report::Coded;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -19,7 +20,6 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use crate::app::App;
-use crate::machine::Leave;
 
 const SOCKET: &str = "/run/ramstrap/control.sock";
 

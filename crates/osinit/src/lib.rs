@@ -39,7 +39,7 @@ pub fn run() -> ExitCode {
     let mut arguments = std::env::args();
     let name = arguments.next().unwrap_or_default();
     if std::process::id() == 1 {
-        machine::start_clock();
+        pid1::start_clock();
         if name == LEAVING {
             wipe::leave(&arguments.next().unwrap_or_default());
         }

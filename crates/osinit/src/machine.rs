@@ -1,34 +1,16 @@
-//! The kernel's file systems and settings, and the ways to leave the machine.
+//! The kernel's file systems and settings.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::OnceLock;
-use std::thread;
-use std::time::Duration;
-use std::time::Instant;
 
-use nix::errno::Errno;
 use nix::mount::MntFlags;
-use nix::mount::MsFlags;
-use nix::mount::mount;
 use nix::mount::umount2;
-use nix::sys::reboot::RebootMode;
-use nix::sys::reboot::reboot;
 use nix::sys::reboot::set_cad_enabled;
-
-static START: OnceLock<Instant> = OnceLock::new();
-
-/// Marks the start of the OS.
-pub(crate) fn start_clock() {
-    START.get_or_init(Instant::now);
-}
-
-/// Time since the start of the OS.
-pub(crate) fn uptime() -> Duration {
-    START.get_or_init(Instant::now).elapsed()
-}
+use pid1::DEVICES;
+use pid1::MsFlags;
+use pid1::NOTHING;
 
 /// A file system of the kernel.
 struct Mount {
@@ -37,9 +19,6 @@ struct Mount {
     flags: MsFlags,
     options: &'static str,
 }
-
-const NOTHING: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
-const DEVICES: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NOEXEC);
 
 /// In this order. Sizes are limits, not reservations; nothing is ever executed from them.
 const MOUNTS: [Mount; 7] = [
@@ -68,7 +47,11 @@ const LINKS: [(&str, &str); 4] = [
 
 /// Mounts what the OS needs. Gives what did not work, for the console.
 pub(crate) fn mount_all() -> Vec<String> {
-    let mut problems: Vec<String> = MOUNTS.iter().filter_map(|one| one.mount().err()).collect();
+    let mut problems: Vec<String> = MOUNTS
+        .iter()
+        .filter_map(|one| pid1::mount(one.kind, one.target, one.flags, one.options).err())
+        .map(|problem| format!("cannot mount {problem}"))
+        .collect();
     for (link, target) in LINKS {
         match symlink(target, link) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -80,26 +63,10 @@ pub(crate) fn mount_all() -> Vec<String> {
     problems
 }
 
-impl Mount {
-    fn mount(&self) -> Result<(), String> {
-        let Self { kind, target, flags, options } = self;
-        let failed = |reason: String| format!("cannot mount {kind} on {target}: {reason}");
-        fs::create_dir_all(target).map_err(|error| failed(error.to_string()))?;
-        match mount(Some(*kind), *target, Some(*kind), *flags, Some(*options)) {
-            // EBUSY: the kernel did it already.
-            Ok(()) | Err(Errno::EBUSY) => Ok(()),
-            Err(errno) => Err(failed(errno.to_string())),
-        }
-    }
-}
-
 /// Mounts a tmpfs of its own for one service, readable by that one only.
 pub(crate) fn private_tmpfs(target: &str, owner: u32, size: &str) -> Result<(), String> {
-    let failed = |reason: String| format!("tmpfs on {target}: {reason}");
-    fs::create_dir_all(target).map_err(|error| failed(error.to_string()))?;
     let options = format!("mode=0700,uid={owner},gid={owner},size={size}");
-    mount(Some("tmpfs"), target, Some("tmpfs"), NOTHING, Some(options.as_str()))
-        .map_err(|errno| failed(errno.to_string()))
+    pid1::mount("tmpfs", target, NOTHING, &options)
 }
 
 /// Gives up a file system and the memory behind it.
@@ -170,67 +137,10 @@ pub(crate) fn take_ctrl_alt_del() {
     let _ = set_cad_enabled(false);
 }
 
-/// Sees to it that a kernel panic restarts the machine, whatever the command line says.
-pub(crate) fn restart_after_kernel_panic() {
-    const SETTING: &str = "/proc/sys/kernel/panic";
-    if fs::read_to_string(SETTING).is_ok_and(|value| value.trim() == "0") {
-        // Where that is not allowed, nothing else can be done about it.
-        let _ = fs::write(SETTING, "30");
-    }
-}
-
-/// How the machine is left.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Leave {
-    /// Start again with the firmware.
-    Reboot,
-    /// Switch off.
-    PowerOff,
-    /// Start the kernel that was loaded.
-    Jump,
-}
-
-impl Leave {
-    /// The word for it, between two lives of PID 1 and for people.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Reboot => "reboot",
-            Self::PowerOff => "poweroff",
-            Self::Jump => "jump",
-        }
-    }
-
-    /// From [`Leave::name`]; whatever else it says, a reboot.
-    pub(crate) fn from_name(name: &str) -> Self {
-        match name {
-            "poweroff" => Self::PowerOff,
-            "jump" => Self::Jump,
-            _ => Self::Reboot,
-        }
-    }
-}
-
-/// Leaves; tries again for ever, because nothing else is left to do. A jump that the kernel refuses
-/// becomes a reboot.
-pub(crate) fn leave(how: Leave) -> ! {
-    let mut mode = match how {
-        Leave::Reboot => RebootMode::RB_AUTOBOOT,
-        Leave::PowerOff => RebootMode::RB_POWER_OFF,
-        Leave::Jump => RebootMode::RB_KEXEC,
-    };
-    loop {
-        let Err(errno) = reboot(mode);
-        console::line(&format!("cannot {}: {errno}; restarting instead", how.name()));
-        mode = RebootMode::RB_AUTOBOOT;
-        thread::sleep(Duration::from_secs(5));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use super::Leave;
     use super::apply_sysctls;
 
     #[test]
@@ -249,13 +159,5 @@ mod tests {
         }
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].contains("no.such") && problems[1].contains("nonsense"));
-    }
-
-    #[test]
-    fn the_way_out_survives_as_a_word() {
-        for how in [Leave::Reboot, Leave::PowerOff, Leave::Jump] {
-            assert_eq!(Leave::from_name(how.name()), how);
-        }
-        assert_eq!(Leave::from_name("anything"), Leave::Reboot);
     }
 }

@@ -12,11 +12,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use pid1::Leave;
+
 use crate::LEAVING;
 use crate::firewall;
 use crate::handover;
 use crate::machine;
-use crate::machine::Leave;
 use crate::process;
 use crate::secret_files;
 use crate::services;
@@ -88,7 +89,7 @@ pub(crate) fn leave(how: &str) -> ! {
         Leave::Jump => "starting the next release",
     });
     console::drain(None);
-    machine::leave(how)
+    pid1::leave(how)
 }
 
 /// Best effort: what was cached of files in the initramfs is no secret.

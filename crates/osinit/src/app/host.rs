@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use pid1::Leave;
 use provision::Accepted;
 use provision::Refused;
 use provision::Request;
@@ -14,8 +15,6 @@ use report::Code;
 use report::Coded;
 
 use super::App;
-use crate::machine;
-use crate::machine::Leave;
 use crate::services;
 use crate::services::Failed;
 use crate::upgrade;
@@ -31,7 +30,7 @@ impl App {
         let package = &self.handover.package;
         let mut status = vec![
             ("state".to_owned(), self.state().to_string()),
-            ("uptime".to_owned(), format!("{} s", machine::uptime().as_secs())),
+            ("uptime".to_owned(), format!("{} s", pid1::since_start().as_secs())),
         ];
         let mut field = |name: &str, value: Option<String>| {
             status.extend(value.map(|value| (name.to_owned(), value)));
