@@ -6,6 +6,7 @@
 //! in instructions, and throughput is a ratio of runs that alternate.
 
 mod aim;
+mod distance;
 mod fit;
 mod kernel;
 mod memory;
@@ -60,14 +61,23 @@ pub enum Part {
     Memory,
     /// Download and hash against `curl | sha256sum`.
     Throughput,
+    /// One connection over long wires, against four at once.
+    Distance,
     /// A VPN server: power-on to first handshake, and an upgrade against a restart.
     Service,
 }
 
 impl Part {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 6] =
-        [Self::Size, Self::Kernel, Self::Time, Self::Memory, Self::Throughput, Self::Service];
+    pub const ALL: [Self; 7] = [
+        Self::Size,
+        Self::Kernel,
+        Self::Time,
+        Self::Memory,
+        Self::Throughput,
+        Self::Distance,
+        Self::Service,
+    ];
 
     /// Lower-case name.
     #[must_use]
@@ -78,6 +88,7 @@ impl Part {
             Self::Time => "time",
             Self::Memory => "memory",
             Self::Throughput => "throughput",
+            Self::Distance => "distance",
             Self::Service => "service",
         }
     }
@@ -155,6 +166,7 @@ pub fn run(parts: &[Part], choice: &Choice, file: &Path) -> Result<()> {
             Part::Time => time::measure(&kernels)?,
             Part::Memory => memory::measure(&kernels)?,
             Part::Throughput => throughput::measure()?,
+            Part::Distance => distance::measure(&kernels)?,
             Part::Service => service::measure()?,
         };
         println!("\n## {}\n\n{}", part.name(), text.trim_end());

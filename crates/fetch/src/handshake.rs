@@ -2,7 +2,9 @@
 //!
 //! The HTTP library has one deadline for name, TCP and TLS together, and does not say which of them it
 //! waited for. But it does all of them within the request's own task, and so does TLS with what it
-//! asks our certificate verifier: a note that is kept for one request can be written there.
+//! asks our certificate verifier: a note that is kept for one request can be written there. A session
+//! that is taken up again shows no certificate: the note stays, and nobody reads it, but where a proxy
+//! that speaks TLS gives no tunnel after that.
 
 use core::cell::Cell;
 use core::future::Future;

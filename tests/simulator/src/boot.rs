@@ -29,8 +29,10 @@ use trust::Timestamp;
 
 use crate::lan::Lan;
 use crate::meter::Meter;
+use crate::mirrors::Looks;
 use crate::mirrors::Mirrors;
 use crate::packages::Packages;
+use crate::proxy::Proxy;
 use crate::scenario::Scenario;
 
 /// A moment at which the keys of the test vectors are valid, and one before it.
@@ -77,6 +79,8 @@ async fn boot_in(scenario: &Scenario, packages: &Arc<Packages>) -> Result<Outcom
         meter: Arc::clone(&meter),
         packages: Arc::clone(packages),
         phases: Arc::new(scenario.mirrors.clone()),
+        proxy: scenario.proxy.clone().map(Arc::new),
+        looks: Looks::default(),
         rng: Mutex::new(rng.fork()),
     };
     let host = Host::parse("test", "the scenario", scenario.host_configuration().into_bytes())
@@ -102,6 +106,8 @@ struct Simulated {
     meter: Arc<Meter>,
     packages: Arc<Packages>,
     phases: Arc<Vec<Vec<crate::mirrors::Phase>>>,
+    proxy: Option<Arc<Proxy>>,
+    looks: Looks,
     rng: Mutex<Rng>,
 }
 
@@ -132,6 +138,8 @@ impl World for Simulated {
             meter: Arc::clone(&self.meter),
             packages: Arc::clone(&self.packages),
             phases: Arc::clone(&self.phases),
+            proxy: self.proxy.clone(),
+            looks: Arc::clone(&self.looks),
             rng: Mutex::new(Rng::with_seed(seed)),
         };
         Ok(Client::over(mirrors, netboot::limits(self.memory())))

@@ -1,4 +1,5 @@
-//! What some worlds have beside all else: DHCPv6 servers, VLANs and bonds.
+//! What some worlds have beside all else: DHCPv6 servers, VLANs, bonds, proxies, and packages that are
+//! replaced.
 //!
 //! They are drawn by chance of their own, so that a seed's other things are the same with and without.
 
@@ -12,6 +13,10 @@ use crate::chance::pick;
 use crate::chance::seconds;
 use crate::dhcp::Habit;
 use crate::dhcp6::Server;
+use crate::mirrors::Mood;
+use crate::mirrors::Phase;
+use crate::proxy::Proxy;
+use crate::proxy::Weather;
 use crate::scenario::NEVER;
 use crate::scenario::Promise;
 use crate::scenario::Scenario;
@@ -36,6 +41,38 @@ pub(crate) fn add(scenario: &mut Scenario) {
     }
     if vlan {
         add_vlan(&mut rng, scenario);
+    }
+    let mut rng = Rng::with_seed(scenario.seed ^ 0x2545_f491_4f6c_dd1d);
+    if happens(&mut rng, 0.2) {
+        add_proxy(&mut rng, scenario);
+    }
+    for mirror in &mut scenario.mirrors {
+        if happens(&mut rng, 0.1) {
+            replace_package(&mut rng, mirror);
+        }
+    }
+}
+
+/// A proxy for all mirrors but maybe one. Where something is promised, it is good from then on.
+fn add_proxy(rng: &mut Rng, scenario: &mut Scenario) {
+    let (kinds, since) = match scenario.promise {
+        Promise::Boots { since, .. } => (Weather::heals(scenario.https), Some(since)),
+        Promise::Ends => (Weather::ALL.as_slice(), None),
+    };
+    let mut weather = || pick(rng, kinds).copied().unwrap_or(Weather::LetsThrough);
+    let until = since.unwrap_or(Duration::from_secs(600));
+    let mut phases = vec![(Duration::ZERO, weather()), (until / 2, weather())];
+    phases.extend(since.map(|since| (since, Weather::LetsThrough)));
+    let locked = rng.bool();
+    let credentials = if since.is_some() { locked } else { rng.bool() };
+    let exempt = happens(rng, 0.3).then(|| rng.usize(..scenario.mirrors.len()));
+    scenario.proxy = Some(Proxy { phases, locked, credentials, exempt });
+}
+
+/// Where a mirror serves at last, its files may be replaced one after the other while they are fetched.
+fn replace_package(rng: &mut Rng, phases: &mut [Phase]) {
+    if let Some(last) = phases.last_mut().filter(|last| last.mood == Mood::Serves) {
+        last.mood = Mood::IsReplaced { twice: rng.bool() };
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What runs is the product's: bring-up, DHCP, router discovery, mirrors, resumption, verification of
 //! real signatures. What is simulated is all that lies outside: cables, switches, DHCP servers,
-//! routers, other hosts and mirrors, each with its weather. Time is virtual and chance is seeded, so
+//! routers, other hosts, proxies and mirrors, each with its weather. Time is virtual and chance is seeded, so
 //! that twenty minutes of trouble take milliseconds and a failure comes again with its seed.
 //!
 //! A [`Scenario`] is made from a seed; [`boot()`] boots in it and returns an [`Outcome`].
@@ -21,6 +21,7 @@ mod meter;
 mod mirrors;
 mod packages;
 mod plug;
+mod proxy;
 mod router;
 mod scenario;
 
@@ -31,5 +32,8 @@ pub use cable::Segment;
 pub use mirrors::Mood;
 pub use mirrors::Phase;
 pub use packages::Packages;
+
+pub use proxy::Proxy;
+pub use proxy::Weather;
 pub use scenario::Promise;
 pub use scenario::Scenario;

@@ -1,6 +1,7 @@
 //! Mirrors, and the weather they live in.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -21,6 +22,8 @@ use crate::lan::Lan;
 use crate::meter::Meter;
 use crate::packages::Packages;
 use crate::packages::Served;
+use crate::proxy::Fate;
+use crate::proxy::Proxy;
 
 /// Bytes that come at a time.
 const PIECE: usize = 16 << 10;
@@ -46,6 +49,13 @@ pub enum Mood {
     IgnoresRanges,
     /// Serves it with a new entity tag each time.
     Forgets,
+    /// Has an older package until its descriptor was fetched once. The archive is another one from then
+    /// on: the good one, with its descriptor; or, if it is replaced `twice`, one in between until the
+    /// good descriptor was fetched.
+    IsReplaced {
+        /// Whether what takes its place is replaced, too.
+        twice: bool,
+    },
     /// No connection.
     Refuses,
     /// Takes the request and never answers.
@@ -125,6 +135,9 @@ impl Mood {
     ];
 }
 
+/// Counts by mirror.
+pub(crate) type Looks = Arc<Mutex<BTreeMap<usize, usize>>>;
+
 /// The mirrors of a world, over one link.
 #[derive(Debug)]
 pub(crate) struct Mirrors {
@@ -134,6 +147,10 @@ pub(crate) struct Mirrors {
     pub(crate) packages: Arc<Packages>,
     /// What each does, in order of time.
     pub(crate) phases: Arc<Vec<Vec<Phase>>>,
+    /// What they are asked through.
+    pub(crate) proxy: Option<Arc<Proxy>>,
+    /// How often each was asked for the descriptor of a package that is being replaced.
+    pub(crate) looks: Looks,
     pub(crate) rng: Mutex<Rng>,
 }
 
@@ -148,8 +165,24 @@ impl Mirrors {
             .map_or(Mood::Refuses, |phase| phase.mood)
     }
 
-    fn served(&self, mood: Mood) -> &Served {
+    /// What is there of a package that is being replaced, when this mirror is asked for this file.
+    fn replaced(&self, mirror: usize, archive: bool, twice: bool) -> &Served {
+        let before = self.looks.lock().map_or(0, |mut looks| {
+            let looks = looks.entry(mirror).or_default();
+            let before = *looks;
+            *looks += usize::from(!archive);
+            before
+        });
+        match before {
+            0 => &self.packages.older,
+            1 if twice && archive => &self.packages.between,
+            _ => &self.packages.good,
+        }
+    }
+
+    fn served(&self, mood: Mood, mirror: usize, archive: bool) -> &Served {
         match mood {
+            Mood::IsReplaced { twice } => self.replaced(mirror, archive, twice),
             Mood::IsBelowThreshold => &self.packages.below_threshold,
             Mood::IsByStrangers => &self.packages.by_strangers,
             Mood::Tampers => &self.packages.tampered,
@@ -181,6 +214,14 @@ impl Transport for Mirrors {
         if !self.lan.reaches(&self.interface, mirror) {
             return core::future::pending().await;
         }
+        if let Some(proxy) = &self.proxy {
+            match proxy.fate(self.meter.now(), mirror, url.scheme() == "https") {
+                Fate::Passed => {}
+                Fate::Lost => return core::future::pending().await,
+                Fate::Answered(status) => return Ok(refusal(status, None)),
+                Fate::Failed(kind) => return Err(kind),
+            }
+        }
         let mood = self.mood(mirror);
         match mood {
             Mood::Refuses => return Err(ErrorKind::Connect("connection refused".to_owned())),
@@ -197,7 +238,7 @@ impl Transport for Mirrors {
             _ => {}
         }
         let archive = url.path().ends_with(".zip");
-        let served = self.served(mood);
+        let served = self.served(mood, mirror, archive);
         let replaced = mood == Mood::Replaces && request.headers.contains_key(header::RANGE);
         let content = match mood {
             Mood::Replaces if archive && replaced => self.packages.by_strangers.archive.clone(),
@@ -209,6 +250,12 @@ impl Transport for Mirrors {
         let tag = match mood {
             Mood::Forgets => format!("\"{}\"", self.meter.now().as_millis()),
             Mood::Replaces if replaced => "\"two\"".to_owned(),
+            Mood::IsReplaced { .. } if served.archive == self.packages.older.archive => {
+                "\"zero\"".to_owned()
+            }
+            Mood::IsReplaced { .. } if served.archive == self.packages.between.archive => {
+                "\"between\"".to_owned()
+            }
             _ => "\"one\"".to_owned(),
         };
         let pause = self.chance(|rng| {

@@ -35,11 +35,15 @@ pub struct Packages {
     pub(crate) good: Served,
     /// Of the same bytes, by one.
     pub(crate) below_threshold: Served,
+    /// By two signers, of what was served before it.
+    pub(crate) older: Served,
+    /// The same, of what was served in between.
+    pub(crate) between: Served,
     /// By two whom nobody knows.
     pub(crate) by_strangers: Served,
     /// The good descriptor with an archive in which one bit is another.
     pub(crate) tampered: Served,
-    kernel: Vec<u8>,
+    kernels: [Vec<u8>; 2],
     root: String,
 }
 
@@ -51,6 +55,8 @@ impl Packages {
     pub fn make() -> Result<Self> {
         let archive = archive(b'k')?;
         let good = signed(&archive, &["signer1", "signer2"])?;
+        let both = |content| signed(&self::archive(content)?, &["signer1", "signer2"]);
+        let (older, between) = (both(b'o')?, both(b'b')?);
         let below_threshold = signed(&archive, &["signer1"])?;
         let by_strangers = signed(&self::archive(b'x')?, &["selfsigned", "otherroot_signer"])?;
         let mut tampered = good.clone();
@@ -59,7 +65,8 @@ impl Packages {
             *byte ^= 1;
         }
         let root = vector("root.cert.pem")?;
-        Ok(Self { good, below_threshold, by_strangers, tampered, kernel: kernel(b'k'), root })
+        let kernels = [kernel(b'k'), kernel(b'o')];
+        Ok(Self { good, older, between, below_threshold, by_strangers, tampered, kernels, root })
     }
 
     /// The trust policy under which only the good one may run.
@@ -76,10 +83,11 @@ impl Packages {
         Ok(Policy { policy, files: Vec::new() })
     }
 
-    /// The kernel that may run.
+    /// Whether a kernel may run: that of the good package, or of the older one in whose place it comes.
+    /// The descriptor of the one in between is never served.
     #[must_use]
-    pub fn kernel(&self) -> &[u8] {
-        &self.kernel
+    pub fn may_run(&self, kernel: &[u8]) -> bool {
+        self.kernels.iter().any(|known| known == kernel)
     }
 }
 

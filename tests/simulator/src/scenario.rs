@@ -18,6 +18,7 @@ use crate::dhcp::Server;
 use crate::extras;
 use crate::mirrors::Mood;
 use crate::mirrors::Phase;
+use crate::proxy::Proxy;
 use crate::router::Router;
 
 /// How long a boot may take: the default of `/init`, and half as long again.
@@ -61,11 +62,14 @@ pub struct Scenario {
     pub bond: Option<&'static str>,
     /// The tag of all packets.
     pub vlan: Option<u16>,
+    /// What mirrors are asked through.
+    pub proxy: Option<Proxy>,
     /// How long a boot may take.
     pub patience: Duration,
     /// What must come of it.
     pub promise: Promise,
-    https: bool,
+    /// Whether mirrors are asked by https.
+    pub https: bool,
 }
 
 impl Scenario {
@@ -83,6 +87,7 @@ impl Scenario {
             mode: mode.unwrap_or("dhcp"),
             bond: None,
             vlan: None,
+            proxy: None,
             patience: *pick(&mut rng, &PATIENCE).unwrap_or(&Duration::from_secs(20 * 60)),
             promise: Promise::Ends,
             https: rng.bool(),
@@ -121,6 +126,13 @@ impl Scenario {
             .collect();
         let mut document = json!({ "network_mode": self.mode, "ospkg_pointer": urls.join(",") });
         if let Some(document) = document.as_object_mut() {
+            if let Some(proxy) = &self.proxy {
+                document.insert("proxy".to_owned(), json!(proxy.url()));
+                if let Some(mirror) = proxy.exempt {
+                    let host = format!("m{mirror}.example");
+                    document.insert("no_proxy".to_owned(), json!([host]));
+                }
+            }
             if let Some(tag) = self.vlan {
                 document.insert("vlan".to_owned(), json!(tag));
             }

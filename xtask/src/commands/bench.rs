@@ -36,8 +36,8 @@ struct Part(bench::Part);
 impl ValueEnum for Part {
     fn value_variants<'a>() -> &'a [Self] {
         static ALL: [Part; bench::Part::ALL.len()] = {
-            let [a, b, c, d, e, f] = bench::Part::ALL;
-            [Part(a), Part(b), Part(c), Part(d), Part(e), Part(f)]
+            let [a, b, c, d, e, f, g] = bench::Part::ALL;
+            [Part(a), Part(b), Part(c), Part(d), Part(e), Part(f), Part(g)]
         };
         &ALL
     }
