@@ -557,22 +557,29 @@ fn an_interrupted_build_leaves_nothing() {
         lab.write(&format!("loaders/{name}"), images::stub());
     }
     lab.write("loaders/linuxx64.efi.stub", images::stub());
-    // In the place of the real one, and Ctrl-C is pressed while it runs.
-    let tool = lab.write(
-        "bin/xorriso",
-        "#!/bin/sh\n[ \"$1\" = -version ] && exit 0\nkill -INT $PPID\nsleep 5\n",
-    );
-    fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
     fs::create_dir_all(lab.path("tmp")).unwrap();
-    let before = left(&lab);
-    let words = build("iso", "boot.iso").replace("--stub stub", "--loaders loaders");
-    let path = format!("{}:{}", lab.path("bin").display(), std::env::var("PATH").unwrap());
-    let mut command = lab.command();
-    command.args(words.split_whitespace()).env("PATH", path).env("TMPDIR", lab.path("tmp"));
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(left(&lab), before);
-    assert_eq!(fs::read_dir(lab.path("tmp")).unwrap().count(), 0);
+    for (signal, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        // In the place of the real one, which goes on writing when Ctrl-C is pressed.
+        let tool = lab.write(
+            "bin/xorriso",
+            format!(
+                "#!/bin/sh\n[ \"$1\" = -version ] && exit 0\nkill -{signal} $PPID\n\
+                 for i in 1 2 3 4 5 6 7 8 9; do mkdir -p more/$i 2>/dev/null; done\nsleep 2\n"
+            ),
+        );
+        fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
+        let before = left(&lab);
+        let words = build("iso", "boot.iso").replace("--stub stub", "--loaders loaders");
+        let path = format!("{}:{}", lab.path("bin").display(), std::env::var("PATH").unwrap());
+        let mut command = lab.command();
+        command.args(words.split_whitespace()).env("PATH", path).env("TMPDIR", lab.path("tmp"));
+        let output = command.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{signal}: {told}");
+        assert!(!told.contains("error"), "{signal}: {told}");
+        assert_eq!(left(&lab), before, "{signal}");
+        assert_eq!(fs::read_dir(lab.path("tmp")).unwrap().count(), 0, "{signal}");
+    }
 }
 
 #[test]
@@ -583,6 +590,20 @@ fn images_with_secrets_are_their_owners_alone() {
     // What a web server hands to everybody cannot keep a secret; to be readable it must be.
     let served = lab.ok(&build("pxe", "served"));
     assert!(served.stderr.contains("warning: the image holds secrets"), "{}", served.stderr);
+    assert_eq!(mode(&lab.path("served/initramfs")), 0o644);
+    for (umask, file, directory) in [("077", 0o600, 0o700), ("027", 0o640, 0o750)] {
+        let out = format!("closed{umask}");
+        let tool = env!("CARGO_BIN_EXE_ramstrap");
+        let script = format!("umask {umask}; exec {tool} {}", build("pxe", &out));
+        let output =
+            Command::new("sh").args(["-c", &script]).current_dir(lab.path("")).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.contains("as your umask says"), "{told}");
+        assert_eq!(mode(&lab.path(&out)), directory);
+        for name in ["vmlinuz", "initramfs", "boot.ipxe", "ramstrap.efi", "SHA256SUMS"] {
+            assert_eq!(mode(&lab.path(&format!("{out}/{name}"))), file, "{out}/{name}");
+        }
+    }
     lab.write(
         "host.json",
         r#"{"network_mode": "dhcp", "ospkg_pointer": "http://10.0.2.2/os.json"}"#,
