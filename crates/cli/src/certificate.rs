@@ -132,9 +132,10 @@ impl Certificate {
     /// # Errors
     /// If it does not parse.
     pub fn from_der(bytes: &[u8]) -> Result<Self> {
-        x509_cert::Certificate::from_der(bytes)
-            .map(Self)
-            .map_err(|error| Error::new(format!("it is no certificate: {error}")))
+        x509_cert::Certificate::from_der(bytes).map(Self).map_err(|error| {
+            Error::new(format!("it is no certificate: {error}"))
+                .remedy("get the file anew from who issued it: it is damaged, or something else")
+        })
     }
 
     /// As a PEM block.

@@ -32,6 +32,7 @@ use crate::Exit;
 use crate::Result;
 use crate::boot_image::Built;
 use crate::output::Output;
+use crate::unfinished;
 
 /// Finds the static executable that becomes `/init`. It is told the kernel of the image, if there is
 /// one, to say where that comes from.
@@ -120,6 +121,7 @@ pub fn run_with_init(args: impl Iterator<Item = OsString>, init: FindInit<'_>) -
     match dispatch(cli.command, &mut output, init).and_then(|()| output.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            unfinished::let_it_end();
             let error = match error.exit() {
                 Exit::Refused => error,
                 Exit::Usage => usage::with_remedy(error, &args),

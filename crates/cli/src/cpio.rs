@@ -50,7 +50,8 @@ impl Archive {
     /// If the path cannot be used or is taken, or if the file is 4 GiB or larger.
     pub(crate) fn file(&mut self, path: &str, permissions: u32, content: Vec<u8>) -> Result<()> {
         if u32::try_from(content.len()).is_err() {
-            return Err(Error::new(format!("{path} is too large for an initramfs")));
+            return Err(Error::new(format!("{path} is too large for an initramfs"))
+                .remedy("a file in it must be smaller than 4 GiB"));
         }
         let mode = REGULAR | (permissions & 0o7777);
         self.insert(path, Entry { mode, device: (0, 0), content })
@@ -86,7 +87,8 @@ impl Archive {
         let path = checked(path)?;
         self.parents(path);
         if self.entries.contains_key(path) {
-            return Err(Error::new(format!("/{path} would be in the initramfs twice")));
+            return Err(Error::new(format!("/{path} would be in the initramfs twice"))
+                .remedy("leave out the --extra of that name, or give it another path"));
         }
         self.entries.insert(path.to_owned(), entry);
         Ok(())

@@ -24,6 +24,10 @@ use crate::Error;
 use crate::Result;
 use crate::text_file;
 
+/// What to do about a key file that does not decode.
+const DAMAGED: &str =
+    "take a copy of it that is whole; `ssh-keygen -y -f FILE` says whether one is";
+
 fn not_ed25519() -> Error {
     Error::new("the key is not Ed25519, or is damaged")
         .remedy("OS packages are signed with Ed25519 only; `ramstrap keygen` makes such keys")

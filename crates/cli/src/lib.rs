@@ -24,6 +24,7 @@ mod nearest;
 mod new_directory;
 mod output;
 pub mod package;
+mod process_status;
 mod progress;
 pub mod secure_boot;
 pub mod serve;

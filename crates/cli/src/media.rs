@@ -35,6 +35,7 @@ pub(crate) use pxe::INITRAMFS as PXE_INITRAMFS;
 pub(crate) use pxe::KERNEL as PXE_KERNEL;
 pub(crate) use pxe::SCRIPT as PXE_SCRIPT;
 pub(crate) use pxe::UKI as PXE_UKI;
+pub(crate) use pxe::pxe_as;
 pub(crate) use uki::text;
 pub(crate) use uki::uki_of;
 

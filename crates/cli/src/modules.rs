@@ -173,14 +173,16 @@ impl Tree {
     }
 
     fn read_module(&self, name: &str) -> Result<Module> {
-        let relative = self
-            .files
-            .get(name)
-            .ok_or_else(|| Error::new(format!("the kernel has no module {name}")))?;
+        let relative = self.files.get(name).ok_or_else(|| {
+            Error::new(format!("the kernel has no module {name}"))
+                .remedy("give --modules of the kernel that has it; names are without .ko")
+        })?;
         let path = self.root.join(relative);
         let bytes = unpack(&path)?;
-        let info = Info::parse(&bytes)
-            .ok_or_else(|| Error::new(format!("{} is no kernel module", path.display())))?;
+        let info = Info::parse(&bytes).ok_or_else(|| {
+            Error::new(format!("{} is no kernel module", path.display()))
+                .remedy("install the kernel's package anew: the file is damaged")
+        })?;
         let (_, suffix) = module_name(relative).unwrap_or_default();
         let plain = relative.strip_suffix(suffix).unwrap_or(relative).to_owned();
         let needs = info.needs().flat_map(|need| self.providers(need)).collect();

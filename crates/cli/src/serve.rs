@@ -152,7 +152,8 @@ pub fn start(config: Config) -> Result<Running> {
         .canonicalize()
         .map_err(|error| Error::io("serve", &config.directory, &error))?;
     if !directory.is_dir() {
-        return Err(Error::new(format!("{} is not a directory", directory.display())));
+        return Err(Error::new(format!("{} is not a directory", directory.display()))
+            .remedy("name the directory that has the files: all of them are served"));
     }
     let tls = config.tls.as_ref().map(server_config).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

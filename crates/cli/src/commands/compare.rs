@@ -108,7 +108,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
             .remedy("give two files, or two directories of --format pxe"));
     }
     if data.len() > compare::MAX_FILE {
-        return Err(Error::new(format!("{} is larger than 2 GiB", path.display())));
+        return Err(Error::new(format!("{} is larger than 2 GiB", path.display()))
+            .remedy("`cmp` compares files of any size, though it cannot say what the bytes are"));
     }
     files::read_large(path)
 }

@@ -44,7 +44,7 @@ enum What {
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 struct Check {
-    /// `trust_policy.json` alone, or the whole directory with its certificates.
+    /// `trust_policy.json` alone (`-` reads it from stdin), or the whole directory with its certificates.
     #[arg(value_name = "FILE|DIR")]
     path: PathBuf,
 }
@@ -59,7 +59,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
 }
 
 fn file(path: &Path, output: &mut Output) -> Result<()> {
-    document(&files::read(path)?, &path.display().to_string(), output)
+    let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
+    document(&files::read_or_stdin(path)?, &name, output)
 }
 
 /// Judges the text of a `trust_policy.json` and prints its normal form; `name` is for errors.

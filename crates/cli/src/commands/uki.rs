@@ -195,8 +195,10 @@ fn image(args: &Create, loaders: &Loaders) -> Result<Vec<u8>> {
 }
 
 fn text(path: &Path) -> Result<String> {
-    String::from_utf8(files::read(path)?)
-        .map_err(|_| Error::new(format!("{} is no text in UTF-8", path.display())))
+    String::from_utf8(files::read(path)?).map_err(|_| {
+        Error::new(format!("{} is no text in UTF-8", path.display()))
+            .remedy("is it the right file? What goes into this section is plain text")
+    })
 }
 
 /// `NAME.suffix`, whichever of its names was given.

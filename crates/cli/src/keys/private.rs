@@ -19,6 +19,7 @@ use ssh_key::private::KeypairData;
 use ssh_key::public::Ed25519PublicKey;
 use zeroize::Zeroizing;
 
+use super::DAMAGED;
 use super::PublicKey;
 use super::SignerOptions;
 use super::label;
@@ -109,8 +110,9 @@ impl PrivateKey {
             "PRIVATE KEY" => SigningKey::from_pkcs8_pem(text).map(Self).map_err(|_| not_ed25519()),
             "ENCRYPTED PRIVATE KEY" => Self::from_encrypted_pkcs8(text, passphrase),
             "OPENSSH PRIVATE KEY" => {
-                let key = ssh_key::PrivateKey::from_openssh(text)
-                    .map_err(|error| Error::new(format!("the OpenSSH key is damaged: {error}")))?;
+                let key = ssh_key::PrivateKey::from_openssh(text).map_err(|error| {
+                    Error::new(format!("the OpenSSH key is damaged: {error}")).remedy(DAMAGED)
+                })?;
                 // Its public half is not encrypted: nobody is asked in vain.
                 super::public::from_openssh_data(key.public_key().key_data())?;
                 if key.is_encrypted() {
@@ -164,7 +166,9 @@ impl PrivateKey {
         };
         let private = SigningKey::from_bytes(&pair.private.to_bytes());
         if private.verifying_key().as_bytes() != &pair.public.0 {
-            return Err(Error::new("the OpenSSH key's two halves do not belong together"));
+            return Err(
+                Error::new("the OpenSSH key's two halves do not belong together").remedy(DAMAGED)
+            );
         }
         Ok(Self(private))
     }

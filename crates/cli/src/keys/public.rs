@@ -11,6 +11,7 @@ use ssh_key::HashAlg;
 use ssh_key::public::Ed25519PublicKey;
 use ssh_key::public::KeyData;
 
+use super::DAMAGED;
 use super::PrivateKey;
 use super::is_openssh_public;
 use super::label;
@@ -40,8 +41,9 @@ impl PublicKey {
                 VerifyingKey::from_public_key_pem(text).map(Self).map_err(|_| not_ed25519())
             }
             "OPENSSH PRIVATE KEY" => {
-                let key = ssh_key::PrivateKey::from_openssh(text)
-                    .map_err(|error| Error::new(format!("the OpenSSH key is damaged: {error}")))?;
+                let key = ssh_key::PrivateKey::from_openssh(text).map_err(|error| {
+                    Error::new(format!("the OpenSSH key is damaged: {error}")).remedy(DAMAGED)
+                })?;
                 match key.is_encrypted() {
                     true => from_openssh_data(key.public_key().key_data()),
                     false => PrivateKey::from_pem(bytes).map(|key| key.public()),

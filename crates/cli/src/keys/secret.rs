@@ -79,9 +79,11 @@ fn first_line(path: &Path) -> Result<Zeroizing<String>> {
         return Err(Error::new(format!(
             "the first line of {} is longer than 4096 bytes",
             path.display()
-        )));
+        ))
+        .remedy("is it the right file? A passphrase or PIN is its first line"));
     }
-    core::str::from_utf8(line)
-        .map(|line| Zeroizing::new(line.to_owned()))
-        .map_err(|_| Error::new(format!("the first line of {} is not UTF-8", path.display())))
+    core::str::from_utf8(line).map(|line| Zeroizing::new(line.to_owned())).map_err(|_| {
+        Error::new(format!("the first line of {} is not UTF-8", path.display()))
+            .remedy("is it the right file? A passphrase or PIN is its first line")
+    })
 }

@@ -100,7 +100,8 @@ fn not_run(error: &io::Error) -> Error {
             Error::new(format!("{XORRISO} is missing: it puts ISO images together"))
                 .remedy("install it: apt-get install xorriso")
         }
-        _ => Error::new(format!("running {XORRISO}: {error}")),
+        _ => Error::new(format!("running {XORRISO}: {error}"))
+            .remedy("install it anew: apt-get install --reinstall xorriso"),
     }
 }
 

@@ -27,8 +27,16 @@ const OURS: [&str; 6] = [README, SCRIPT, INITRAMFS, UKI, KERNEL, SUMS];
 /// # Errors
 /// If something else stands at `out`, or it cannot be written. It is left as it was then.
 pub fn pxe(parts: &Parts, uki: &[u8], out: &Path) -> Result<()> {
+    pxe_as(PUBLIC, parts, uki, out)
+}
+
+/// As [`pxe`], with files of exactly this mode. The directory can be entered by those who can read them.
+///
+/// # Errors
+/// As [`pxe`].
+pub(crate) fn pxe_as(mode: u32, parts: &Parts, uki: &[u8], out: &Path) -> Result<()> {
     refuse_words_of_scripts(&parts.command_line)?;
-    let directory = NewDirectory::replacing(out, 0o755, SCRIPT, &OURS)?;
+    let directory = NewDirectory::replacing(out, mode | ((mode & 0o444) >> 2), SCRIPT, &OURS)?;
     let script = script(&parts.command_line);
     let mut sums = String::new();
     // In the order that `sha256sum *` has.
@@ -39,10 +47,10 @@ pub fn pxe(parts: &Parts, uki: &[u8], out: &Path) -> Result<()> {
         (UKI, uki),
         (KERNEL, &parts.kernel),
     ] {
-        directory.file(name, bytes, PUBLIC)?;
+        directory.file(name, bytes, mode)?;
         sums.push_str(&format!("{}  {name}\n", hex::encode(Sha256::digest(bytes))));
     }
-    directory.file(SUMS, sums.as_bytes(), PUBLIC)?;
+    directory.file(SUMS, sums.as_bytes(), mode)?;
     directory.publish()
 }
 

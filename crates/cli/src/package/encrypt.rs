@@ -115,11 +115,14 @@ fn parse(text: &str) -> Result<Recipient> {
     let (what, remedy) = if starts("age-secret-key-") {
         (
             "this is an identity, the secret half of a key",
-            "give its public half age1…, which `age-keygen -y FILE` prints; who sees your command \
-             line has seen the identity",
+            "give its public half age1…, a comment of its file, which `ramstrap trust-policy check DIR` \
+             prints, too; who sees your command line has seen the identity",
         )
     } else if starts("age1pq1") {
-        ("this is a post-quantum recipient", "machines know X25519 only: make one of `age-keygen`")
+        (
+            "this is a post-quantum recipient",
+            "machines know X25519 only: `ramstrap keygen age` makes a key",
+        )
     } else if starts("ssh-") {
         ("this is an SSH key", "machines know X25519 only: `ramstrap keygen age` makes a key")
     } else if let Ok(recipient) = text.parse() {
@@ -130,7 +133,11 @@ fn parse(text: &str) -> Result<Recipient> {
             "copy the line `# public key: age1…` of the identity anew",
         )
     } else {
-        ("this is no recipient", "a recipient begins with age1: `age-keygen -y FILE` prints it")
+        (
+            "this is no recipient",
+            "one begins with age1: the file of an identity has it in a comment; for the identities of a \
+             trust policy --trust-policy DIR is enough",
+        )
     };
     Err(Error::usage(format!("--recipient: {what}")).remedy(remedy))
 }

@@ -47,8 +47,10 @@ impl LabTls {
         let ca = ca_params()?;
         let key = match (roots.exists(), key_file.exists()) {
             (true, true) => {
-                let pem = String::from_utf8(files::read(&key_file)?)
-                    .map_err(|_| Error::new(format!("{} is no PEM file", key_file.display())))?;
+                let pem = String::from_utf8(files::read(&key_file)?).map_err(|_| {
+                    Error::new(format!("{} is no PEM file", key_file.display()))
+                        .remedy("remove the lab's directory: a new CA is made then")
+                })?;
                 KeyPair::from_pem(&pem).map_err(|error| failed(&error).on(key_file.display()))?
             }
             (false, false) => {

@@ -1,6 +1,7 @@
 //! Where a medium is written, for whom, and what is warned of.
 
 use std::fs;
+use std::process::Command;
 
 use crate::FORMATS;
 use crate::build;
@@ -52,6 +53,20 @@ fn images_with_secrets_are_their_owners_alone() {
     // What a web server hands to everybody cannot keep a secret; to be readable it must be.
     let served = lab.ok(&build("pxe", "served"));
     assert!(served.stderr.contains("warning: the image holds secrets"), "{}", served.stderr);
+    assert_eq!(mode(&lab.path("served/initramfs")), 0o644);
+    for (umask, file, directory) in [("077", 0o600, 0o700), ("027", 0o640, 0o750)] {
+        let out = format!("closed{umask}");
+        let tool = env!("CARGO_BIN_EXE_ramstrap");
+        let script = format!("umask {umask}; exec {tool} {}", build("pxe", &out));
+        let output =
+            Command::new("sh").args(["-c", &script]).current_dir(lab.path("")).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.contains("as your umask says"), "{told}");
+        assert_eq!(mode(&lab.path(&out)), directory);
+        for name in ["vmlinuz", "initramfs", "boot.ipxe", "ramstrap.efi", "SHA256SUMS"] {
+            assert_eq!(mode(&lab.path(&format!("{out}/{name}"))), file, "{out}/{name}");
+        }
+    }
     lab.write(
         "host.json",
         r#"{"network_mode": "dhcp", "ospkg_pointer": "http://10.0.2.2/os.json"}"#,

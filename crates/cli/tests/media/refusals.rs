@@ -101,20 +101,27 @@ fn an_interrupted_build_leaves_nothing() {
         lab.write(&format!("loaders/{name}"), images::stub());
     }
     lab.write("loaders/linuxx64.efi.stub", images::stub());
-    // In the place of the real one, and Ctrl-C is pressed while it runs.
-    let tool = lab.write(
-        "bin/xorriso",
-        "#!/bin/sh\n[ \"$1\" = -version ] && exit 0\nkill -INT $PPID\nsleep 5\n",
-    );
-    fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
     fs::create_dir_all(lab.path("tmp")).unwrap();
-    let before = left(&lab);
-    let words = build("iso", "boot.iso").replace("--stub stub", "--loaders loaders");
-    let path = format!("{}:{}", lab.path("bin").display(), std::env::var("PATH").unwrap());
-    let mut command = lab.command();
-    command.args(words.split_whitespace()).env("PATH", path).env("TMPDIR", lab.path("tmp"));
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(left(&lab), before);
-    assert_eq!(fs::read_dir(lab.path("tmp")).unwrap().count(), 0);
+    for (signal, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        // In the place of the real one, which goes on writing when Ctrl-C is pressed.
+        let tool = lab.write(
+            "bin/xorriso",
+            format!(
+                "#!/bin/sh\n[ \"$1\" = -version ] && exit 0\nkill -{signal} $PPID\n\
+                 for i in 1 2 3 4 5 6 7 8 9; do mkdir -p more/$i 2>/dev/null; done\nsleep 2\n"
+            ),
+        );
+        fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
+        let before = left(&lab);
+        let words = build("iso", "boot.iso").replace("--stub stub", "--loaders loaders");
+        let path = format!("{}:{}", lab.path("bin").display(), std::env::var("PATH").unwrap());
+        let mut command = lab.command();
+        command.args(words.split_whitespace()).env("PATH", path).env("TMPDIR", lab.path("tmp"));
+        let output = command.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{signal}: {told}");
+        assert!(!told.contains("error"), "{signal}: {told}");
+        assert_eq!(left(&lab), before, "{signal}");
+        assert_eq!(fs::read_dir(lab.path("tmp")).unwrap().count(), 0, "{signal}");
+    }
 }

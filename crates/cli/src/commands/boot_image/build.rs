@@ -26,6 +26,7 @@ use crate::media::Loaders;
 use crate::media::Parts;
 use crate::modules::Modules;
 use crate::output::Output;
+use crate::process_status;
 use crate::progress::Progress;
 use crate::secure_boot;
 
@@ -199,7 +200,15 @@ impl Args {
                     "the image holds secrets (passwords of the host configuration, or keys), and \
                      whoever can ask the server that it is put on can read them",
                 );
-                files::PUBLIC
+                // Who has closed new files to others means these first of all.
+                let mode = files::SECRET | (files::PUBLIC & !process_status::umask());
+                if mode != files::PUBLIC {
+                    output.note(format!(
+                        "note: as your umask says, its files have mode {mode:04o}: a web server of \
+                         another user cannot read them"
+                    ));
+                }
+                mode
             }
             (true, _) => {
                 output.note(
@@ -310,7 +319,7 @@ fn write(args: &Args, image: &Image, loaders: &Loaders, mode: u32) -> Result<()>
             Format::Uki => file(uki),
             Format::Disk => file(&media::disk(uki)?),
             Format::Iso => media::iso_as(mode, parts, uki, loaders, &args.out),
-            Format::Pxe => media::pxe(parts, uki, &args.out),
+            Format::Pxe => media::pxe_as(mode, parts, uki, &args.out),
         },
     }
 }
