@@ -203,6 +203,8 @@ fn a_new_proof_takes_the_place_of_an_old_one() {
     lab.ok(&format!("{ATTACH} os.json"));
     lab.refused(VERIFY, "error[E0419]");
     lab.refused("ospkg verify --trust-policy policy os.json", "error[E0419]");
+    let ran = lab.refused("ospkg status --trust-policy policy os.json", "error[E0419]");
+    assert!(ran.stderr.contains("`ramstrap ospkg sigsum attach --replace`"), "{}", ran.stderr);
     lab.write("a.proof", &new);
     let ran = lab.refused(&format!("{ATTACH} os.json"), "error[E0411]");
     assert!(ran.stderr.contains("--replace"), "{}", ran.stderr);

@@ -40,7 +40,7 @@ enum State {
     #[default]
     Begun,
     /// The token is found and waits for its PIN.
-    Locked { session: Session, token: Found, library: Pkcs11, uri: Uri },
+    Locked { session: Session, token: Box<Found>, library: Pkcs11, uri: Uri },
     /// The key can sign.
     Open { session: Session, key: Key },
 }
@@ -102,7 +102,7 @@ fn open(module: &Path, uri: Uri) -> Result<(Answer, State)> {
         token: found.label.clone(),
         last_attempt: found.info.user_pin_final_try(),
     };
-    Ok((answer, State::Locked { session, token: found, library, uri }))
+    Ok((answer, State::Locked { session, token: Box::new(found), library, uri }))
 }
 
 fn log_in(session: &Session, token: &Found, library: &Pkcs11, pin: Option<Pin>) -> Result<()> {
