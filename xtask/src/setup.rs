@@ -77,6 +77,9 @@ const DNSMASQ: Tool = Tool {
     ubuntu: "dnsmasq-base",
 };
 
+const SWTPM: Tool =
+    Tool { probe: "swtpm", why: "a TPM for machines under test", debian: "swtpm", ubuntu: "swtpm" };
+
 const OPENSSL: Tool = Tool {
     probe: "openssl",
     why: "a second opinion on keys and certificates",
@@ -204,7 +207,7 @@ pub fn for_media() -> Vec<Tool> {
 pub fn for_tests() -> Vec<Tool> {
     let mut tools = for_boot(Firmware::Uefi);
     tools.extend(for_media());
-    tools.extend([DNSMASQ, IP, OPENSSL, SSH_AGENT, SOFTHSM, OPENSC, XZ, CPIO]);
+    tools.extend([DNSMASQ, IP, SWTPM, OPENSSL, SSH_AGENT, SOFTHSM, OPENSC, XZ, CPIO]);
     tools.extend(for_kernel().into_iter().filter(|tool| *tool != XZ));
     tools
 }

@@ -22,6 +22,7 @@ use crate::Result;
 use crate::cpio;
 use crate::cpio::Archive;
 use crate::files;
+use crate::host_config;
 use crate::modules::Modules;
 
 mod built;
@@ -168,14 +169,16 @@ impl Config {
     /// # Errors
     /// If the directory or a file in it cannot be read.
     pub fn read_trust_policy(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
-        let failed = |error: std::io::Error| Error::io("read", directory, &error);
         if directory.is_file() {
-            let shown = directory.display();
-            return Err(Error::new(format!("{shown} is a file, not a trust policy directory"))
-                .remedy(
-                    "give the directory that trust_policy.json and ospkg_signing_root.pem are in",
-                ));
+            let name = directory.display();
+            let above = files::directory(directory).display();
+            return Err(Error::new(format!("{name} is a file, and a trust policy is a directory"))
+                .remedy(format!(
+                    "give the directory that has {TRUST_POLICY}, {SIGNING_ROOT} and, for https, \
+                     {TLS_ROOTS}; of {name} that is {above}"
+                )));
         }
+        let failed = |error: std::io::Error| Error::io("read", directory, &error);
         let mut found = BTreeMap::new();
         for entry in std::fs::read_dir(directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -207,7 +210,7 @@ impl Config {
         );
         let mut host_config = None;
         if let Some(bytes) = &self.host_config {
-            let parsed = HostConfig::parse(bytes).map_err(|error| Error::coded(&error))?;
+            let parsed = host_config::read(bytes)?;
             let network = self.check_origin(&policy, &parsed)?;
             let https = network && parsed.urls().any(ProvisioningUrl::is_https);
             if https && policy.tls_roots().is_empty() {
@@ -333,7 +336,7 @@ pub fn load_policy(found: &BTreeMap<String, Vec<u8>>) -> Result<TrustPolicy> {
             _ => return refused,
         };
         match get(about) {
-            Some(bytes) => refused.if_odd(about, bytes),
+            Some(bytes) => refused.if_odd(bytes),
             None => refused,
         }
     })

@@ -18,6 +18,7 @@ mod stmgr;
 mod store;
 mod trust_policy;
 mod uki;
+mod usage;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -26,16 +27,11 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
-use clap::error::ContextKind;
-use clap::error::ContextValue;
-use clap::error::ErrorKind;
 
-use crate::Error;
 use crate::Exit;
 use crate::Result;
 use crate::boot_image::Built;
 use crate::output::Output;
-use crate::output::unwritten;
 
 /// Finds the static executable that becomes `/init`. It is told the kernel of the image, if there is
 /// one, to say where that comes from.
@@ -118,12 +114,16 @@ pub fn run_with_init(args: impl Iterator<Item = OsString>, init: FindInit<'_>) -
     let args = stmgr::by_name(args.collect());
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => return wrong_usage(&error, &args),
+        Err(error) => return usage::tell(&error, &args),
     };
     let mut output = Output::new(cli.json);
     match dispatch(cli.command, &mut output, init).and_then(|()| output.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let error = match error.exit() {
+                Exit::Refused => error,
+                Exit::Usage => usage::with_remedy(error, &args),
+            };
             output.error(&error);
             match error.exit() {
                 Exit::Refused => ExitCode::FAILURE,
@@ -143,7 +143,10 @@ fn dispatch(command: Command, output: &mut Output, init: FindInit<'_>) -> Result
         Command::SecureBoot(args) => secure_boot::run(&args, output),
         Command::Provision(args) => provision::run(&args, output),
         Command::Host(args) => host::run(&args, output),
-        Command::Serve(args) => serve::run(args, output),
+        Command::Serve(args) => {
+            output.json_lines();
+            serve::run(args, output)
+        }
         Command::Compare(args) => compare::run(&args, output),
         Command::Store(args) => store::run(&args, output),
         Command::Uki(args) => uki::run(args, output),
@@ -157,63 +160,6 @@ fn dispatch(command: Command, output: &mut Output, init: FindInit<'_>) -> Result
 /// The command line as a value, for completions and manual pages.
 fn command() -> clap::Command {
     Cli::command()
-}
-
-fn wrong_usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
-    let printed = error.print();
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return match printed {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Output::new(false).error(&unwritten(&error));
-                ExitCode::FAILURE
-            }
-            _ => ExitCode::SUCCESS,
-        };
-    }
-    let elsewhere = elsewhere(error);
-    if let Some(command) = &elsewhere {
-        eprintln!("\nhelp: did you mean `ramstrap {command}`?");
-    }
-    if args.iter().any(|arg| arg == "--json") {
-        // clap's own words are on stderr already.
-        let usage = usage_error(&error.to_string());
-        let usage = match elsewhere {
-            Some(command) => usage.remedy(format!("did you mean `ramstrap {command}`?")),
-            None => usage,
-        };
-        Output::new(true).failed(&usage);
-    }
-    ExitCode::from(2)
-}
-
-/// Where a command is that was looked for in the wrong place, such as `upgrade` for `host upgrade`.
-fn elsewhere(error: &clap::Error) -> Option<String> {
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
-        return None;
-    };
-    let all = command();
-    let groups = all.get_subcommands();
-    let mut found = groups.filter_map(|group| {
-        let below = group.get_subcommands().find(|it| it.get_name() == word)?;
-        Some(format!("{} {}", group.get_name(), below.get_name()))
-    });
-    found.next()
-}
-
-/// What clap says in several lines: the first is the message; those up to the usage line name
-/// missing arguments, possible values and what was probably meant.
-fn usage_error(text: &str) -> Error {
-    let mut lines = text.lines().map(str::trim);
-    let first = lines.next().unwrap_or_default();
-    let first = first.strip_prefix("error: ").unwrap_or(first);
-    lines
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
-        .filter(|line| !line.is_empty())
-        .map(|line| {
-            let list = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-            list.filter(|list| list.contains(": ")).unwrap_or(line)
-        })
-        .fold(Error::usage(first.trim_end_matches(':')), Error::detail)
 }
 
 /// A sentence about a number of things: `1 key`, `3 keys`.

@@ -103,10 +103,14 @@ impl Error {
         })
     }
 
-    /// Says which input it was about.
+    /// Says which input it was about. Where the message begins with the name of that file already, it is
+    /// not said twice.
     #[must_use]
     pub fn on(mut self, input: impl fmt::Display) -> Self {
-        self.message = format!("{input}: {}", self.message);
+        let input = input.to_string();
+        let name = input.rsplit('/').next().filter(|name| !name.is_empty());
+        let rest = name.and_then(|name| self.message.strip_prefix(name)?.strip_prefix(": "));
+        self.message = format!("{input}: {}", rest.unwrap_or(&self.message));
         self
     }
 
@@ -135,9 +139,9 @@ impl Error {
 
     /// Adds what is odd about the file that it is about, if anything is: an encoding, or no content.
     #[must_use]
-    pub(crate) fn if_odd(self, file: &str, bytes: &[u8]) -> Self {
+    pub(crate) fn if_odd(self, bytes: &[u8]) -> Self {
         match text_file::oddity(bytes) {
-            Some(odd) => self.detail(format!("{file}: {}", odd.what)).remedy(odd.remedy),
+            Some(odd) => self.detail(odd.what).remedy(odd.remedy),
             None => self,
         }
     }
@@ -157,7 +161,9 @@ impl Error {
                 | Code::HostConfigMalformed
                 | Code::HostConfigInvalid
                 | Code::ServiceConfigInvalid,
-            ) => self.remedy("correct what is named, then check the file again"),
+            ) if self.remedy.is_none() => {
+                self.remedy("correct what is named, then check the file again")
+            }
             _ => self,
         }
     }

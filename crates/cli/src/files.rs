@@ -49,13 +49,27 @@ pub fn spare_inputs<'a>(out: &Path, inputs: impl IntoIterator<Item = &'a Path>) 
 /// # Errors
 /// If it cannot be read, or is larger.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    let failed = |error: io::Error| Error::io("read", path, &error);
+    let file = fs::File::open(path).map_err(|error| Error::io("read", path, &error))?;
+    read_small(file, path)
+}
+
+/// As [`read`], but `-` is what comes on stdin.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_or_stdin(path: &Path) -> Result<Vec<u8>> {
+    match path.to_str() {
+        Some("-") => read_small(io::stdin().lock(), Path::new("stdin")),
+        _ => read(path),
+    }
+}
+
+fn read_small(input: impl Read, path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(path)
-        .map_err(failed)?
+    input
         .take(MAX_SMALL_FILE + 1)
         .read_to_end(&mut bytes)
-        .map_err(failed)?;
+        .map_err(|error| Error::io("read", path, &error))?;
     if bytes.len() as u64 > MAX_SMALL_FILE {
         return Err(Error::new(format!("{} is larger than 16 MiB", path.display()))
             .remedy("is it the right file? nothing of this kind is that large"));
@@ -128,6 +142,20 @@ impl NewFile {
     /// The handle, for writers that also seek.
     pub fn file(&mut self) -> &mut fs::File {
         self.file.as_file_mut()
+    }
+
+    /// Reads what is in it so far, from its start.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn reopen(&self) -> io::Result<fs::File> {
+        self.file.reopen()
+    }
+
+    /// How long it is so far, in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.file.as_file().metadata().map_or(0, |data| data.len())
     }
 
     /// Where it will be.

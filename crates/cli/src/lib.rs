@@ -15,6 +15,7 @@ pub mod difference;
 mod error;
 pub mod files;
 pub mod firmware;
+mod host_config;
 pub mod inspect;
 pub mod keys;
 pub mod media;

@@ -26,6 +26,8 @@ const CYAN: &str = "1;36";
 #[derive(Debug)]
 pub(crate) struct Output {
     json: bool,
+    /// Whether each JSON document is on one line.
+    lines: bool,
     /// Whether people read what was done, beside warnings and errors.
     quiet: bool,
     /// Whether people read remarks beside the result.
@@ -51,6 +53,7 @@ impl Output {
         };
         Self {
             json,
+            lines: false,
             quiet: false,
             notes: true,
             stmgr: false,
@@ -95,6 +98,11 @@ impl Output {
     /// From now on a script reads stdout.
     pub(crate) fn set_json(&mut self) {
         self.json = true;
+    }
+
+    /// From now on there may be several JSON documents, each on one line.
+    pub(crate) fn json_lines(&mut self) {
+        self.lines = true;
     }
 
     /// From now on only warnings and errors are for people.
@@ -184,8 +192,15 @@ impl Output {
         if !self.warnings.is_empty() {
             object.insert("warnings".to_owned(), self.warnings.clone().into());
         }
-        let text = serde_json::to_string_pretty(&object).unwrap_or_default();
-        self.put(&text);
+        self.document(&object);
+    }
+
+    fn document(&self, object: &Map<String, Value>) {
+        let text = match self.lines {
+            true => serde_json::to_string(object),
+            false => serde_json::to_string_pretty(object),
+        };
+        self.put(&text.unwrap_or_default());
     }
 
     /// One JSON document a line, for what goes on happening.
@@ -224,7 +239,7 @@ impl Output {
         if !self.warnings.is_empty() {
             add("warnings", self.warnings.clone().into());
         }
-        self.put(&serde_json::to_string_pretty(&object).unwrap_or_default());
+        self.document(&object);
     }
 
     fn explain(&self, error: &Error) {

@@ -1,5 +1,6 @@
 //! OS packages on disk: an archive `NAME.zip` and its descriptor `NAME.json` beside each other.
 
+mod encrypt;
 mod merge;
 mod names;
 mod open;
@@ -33,6 +34,9 @@ use crate::files::NewFile;
 use crate::files::Noting;
 use crate::progress::Progress;
 
+pub use encrypt::MAX_RECIPIENTS;
+pub use encrypt::Recipients;
+pub use encrypt::opened;
 pub use merge::Merged;
 pub use merge::merge;
 pub use names::Names;

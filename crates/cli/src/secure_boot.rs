@@ -9,6 +9,7 @@ use bootmedia::authenticode;
 use bootmedia::authenticode::SignError;
 use bootmedia::authenticode::Signer;
 use bootmedia::signer;
+use x509_cert::der::Encode;
 
 pub use enroll::Enrolled;
 pub use enroll::SetupMode;
@@ -64,6 +65,15 @@ pub(crate) fn read_certificate(path: &Path) -> Result<Vec<u8>> {
         Ok(_) => Ok(bytes),
         Err(error) => Err(not_certificate(&error, path)),
     }
+}
+
+/// Reads a certificate (PEM or DER) as it stands in signature lists: in DER.
+fn certificate_der(path: &Path) -> Result<Vec<u8>> {
+    let bytes = files::read(path)?;
+    signer::read_certificate(&bytes)
+        .map_err(|error| not_certificate(&error, path))?
+        .to_der()
+        .map_err(|error| Error::new(error.to_string()).on(path.display()))
 }
 
 fn not_certificate(error: &SignError, path: &Path) -> Error {

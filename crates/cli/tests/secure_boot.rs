@@ -247,6 +247,17 @@ fn enrolling_writes_each_variable_whole_and_the_platform_key_last() {
 }
 
 #[test]
+fn updates_alone_are_enough_to_enroll() {
+    let lab = lab_with_keys();
+    lab.write(SETUP_MODE, [6, 0, 0, 0, 1]);
+    for name in ["PK", "KEK", "db"] {
+        lab.write(&format!("alone/{name}.auth"), lab.read(&format!("keys/{name}.auth")));
+    }
+    lab.ok("secure-boot enroll --dir alone --efivars efivars");
+    assert!([DB, KEK, PK].iter().all(|it| lab.path(it).exists()));
+}
+
+#[test]
 fn enrolling_says_what_is_in_the_way_and_writes_nothing() {
     let lab = lab_with_keys();
     let refused = |reason: &str| {
@@ -259,6 +270,18 @@ fn enrolling_says_what_is_in_the_way_and_writes_nothing() {
     lab.write(SETUP_MODE, [6, 0, 0, 0, 7]);
     refused("neither 0 nor 1");
     lab.write(SETUP_MODE, [6, 0, 0, 0, 1]);
+    // Of another set: whoever has these files has not the key that would be entered.
+    let certificate = lab.read("keys/PK.crt");
+    fs::copy(lab.path("keys/KEK.crt"), lab.path("keys/PK.crt")).unwrap();
+    refused("PK.auth enters another certificate than keys/PK.crt");
+    fs::remove_file(lab.path("keys/PK.crt")).unwrap();
+    fs::copy(lab.path("keys/db.cer"), lab.path("keys/PK.cer")).unwrap();
+    refused("PK.auth enters another certificate than keys/PK.cer");
+    lab.write("keys/PK.crt", certificate);
+    let update = lab.read("keys/db.auth");
+    fs::copy(lab.path("keys/KEK.auth"), lab.path("keys/db.auth")).unwrap();
+    refused("db.auth enters another certificate than keys/db.crt");
+    lab.write("keys/db.auth", update);
     fs::remove_file(lab.path("keys/PK.auth")).unwrap();
     refused("cannot read keys/PK.auth");
     fs::copy(lab.path("keys/PK.esl"), lab.path("keys/PK.auth")).unwrap();

@@ -14,6 +14,7 @@ use crate::dns::DnsOptions;
 use crate::dns::StubResolver;
 use crate::error::ErrorKind;
 use crate::error::FetchError;
+use crate::handshake;
 use crate::http;
 use crate::tls;
 
@@ -113,10 +114,10 @@ impl Poster {
         if let Some(credentials) = url.credentials() {
             request = request.basic_auth(&credentials.user, Some(credentials.password.expose()));
         }
-        let response = match timeout(self.patience, request.send()).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
-                return Err(failed(http::failed_request(&error, None, self.patience)));
+        let response = match timeout(self.patience, handshake::watched(request.send())).await {
+            Ok((Ok(response), _)) => response,
+            Ok((Err(error), greeted)) => {
+                return Err(failed(http::failed_request(&error, None, self.patience, greeted)));
             }
             Err(_) => return Err(failed(ErrorKind::Stalled("no response".to_owned()))),
         };

@@ -31,6 +31,9 @@ pub enum ErrorKind {
     /// No connection, or it was cut before there was an answer.
     #[error("{0}")]
     Connect(String),
+    /// There was a connection, but no answer to the first message of TLS.
+    #[error("{0}")]
+    Handshake(String),
     /// The certificate is by none of the roots.
     #[error("{0}")]
     TlsUntrusted(String),
@@ -210,7 +213,7 @@ impl Coded for FetchError {
             ErrorKind::Redirect(_) => Code::RedirectRefused,
             ErrorKind::DescriptorTooLarge { .. } => Code::DescriptorTooLarge,
             ErrorKind::ArchiveTooLarge { .. } => Code::ArchiveTooLarge,
-            ErrorKind::Stalled(_) | ErrorKind::NoEnd(_) => Code::Stalled,
+            ErrorKind::Stalled(_) | ErrorKind::NoEnd(_) | ErrorKind::Handshake(_) => Code::Stalled,
             ErrorKind::Truncated(_) => Code::BodyTruncated,
             ErrorKind::TooLong(_) => Code::BodyTooLong,
             ErrorKind::ArchiveUrl(_) => Code::ArchiveUrlInvalid,

@@ -23,6 +23,7 @@ use crate::dns::DnsError;
 use crate::dns::DnsOptions;
 use crate::dns::StubResolver;
 use crate::error::ErrorKind;
+use crate::handshake;
 use crate::tls;
 use crate::transport::Body;
 use crate::transport::Request;
@@ -197,7 +198,8 @@ impl Transport for Http {
                 request = request.header(name, value);
             }
         }
-        let response = match (request.send().await, proxy) {
+        let (sent, greeted) = handshake::watched(request.send()).await;
+        let response = match (sent, proxy) {
             (Ok(response), Some(proxy))
                 if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
             {
@@ -205,7 +207,7 @@ impl Transport for Http {
             }
             (Ok(response), _) => response,
             (Err(error), proxy) => {
-                let kind = failed_request(&error, proxy, shared.connect);
+                let kind = failed_request(&error, proxy, shared.connect, greeted);
                 return Err(match (kind, proxy) {
                     (ErrorKind::Proxy(reason), Some(proxy)) => {
                         match shared.tunnels.status(proxy, target).await {
@@ -239,11 +241,12 @@ impl Body for reqwest::Response {
     }
 }
 
-/// What a request that got no response failed of.
+/// What a request that got no response failed of. `greeted`: see [`handshake::watched`].
 pub(crate) fn failed_request(
     error: &reqwest::Error,
     proxy: Option<&Proxy>,
     connect: Duration,
+    greeted: bool,
 ) -> ErrorKind {
     let known = Causes(Some(error)).find_map(|cause| {
         if let Some(dns) = cause.downcast_ref::<DnsError>() {
@@ -261,16 +264,23 @@ pub(crate) fn failed_request(
         http.is_parse().then(|| ErrorKind::Http(format!("not an HTTP response: {http}")))
     });
     let kind = known.unwrap_or_else(|| {
-        ErrorKind::Connect(if error.is_timeout() {
-            format!("no connection within {} s", connect.as_secs_f32())
-        } else {
-            root_cause(error)
-        })
+        let seconds = connect.as_secs_f32();
+        match error.is_timeout() {
+            true if greeted => ErrorKind::Handshake(format!(
+                "connected, but no answer to the TLS handshake within {seconds} s: the server \
+                 hangs, or the path swallows long packets (MTU)"
+            )),
+            true => ErrorKind::Connect(format!("no connection within {seconds} s")),
+            false => ErrorKind::Connect(root_cause(error)),
+        }
     });
     match (kind, proxy) {
         // With a proxy nothing else is connected to and looked up.
         (ErrorKind::Connect(reason), Some(proxy)) => {
             ErrorKind::Connect(format!("by way of the proxy {proxy}: {reason}"))
+        }
+        (ErrorKind::Handshake(reason), Some(proxy)) => {
+            ErrorKind::Handshake(format!("by way of the proxy {proxy}: {reason}"))
         }
         (ErrorKind::Resolve(reason), Some(proxy)) => {
             ErrorKind::Resolve(format!("the proxy {proxy}: {reason}"))

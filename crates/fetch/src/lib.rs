@@ -23,6 +23,7 @@ mod dns;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod handshake;
 mod http;
 mod limits;
 mod location;

@@ -26,6 +26,7 @@ use trust::Clock;
 use trust::Timestamp;
 
 use crate::error::ErrorKind;
+use crate::handshake;
 
 /// The configuration of TLS connections. Without roots no certificate is accepted; `identity` is
 /// shown to servers that ask for one.
@@ -126,6 +127,7 @@ impl ServerCertVerifier for PolicyVerifier {
         ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        handshake::answered();
         let not_before = latest_not_before(end_entity, intermediates)
             .ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
         let now = self.clock.now_for(not_before);
@@ -171,7 +173,9 @@ impl ServerCertVerifier for PolicyVerifier {
         rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
     }
 
+    /// Asked for when the first message of a handshake is made.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        handshake::begun();
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -8,10 +8,10 @@ use report::Coded;
 #[non_exhaustive]
 pub enum HostConfigError {
     /// Not one JSON object, or too large.
-    #[error("host configuration: {0}")]
+    #[error("{0}")]
     Malformed(String),
     /// A field has a value that cannot be used, or is missing.
-    #[error("host configuration: {field}: {found}, expected {expected}")]
+    #[error("{field}: {found}, expected {expected}")]
     Invalid {
         /// Name of the field, with the index (from 1) of a list's entry: `dns[2]`.
         field: String,
@@ -21,7 +21,7 @@ pub enum HostConfigError {
         expected: &'static str,
     },
     /// Neither `ospkg_pointer` nor `mirrors` hold a URL that can be fetched.
-    #[error("host configuration: ospkg_pointer: none of its entries is an http:// or https:// URL")]
+    #[error("ospkg_pointer: none of its entries is an http:// or https:// URL")]
     NoUrl,
 }
 

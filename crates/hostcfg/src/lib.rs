@@ -22,6 +22,7 @@ mod fields;
 mod host;
 mod legacy;
 mod mac;
+mod masked;
 mod mirror;
 mod network;
 mod package_name;

@@ -325,3 +325,30 @@ proptest! {
         prop_assert!(!printed.contains("CANARY"), "{}", printed);
     }
 }
+
+#[test]
+fn what_was_printed_is_told_from_a_configuration() {
+    let secret = r#"{"network_mode": "dhcp", "ospkg_pointer": "https://user:pass@a.example/os.json?token=x, https://b.example/$AUTH/os.json",
+        "authentication": "canary", "mirrors": [{"url": "https://c.example/os.json", "headers": {"X-Token": "canary"}}],
+        "proxy": "http://user:pass@proxy.example:3128",
+        "remote_log": {"url": "https://token@log.example/in"}}"#;
+    let config = HostConfig::parse(secret.as_bytes()).unwrap();
+    assert_eq!(config.masked(), Vec::<String>::new());
+    let printed = config.redacted_json();
+    let config = HostConfig::parse(printed.as_bytes()).unwrap();
+    let masked = config.masked().join("\n");
+    for place in [
+        "https://***@a.example/os.json?***: user name and password",
+        "https://***@a.example/os.json?***: query",
+        "https://b.example/***/os.json: what took the place of $AUTH",
+        "https://c.example/os.json: header \"X-Token\"",
+        "http://***@proxy.example:3128: user name and password",
+        "https://***@log.example/in: user name and password",
+    ] {
+        assert!(masked.contains(place), "no {place} in\n{masked}");
+    }
+    assert_eq!(masked.lines().count(), 6, "{masked}");
+    // A user of this name with a password of its own is one.
+    let odd = r#"{"network_mode": "dhcp", "ospkg_pointer": "https://***:pass@a.example/os.json"}"#;
+    assert!(HostConfig::parse(odd.as_bytes()).unwrap().masked().is_empty());
+}

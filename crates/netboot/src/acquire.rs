@@ -46,6 +46,9 @@ const TRIES_PER_LINK: usize = 4;
 /// How often a machine that waits says so.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
+/// How long setting up the network may take to clean up once time is over.
+const CLEAN_UP: Duration = Duration::from_secs(1);
+
 /// What the probe of a link found out.
 #[derive(Debug)]
 struct Answer<T> {
@@ -72,9 +75,10 @@ pub async fn package(
 /// As [`package`], in any [`World`].
 ///
 /// A failure that may heal is waited out with a pause that grows ([`crate::World::Transport`]'s
-/// chance spreads it), one that cannot drops the mirror. It ends soon after `patience`, however the
-/// world behaves: at once while mirrors are asked, and after 30 seconds more if the world's
-/// [`World::connect`] does not keep the deadline that it was given.
+/// chance spreads it), one that cannot drops the mirror. It ends when `patience` is over, whatever the
+/// world does: at once while mirrors are asked, and a second later at most while a link is looked for,
+/// so that [`World::connect`], which knows the deadline, may clean up. Only what blocks is waited for:
+/// an archive that has come whole is hashed and unpacked to its end.
 ///
 /// # Errors
 /// As for [`package`].
@@ -153,8 +157,10 @@ impl<W: World> Search<'_, W> {
             Ok(())
         };
         let mut connect = pin!(self.world.connect(plan, deadline, probe));
+        let end = deadline + CLEAN_UP;
         let result = loop {
-            match tokio::time::timeout(SIGN_OF_LIFE, &mut connect).await {
+            let next_sign = end.min(Instant::now() + SIGN_OF_LIFE);
+            match tokio::time::timeout_at(next_sign, &mut connect).await {
                 Ok(Ok(online)) => {
                     self.events.on(Event::Nics(online.nics.clone()));
                     self.events.on(Event::Link { link: online.link.clone(), used: true });
@@ -164,7 +170,7 @@ impl<W: World> Search<'_, W> {
                     self.events.on(Event::Nics(error.nics));
                     break Err(error.failure);
                 }
-                Err(_) if Instant::now() > deadline + SIGN_OF_LIFE => {
+                Err(_) if Instant::now() >= end => {
                     let detail = "setting up the network did not come to its end";
                     break Err(Failure::new(Code::DeadlineReached, detail));
                 }

@@ -63,8 +63,9 @@ pub(crate) fn embedded_in<W: World>(
     })?;
     let verifying = Running::begin(events, Stage::Verify);
     let verified = found
-        .authorize(inputs, &inputs.clock, clock_report(&inputs.clock), events)
-        .and_then(|authorized| found.open(authorized, world, inputs, events, None));
+        .authorize(inputs, &inputs.clock, &clock_report(&inputs.clock), events)
+        .map_err(|refused| refused.failure)
+        .and_then(|judged| judged.open(world, inputs, events, None));
     Ok(verifying.close(verified, |(_, summary)| summary.clone())?.0)
 }
 

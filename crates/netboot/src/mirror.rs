@@ -31,6 +31,8 @@ use crate::pieces::same_archive;
 use crate::time::LinkTime;
 use crate::upgrade::Current;
 use crate::verify::Found;
+use crate::verify::Judged;
+use crate::verify::Refused;
 use crate::world::World;
 
 /// What may be started, in memory files of its own.
@@ -115,10 +117,10 @@ impl<W: World> Job<'_, W> {
         let verifying = Running::begin(self.events, Stage::Verify);
         let (clock, report) = self.time.settled().await;
         self.events.on(Event::Time(report.clone()));
-        let verified = match self.match_descriptor(&clock, fetched).await {
-            Ok(fetched) => self.verify(&clock, report, fetched),
-            Err(failure) => Err(failure),
-        };
+        let verified = self
+            .authorize(&clock, &report, fetched)
+            .await
+            .and_then(|judged| judged.open(self.world, self.inputs, self.events, self.running));
         Ok(verifying.close(verified, |(_, summary)| summary.clone()).map(|(package, _)| package)?)
     }
 
@@ -178,55 +180,20 @@ impl<W: World> Job<'_, W> {
         Ok(Fetched { descriptor, archive_url, archive, len, download })
     }
 
+    /// Judges what was fetched; nothing of the archive is read.
+    ///
     /// Where the archive is not the one that the descriptor names, it may have been put in the other
     /// one's place after the descriptor was fetched: that is then fetched again, once in a boot.
-    async fn match_descriptor(
+    async fn authorize(
         &mut self,
         clock: &Clock,
+        said: &ClockReport,
         fetched: Fetched<W::File>,
-    ) -> Result<Fetched<W::File>, Failure> {
-        let policy = &self.inputs.policy.policy;
-        let fits = |descriptor: &Descriptor| {
-            let digest = fetched.download.sha256;
-            let judged = trust::authorize(policy, descriptor.endorsements(), digest, clock);
-            judged.map(|_| ()).map_err(|refusal| Failure::from_error(&refusal))
-        };
-        let wrong = |failure: &Failure| failure.code == Code::SignatureWrong;
-        let one_source = fetched.download.sources <= 1;
-        if !fits(&fetched.descriptor).is_err_and(|failure| wrong(&failure)) {
-            return Ok(fetched);
-        }
-        let again = one_source && self.shelf.may_look_again(self.interface, &self.mirror.url);
-        if !again {
-            return Ok(fetched);
-        }
-        let bytes = self.client.descriptor(self.mirror).await;
-        let read = |bytes: Vec<u8>| self.inputs.policy.descriptor(&bytes).ok();
-        let Some(now) = bytes.ok().and_then(read) else {
-            return Ok(fetched);
-        };
-        if same_archive(&fetched.descriptor, &now) {
-            return Ok(fetched);
-        }
-        if fits(&now).is_err_and(|failure| wrong(&failure)) {
-            let detail = format!("{}: the descriptor is another one by now", self.mirror.url);
-            return Err(Failure::new(Code::PackageReplaced, detail));
-        }
-        info!("{}: the package was replaced during the download", self.mirror.url);
-        Ok(Fetched { descriptor: now, ..fetched })
-    }
-
-    /// Judges what was fetched; the archive is opened only once its digest is authorised.
-    fn verify(
-        &mut self,
-        clock: &Clock,
-        clock_said: ClockReport,
-        fetched: Fetched<W::File>,
-    ) -> Result<(Verified<W::File>, String), Failure> {
-        let Self { world, inputs, events, .. } = *self;
+    ) -> Result<Judged<W::File>, Failure> {
+        let Self { inputs, events, mirror, .. } = *self;
         let Fetched { descriptor, archive_url, archive, len, download } = fetched;
         let found = Found {
-            descriptor_url: self.mirror.url.to_string(),
+            descriptor_url: mirror.url.to_string(),
             archive_url: archive_url.to_string(),
             sha256: download.sha256,
             len,
@@ -234,12 +201,41 @@ impl<W: World> Job<'_, W> {
             descriptor,
             archive,
         };
-        let authorized = found.authorize(inputs, clock, clock_said, events).map_err(|failure| {
-            if download.sources > 1 { self.shelf.blame_nobody(&failure) } else { failure }
-        })?;
-        found.open(authorized, world, inputs, events, self.running)
+        let Refused { found, failure } = match found.authorize(inputs, clock, said, events) {
+            Ok(judged) => return Ok(judged),
+            Err(refused) => *refused,
+        };
+        if download.sources > 1 {
+            return Err(self.shelf.blame_nobody(&failure));
+        }
+        if failure.code != Code::SignatureWrong {
+            return Err(failure);
+        }
+        let Some(descriptor) = self.other_descriptor(&found.descriptor).await else {
+            return Err(failure);
+        };
+        let verdict = Found { descriptor, ..found }.authorize(inputs, clock, said, events);
+        let still_wrong = |refused: &Refused<_>| refused.failure.code == Code::SignatureWrong;
+        if verdict.as_ref().is_err_and(|refused| still_wrong(refused)) {
+            let detail = format!("{}: the descriptor is another one by now", mirror.url);
+            return Err(Failure::new(Code::PackageReplaced, detail));
+        }
+        info!("{}: the package was replaced during the download", mirror.url);
+        verdict.map_err(|refused| refused.failure)
+    }
+
+    /// The descriptor that the mirror has now, if it names another archive than this one; asked for
+    /// once in a boot.
+    async fn other_descriptor(&mut self, old: &Descriptor) -> Option<Descriptor> {
+        if !self.shelf.may_look_again(self.interface, &self.mirror.url) {
+            return None;
+        }
+        let bytes = self.client.descriptor(self.mirror).await.ok()?;
+        let now = self.inputs.policy.descriptor(&bytes).ok()?;
+        (!same_archive(old, &now)).then_some(now)
     }
 }
+
 /// A descriptor and an archive, neither of them trusted.
 struct Fetched<F> {
     descriptor: Descriptor,

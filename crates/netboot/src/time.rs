@@ -30,6 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The same where it is not: then there is nothing else to judge the end of a validity by.
 const PATIENCE_WITHOUT_CLOCK: Duration = Duration::from_secs(5);
 
+/// How much longer the outcome is waited for than the servers are: they all end in time, and what is
+/// said of those that were silent must be heard.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Less than this is not told: a second of it may be the rounding.
 const WORTH_TELLING: u64 = 2;
 
@@ -72,7 +76,7 @@ impl LinkTime {
         let interface = link.interface.clone();
         let patience = if clock.is_trusted() { PATIENCE } else { PATIENCE_WITHOUT_CLOCK };
         let deadline = Instant::now() + patience;
-        Self::from_task(clock, deadline, async move {
+        Self::from_task(clock, deadline + GRACE, async move {
             let asked = ask(&interface, &servers, &resolver, clock, deadline);
             let result = tokio::time::timeout_at(deadline, asked).await.unwrap_or_else(|_| {
                 let detail = format!("{} over {interface}", servers.join(", "));

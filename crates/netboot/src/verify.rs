@@ -1,8 +1,6 @@
 //! A descriptor and its archive, wherever they were found, are judged and unpacked.
 
 use core::fmt::Debug;
-use std::io::Read;
-use std::io::Seek;
 
 use ospkg::Descriptor;
 use ospkg::Package;
@@ -43,27 +41,48 @@ pub(crate) struct Found<A> {
     pub(crate) archive_url: String,
 }
 
-impl<A: Debug + Read + Seek> Found<A> {
+/// An archive that may be opened. Only [`Found::authorize`] makes one, so that what is opened has been
+/// judged, and is not judged again.
+#[derive(Debug)]
+pub(crate) struct Judged<A> {
+    found: Found<A>,
+    authorized: Authorized,
+}
+
+/// An archive that may not be opened under its descriptor, and why.
+#[derive(Debug)]
+pub(crate) struct Refused<A> {
+    pub(crate) found: Found<A>,
+    pub(crate) failure: Failure,
+}
+
+impl<A> Found<A> {
     /// Judges the signatures; nothing of the archive is read. `said` is what has been told of the
     /// clock so far: it is told again if the witnesses of a log know better.
     ///
     /// # Errors
     /// E0404 to E0419.
     pub(crate) fn authorize(
-        &self,
+        self,
         inputs: &Inputs,
         clock: &Clock,
-        said: ClockReport,
+        said: &ClockReport,
         events: &dyn Events,
-    ) -> Result<Authorized, Failure> {
+    ) -> Result<Judged<A>, Box<Refused<A>>> {
         let policy = &inputs.policy.policy;
-        let authorized =
-            trust::authorize(policy, self.descriptor.endorsements(), self.sha256, clock)
-                .map_err(|refusal| Failure::from_error(&refusal))?;
+        let endorsements = self.descriptor.endorsements();
+        let authorized = match trust::authorize(policy, endorsements, self.sha256, clock) {
+            Ok(authorized) => authorized,
+            Err(refusal) => {
+                let failure = Failure::from_error(&refusal);
+                return Err(Box::new(Refused { found: self, failure }));
+            }
+        };
         let now = authorized.clock();
         if now != clock {
             info!("by the Sigsum witnesses it is {} or later", now.floor());
-            events.on(Event::Time(ClockReport { sntp: said.sntp, ..clock_report(now) }));
+            let sntp = said.sntp.clone();
+            events.on(Event::Time(ClockReport { sntp, ..clock_report(now) }));
         }
         if policy.document().max_cosignature_age().is_some() && !now.is_trusted() {
             warn!(
@@ -72,30 +91,29 @@ impl<A: Debug + Read + Seek> Found<A> {
                 now.floor()
             );
         }
-        Ok(authorized)
+        Ok(Judged { found: self, authorized })
     }
+}
 
+impl<A: Debug + Scratch> Judged<A> {
     /// Opens the archive and copies kernel and initramfs out of it. With a line about it.
     ///
     /// # Errors
     /// E0414, E05xx and E06xx.
     pub(crate) fn open<W: World>(
         self,
-        authorized: Authorized,
         world: &W,
         inputs: &Inputs,
         events: &dyn Events,
         running: Option<&Current>,
-    ) -> Result<(Verified<W::File>, String), Failure>
-    where
-        A: Scratch,
-    {
-        let Self { mut archive, sha256, len, given_back, .. } = self;
+    ) -> Result<(Verified<W::File>, String), Failure> {
+        let Self { found, authorized } = self;
+        let Found { mut archive, sha256, len, given_back, .. } = found;
         let mut package_report = PackageReport {
             sha256: sha256.to_string(),
             size: len,
-            descriptor_url: self.descriptor_url,
-            archive_url: self.archive_url,
+            descriptor_url: found.descriptor_url,
+            archive_url: found.archive_url,
             signers: authorized.signer_reports(),
             skipped: authorized.skipped_reports(),
             ..PackageReport::default()

@@ -4,10 +4,13 @@ use core::future::Future;
 use core::net::Ipv6Addr;
 use std::io;
 
+use report::Code;
+use report::Failure;
 use tokio::sync::mpsc;
 
 use crate::backoff::Random;
 use crate::backoff::pause;
+use crate::dhcp::Target;
 
 /// One end of a protocol.
 pub(crate) trait Talker: Send {
@@ -43,6 +46,13 @@ pub(crate) async fn run(mut talker: impl Talker) {
         let pause = pause(tries, talker.random());
         tokio::time::sleep(pause).await;
     }
+}
+
+/// What a session says of itself when it was cut off from whom it asks by `protocol`.
+pub(crate) fn socket_failure(target: &Target, protocol: &str, error: &io::Error) -> Failure {
+    let detail = format!("{}: socket for {protocol}: {error}", target.name);
+    tracing::debug!("{detail}");
+    Failure::new(Code::AddressSetup, detail)
 }
 
 /// Addresses that the kernel has found to be another machine's, as a session is told of them.

@@ -95,10 +95,17 @@ impl NicState {
     }
 
     fn silence(&self) -> Failure {
-        let (name, rounds) = (&self.nic.name, self.rounds);
+        let asked = match self.rounds {
+            0 => return self.no_lease("the search for an address had only just begun"),
+            1 => "asked once".to_owned(),
+            rounds => format!("asked {rounds} times"),
+        };
         let who = if self.mode == "auto" { ", neither by DHCP nor of a router" } else { "" };
-        let detail = format!("{name}: asked {rounds} times, no usable answer{who}");
-        Failure::new(Code::NoLease, detail)
+        self.no_lease(&format!("{asked}, no usable answer{who}"))
+    }
+
+    fn no_lease(&self, why: &str) -> Failure {
+        Failure::new(Code::NoLease, format!("{}: {why}", self.nic.name))
     }
 
     /// Something other than a probe failed.
@@ -226,6 +233,21 @@ mod tests {
         state.carrier_found(&nic, now + Duration::from_secs(30));
         assert!(!state.is_hopeless(now + Duration::from_secs(500)), "it has a carrier now");
         assert_eq!(state.verdict(now).code, Code::NoLease);
+    }
+
+    #[test]
+    fn silence_is_told_with_how_often_was_asked() {
+        let now = Instant::now();
+        let (mut state, nic) = state(now);
+        state.carrier_found(&nic, now);
+        for (rounds, said) in [
+            (0, "eth0: the search for an address had only just begun"),
+            (1, "eth0: asked once, no usable answer"),
+            (2, "eth0: asked 2 times, no usable answer"),
+        ] {
+            state.news(&Status { rounds, ..Status::default() });
+            assert_eq!(state.verdict(now).detail, said);
+        }
     }
 
     #[test]

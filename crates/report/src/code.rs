@@ -163,7 +163,7 @@ codes! {
     ArchiveTooLarge = "E0311", Permanent, "the archive is larger than this machine can take",
         "give the machine more memory, or make the OS package smaller";
     Stalled = "E0312", Transient, "the download stalled",
-        "the server or the path to it is too slow: fewer than 4 KiB came in 10 seconds";
+        "the server or the path to it is too slow (fewer than 4 KiB came in 10 seconds), or the path swallows long packets (MTU)";
     BodyTruncated = "E0313", Transient, "the connection ended before the whole file had come",
         "check the server and what stands between it and the machine";
     BodyTooLong = "E0314", Permanent, "the server sent more than it announced",

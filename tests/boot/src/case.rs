@@ -2,6 +2,9 @@
 
 mod run;
 
+use std::fmt;
+use std::fmt::Display;
+use std::fmt::Formatter;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -52,6 +55,22 @@ pub enum Expected {
     InitHangs,
     /// Every step of a story succeeds.
     Shown,
+}
+
+/// As the table of results has it.
+impl Display for Expected {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused(code) => return write!(f, "{code}: {}", code.title()),
+            Self::Boots => "boots",
+            Self::DryRun => "dry run",
+            Self::Denied => "refused by the firmware",
+            Self::Hangs { reset: true } => "boots, hangs, reset by watchdog",
+            Self::Hangs { reset: false } => "boots, hangs on",
+            Self::InitHangs => "/init hangs, reset by watchdog",
+            Self::Shown => "every step",
+        })
+    }
 }
 
 /// One boot and what must come of it.
@@ -220,16 +239,8 @@ impl Case {
     pub fn run(&self, bench: &Bench) -> Result<()> {
         let mut row = Row {
             case: self.name.to_owned(),
-            expected: match self.expected {
-                Expected::Boots => "boots".to_owned(),
-                Expected::DryRun => "dry run".to_owned(),
-                Expected::Refused(code) => format!("{code}: {}", code.title()),
-                Expected::Denied => "refused by the firmware".to_owned(),
-                Expected::Hangs { reset: true } => "boots, hangs, reset by watchdog".to_owned(),
-                Expected::Hangs { reset: false } => "boots, hangs on".to_owned(),
-                Expected::InitHangs => "/init hangs, reset by watchdog".to_owned(),
-                Expected::Shown => "every step".to_owned(),
-            },
+            expected: self.expected.to_string(),
+            day: results::today(),
             ..Row::default()
         };
         let judged = match self.kind {

@@ -213,6 +213,13 @@ pub enum Fault {
         /// Wait before each further byte.
         every: Duration,
     },
+    /// Sends the body slowly, but well.
+    Slowly {
+        /// Bytes at a time.
+        bytes: usize,
+        /// Wait before each piece.
+        every: Duration,
+    },
     /// A chunked body that never ends.
     Endless,
     /// Announces this length, whatever is sent.

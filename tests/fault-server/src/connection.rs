@@ -174,6 +174,7 @@ async fn body<S: AsyncWrite + Unpin>(
         Some(
             Fault::CloseAfter(bytes) | Fault::StallAfter(bytes) | Fault::Drip { after: bytes, .. },
         ) => index(*bytes).min(content.len()),
+        Some(Fault::Slowly { .. }) => 0,
         _ => content.len(),
     };
     let (well, rest) = content.split_at(well);
@@ -186,12 +187,9 @@ async fn body<S: AsyncWrite + Unpin>(
             stream.flush().await?;
             sleep(FOR_EVER).await;
         }
-        Some(Fault::Drip { every, .. }) => {
-            for byte in rest.chunks(1) {
-                stream.flush().await?;
-                sleep(*every).await;
-                write_piece(stream, byte, chunked).await?;
-            }
+        Some(Fault::Drip { every, .. }) => slowly(stream, rest, 1, *every, chunked).await?,
+        Some(Fault::Slowly { bytes, every }) => {
+            slowly(stream, rest, *bytes, *every, chunked).await?;
         }
         _ => {}
     }
@@ -205,6 +203,22 @@ async fn body<S: AsyncWrite + Unpin>(
 
 async fn unsatisfiable<S: AsyncWrite + Unpin>(stream: &mut S, total: u64) -> io::Result<Next> {
     status(stream, 416, &[("Content-Range".to_owned(), format!("bytes */{total}"))]).await
+}
+
+/// Writes so many bytes at a time, and waits before each.
+async fn slowly<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    content: &[u8],
+    bytes: usize,
+    every: Duration,
+    chunked: bool,
+) -> io::Result<()> {
+    for piece in content.chunks(bytes.max(1)) {
+        stream.flush().await?;
+        sleep(every).await;
+        write_piece(stream, piece, chunked).await?;
+    }
+    Ok(())
 }
 
 async fn write_piece<S: AsyncWrite + Unpin>(

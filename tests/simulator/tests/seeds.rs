@@ -27,8 +27,8 @@ const BUSY: usize = 60;
 /// After so many worlds that went wrong, no more are tried.
 const MOST_WRONG: usize = 20;
 
-/// How much later than its deadline a boot may end.
-const GRACE: Duration = Duration::from_secs(31);
+/// How much later than its deadline a boot may end: what cleaning up links may take.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What is wrong with an outcome.
 fn judge(scenario: &Scenario, outcome: &Outcome, packages: &Packages) -> Option<String> {

@@ -9,8 +9,6 @@ use std::path::PathBuf;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
-use hostcfg::HostConfig;
-use hostcfg::HostConfigError;
 use hostcfg::PackageName;
 use hostcfg::sources::CommandLine;
 use hostcfg::sources::MAX_COMMAND_LINE_LEN;
@@ -22,6 +20,7 @@ use serde_json::json;
 use crate::Error;
 use crate::Result;
 use crate::files;
+use crate::host_config;
 use crate::output::Output;
 
 /// Check a host configuration, or bring it into another form.
@@ -75,12 +74,14 @@ enum What {
 /// usable URL, as an OS package in the boot image needs none. A warning says so then, because a
 /// machine that boots from the network refuses it, and so does `boot-image build` (E0114).
 ///
+/// What is printed with `***` is no configuration to use: fed back, it is refused.
+///
 /// A configuration in a form of 2021 to 2023 is accepted with warnings, and printed in today's form: put
 /// in its passwords again, and it takes the place of the old one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 struct Check {
-    /// The configuration.
+    /// The configuration; `-` reads it from stdin.
     #[arg(value_name = "FILE", required_unless_present_any = ["command_line", "oem_string"])]
     file: Option<PathBuf>,
 
@@ -99,7 +100,7 @@ struct Check {
 #[derive(Debug, clap::Args)]
 #[command(after_help = ENCODE_EXAMPLES)]
 struct Encode {
-    /// The configuration.
+    /// The configuration; `-` reads it from stdin.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -117,7 +118,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
             check_settings(&CommandLine::parse(line), "--command-line", output)
         }
         What::Check(Check { file: Some(file), .. }) => {
-            judge(&files::read(file)?, &file.display().to_string(), output)
+            judge(&files::read_or_stdin(file)?, &name(file), output)
         }
         What::Check(Check { oem_string, .. }) => {
             let settings = Settings::read(oem_string.iter().map(String::as_str));
@@ -155,14 +156,14 @@ fn check_settings(line: &CommandLine, name: &str, output: &mut Output) -> Result
 }
 
 fn encode(file: &Path, output: &mut Output) -> Result<()> {
-    let bytes = files::read(file)?;
-    let refuse = |error: &HostConfigError| Error::coded(error).on(file.display()).in_check();
-    let config = HostConfig::parse(&bytes).map_err(|error| refuse(&error))?;
+    let bytes = files::read_or_stdin(file)?;
+    let refuse = |error: Error| error.on(name(file)).in_check();
+    let config = host_config::read(&bytes).map_err(refuse)?;
     for warning in &config.warnings {
         output.warning(warning);
     }
     if config.package.is_none() {
-        config.provisioning_urls().map_err(|error| refuse(&error))?;
+        config.provisioning_urls().map_err(|error| refuse(Error::coded(&error)))?;
     }
     if config.holds_secrets() {
         output.warning(
@@ -192,10 +193,14 @@ fn print_schema(output: &Output) {
     output.result(json!({ "schema": schema }));
 }
 
+/// What a file is called in errors.
+fn name(file: &Path) -> String {
+    if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() }
+}
+
 /// Judges the text of a host configuration and prints its normal form; `name` is for errors.
 pub(super) fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<()> {
-    let config =
-        HostConfig::parse(document).map_err(|error| Error::coded(&error).on(name).in_check())?;
+    let config = host_config::read(document).map_err(|error| error.on(name).in_check())?;
     for warning in &config.warnings {
         output.warning(warning);
     }
@@ -213,12 +218,21 @@ pub(super) fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<
     let meaning = meaning::sentences(&config);
     let normal = config.redacted_json();
     output.text(&normal);
+    let hidden = config.holds_secrets();
     if !output.is_json() {
+        if hidden {
+            output
+                .note("`***` stands for secrets: what is printed here is no configuration to use.");
+        }
         for sentence in &meaning {
             output.note(sentence);
         }
     }
     let normal: Value = serde_json::from_str(&normal).unwrap_or_default();
-    output.result(json!({ "host_configuration": normal, "meaning": meaning }));
+    output.result(json!({
+        "host_configuration": normal,
+        "secrets_hidden": hidden,
+        "meaning": meaning,
+    }));
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! `ramstrap keygen`: roots and signing certificates; keys of staff and of WireGuard servers.
+//! `ramstrap keygen`: roots and signing certificates; keys of staff, of WireGuard servers, for age.
 
+mod age;
 mod lifetime;
 mod public;
 mod staff;
@@ -32,7 +33,8 @@ use crate::keys::Signer;
 use crate::keys::SignerOptions;
 use crate::output::Output;
 
-/// Make keys and certificates for signing OS packages, and keys for taking machines into service.
+/// Make keys and certificates for signing OS packages, keys for encrypting them, and keys for taking
+/// machines into service.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -46,7 +48,8 @@ Examples:
   ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem \\
       --out-cert alice.pem --out-key alice.key
   ramstrap keygen staff --out staff/alice
-  ramstrap keygen wireguard --out vpn1.key";
+  ramstrap keygen wireguard --out vpn1.key
+  ramstrap keygen age --out trust-policy/decryption_identities";
 
 #[derive(Debug, Subcommand)]
 enum What {
@@ -55,6 +58,7 @@ enum What {
     Public(public::Args),
     Staff(staff::Args),
     Wireguard(wireguard::Args),
+    Age(age::Args),
 }
 
 /// Make a signing root: what boot images trust, and what signers are issued by.
@@ -181,6 +185,7 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         What::Public(args) => public::run(&args, output),
         What::Staff(args) => staff::run(&args, output),
         What::Wireguard(args) => wireguard::run(&args, output),
+        What::Age(args) => age::run(&args, output),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod create;
 mod diff;
+mod encrypt;
 mod extract;
 mod facts;
 mod inspect;
@@ -19,7 +20,7 @@ use crate::output::Output;
 
 pub(super) use sigsum::read_policy as read_sigsum_policy;
 
-/// Create, sign, verify, inspect, compare and take apart OS packages.
+/// Create, sign, verify, encrypt, inspect, compare and take apart OS packages.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -35,6 +36,7 @@ Examples:
   ramstrap ospkg merge os.alice.json os.bob.json --out os.json
   ramstrap ospkg status --trust-policy trust-policy/ os.json
   ramstrap ospkg verify --trust-policy trust-policy/ os.json
+  ramstrap ospkg encrypt --trust-policy trust-policy/ --out public/ os.json
   ramstrap ospkg inspect os.json
   ramstrap ospkg diff os-1.json os-2.json";
 
@@ -49,6 +51,7 @@ enum What {
     Sigsum(sigsum::Args),
     Diff(diff::Args),
     Extract(extract::Args),
+    Encrypt(encrypt::Args),
 }
 
 pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
@@ -62,5 +65,6 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
         What::Sigsum(args) => sigsum::run(&args, output),
         What::Diff(args) => diff::run(&args, output),
         What::Extract(args) => extract::run(&args, output),
+        What::Encrypt(args) => encrypt::run(&args, output),
     }
 }

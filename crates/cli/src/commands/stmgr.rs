@@ -9,6 +9,7 @@ mod check;
 mod flags;
 mod keygen;
 mod ospkg;
+mod tree;
 mod uki;
 
 use std::ffi::OsStr;
@@ -21,7 +22,7 @@ use serde_json::json;
 use super::Cli;
 use super::FindInit;
 use super::dispatch;
-use super::usage_error;
+use super::usage::usage_error;
 use crate::Error;
 use crate::Result;
 use crate::nearest::nearest;
@@ -29,6 +30,8 @@ use crate::output::Output;
 
 use flags::Flag;
 use flags::Flags;
+
+pub(super) use tree::tree;
 
 /// The name by which the tool is stmgr.
 const NAME: &str = "stmgr";
@@ -112,12 +115,18 @@ pub(super) fn by_name(mut args: Vec<OsString>) -> Vec<OsString> {
 
 pub(super) fn run(args: &Args, output: &mut Output, find_init: FindInit<'_>) -> Result<()> {
     output.as_stmgr();
-    if args.words.iter().any(|word| word == "--json" || word == "-json") {
+    let is_json = |word: &OsString| word == "--json" || word == "-json";
+    if args.words.iter().any(is_json) {
         output.set_json();
     }
+    // In front of flags it is none of a subcommand's yet.
+    let mut words = args.words.clone();
+    while let Some(at) = words.iter().take(2).position(is_json) {
+        words.remove(at);
+    }
     let is_help = |word: &OsString| ["help", "-h", "-help", "--help"].iter().any(|it| word == it);
-    let [command, name, words @ ..] = args.words.as_slice() else {
-        return match args.words.first() {
+    let [command, name, words @ ..] = words.as_slice() else {
+        return match words.first() {
             Some(word) if is_help(word) => help(HELP, output),
             Some(word) if word == "version" => version(output),
             Some(word) => Err(no_subcommand(&word.to_string_lossy())),
@@ -137,7 +146,7 @@ pub(super) fn run(args: &Args, output: &mut Output, find_init: FindInit<'_>) -> 
         return help(text.trim_end(), output);
     }
     let level = flags.get("loglevel").and_then(OsStr::to_str);
-    if matches!(level, Some("warn" | "error")) && !found.flags.is_empty() {
+    if level == Some("warn") && !found.flags.is_empty() {
         output.be_quiet();
     }
     (found.run)(&flags, &mut Run { output, find_init, debug: level == Some("debug") })
@@ -147,7 +156,7 @@ const LIST: &str = "`ramstrap stmgr --help` lists the commands";
 
 fn help(text: &str, output: &Output) -> Result<()> {
     output.text(text);
-    output.result(json!({ "usage": text }));
+    output.result(json!({ "help": text }));
     Ok(())
 }
 
@@ -155,7 +164,7 @@ fn help(text: &str, output: &Output) -> Result<()> {
 fn version(output: &Output) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     output.line(format!("ramstrap {version} (takes the command line of stmgr 0.6.6)"));
-    output.result(json!({ "version": version }));
+    output.result(json!({ "name": "ramstrap", "version": version }));
     Ok(())
 }
 
@@ -174,6 +183,12 @@ fn unknown(command: &str, name: &str) -> Error {
     let words = words.trim_end();
     let all: Vec<String> = TABLE.iter().map(|it| format!("{} {}", it.command, it.name)).collect();
     let error = Error::usage(format!("stmgr has no command `{words}`"));
+    if matches!(command, "provision" | "mkosi") {
+        return error.remedy(
+            "it was gone before stmgr 0.6.6: a host configuration is a JSON file, which `ramstrap \
+             host-config check` judges; images are built by `ramstrap boot-image build`",
+        );
+    }
     match nearest(words, all.iter().map(String::as_str)) {
         Some(it) => error.remedy(format!("did you mean `{it}`?")),
         None => error.remedy(LIST),
@@ -263,7 +278,8 @@ mod tests {
     #[test]
     fn a_slip_in_a_command_is_understood() {
         assert_eq!(unknown("ospkg", "crate").remedy_text(), Some("did you mean `ospkg create`?"));
-        assert_eq!(unknown("provision", "hostconfig").remedy_text(), Some(LIST));
+        assert_eq!(unknown("frobnicate", "all").remedy_text(), Some(LIST));
+        assert!(unknown("provision", "hostconfig").remedy_text().unwrap().contains("JSON file"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use agefile::Identity;
 use clap::Subcommand;
+use report::Code;
 use serde_json::json;
 use trust::FetchMethod;
 use trust::PolicyDocument;
@@ -63,8 +64,13 @@ fn file(path: &Path, output: &mut Output) -> Result<()> {
 
 /// Judges the text of a `trust_policy.json` and prints its normal form; `name` is for errors.
 pub(super) fn document(text: &[u8], name: &str, output: &mut Output) -> Result<()> {
-    let document =
-        PolicyDocument::parse(text).map_err(|error| Error::coded(&error).on(name).in_check())?;
+    let document = PolicyDocument::parse(text).map_err(|error| {
+        let refused = Error::coded(&error).on(name).in_check();
+        match refused.code() {
+            Some(Code::TrustPolicyMalformed) => refused.if_odd(text),
+            _ => refused,
+        }
+    })?;
     tell(&document, None, output)
 }
 
@@ -160,6 +166,7 @@ fn meaning(document: &PolicyDocument, policy: Option<&TrustPolicy>) -> Vec<Strin
     if let Some(channel) = document.channel() {
         sentences.push(format!("Its channel is {channel}."));
     }
+    let network = document.fetch_method() == FetchMethod::Network;
     if let Some(policy) = policy {
         for root in policy.signing_roots() {
             sentences.push(format!(
@@ -168,10 +175,14 @@ fn meaning(document: &PolicyDocument, policy: Option<&TrustPolicy>) -> Vec<Strin
                 root.not_after()
             ));
         }
-        sentences.push(match policy.tls_roots().len() {
-            0 => "There are no TLS roots: https cannot work, only http.".to_owned(),
-            roots => format!("HTTPS servers are checked against {}.", count(roots, "TLS root")),
-        });
+        match policy.tls_roots().len() {
+            0 if network => {
+                sentences.push("There are no TLS roots: https cannot work, only http.".to_owned());
+            }
+            0 => {}
+            roots => sentences
+                .push(format!("HTTPS servers are checked against {}.", count(roots, "TLS root"))),
+        }
     }
     sentences
 }

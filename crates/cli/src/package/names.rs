@@ -126,7 +126,7 @@ impl Names {
                         "give the NAME.json that `ramstrap ospkg create` wrote; if it is that, get \
                          it anew from whoever sent it",
                     )
-                    .if_odd(&file.to_string(), document),
+                    .if_odd(document),
                 _ => refused,
             }
         })

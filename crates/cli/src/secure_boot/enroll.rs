@@ -67,7 +67,7 @@ pub fn mount(efivars: &Path) -> Result<()> {
 ///
 /// # Errors
 /// If there are no EFI variables, the firmware is not in setup mode, a file is missing or no signed
-/// update, or the firmware refuses one.
+/// update, an update enters another certificate than the one beside it, or the firmware refuses one.
 pub fn enroll(directory: &Path, efivars: &Path) -> Result<Enrolled> {
     if setup_mode(efivars)? == SetupMode::Off {
         return Err(Error::new(
@@ -80,7 +80,9 @@ pub fn enroll(directory: &Path, efivars: &Path) -> Result<Enrolled> {
     }
     let mut updates = Vec::new();
     for variable in Variable::IN_ORDER {
-        updates.push((variable, read_update(directory, variable)?));
+        let update = read_update(directory, variable)?;
+        check_certificate(directory, variable, &update)?;
+        updates.push((variable, update));
     }
     let mut written = Vec::new();
     for (variable, update) in &updates {
@@ -135,6 +137,27 @@ fn read_update(directory: &Path, variable: Variable) -> Result<Vec<u8>> {
         _ => Err(Error::new(format!("{} is no signed update of an EFI variable", file.display()))
             .remedy("give the directory that `ramstrap secure-boot keygen` made with --dir")),
     }
+}
+
+/// Whether an update enters the certificate that stands beside it, if one does: of two sets of keys in
+/// one directory, the firmware would get the one that nobody has the private keys of any more.
+fn check_certificate(directory: &Path, variable: Variable, update: &[u8]) -> Result<()> {
+    let name = variable.name();
+    let mut files =
+        ["crt", "cer"].map(|ending| directory.join(format!("{name}.{ending}"))).into_iter();
+    let Some(file) = files.find(|file| file.exists()) else { return Ok(()) };
+    let certificate = super::certificate_der(&file)?;
+    let content = secure_boot::update_content(update).unwrap_or_default();
+    // In one of its lists, behind the GUID of its owner.
+    if content.windows(certificate.len()).any(|window| window == certificate) {
+        return Ok(());
+    }
+    Err(Error::new(format!("{name}.auth enters another certificate than {}", file.display()))
+        .detail("the private key for what it enters may be lost; nothing was changed")
+        .remedy(
+            "take all files of one `ramstrap secure-boot keygen`, or, where that is meant, a directory \
+             with the .auth files alone",
+        ))
 }
 
 fn write_variable(file: &Path, update: &[u8]) -> io::Result<()> {

@@ -56,12 +56,12 @@ fn files_that_were_mixed_up_are_named() {
         ("ospkg merge os.json d/os.json --out x", "x is not named NAME.json", "such as x.json"),
         (
             "ospkg status --trust-policy policy/trust_policy.json os.json",
-            "policy/trust_policy.json is a file, not a trust policy directory",
+            "policy/trust_policy.json is a file, and a trust policy is a directory",
             "give the directory",
         ),
         (
             "ospkg verify --trust-policy rootcert.pem os.json",
-            "rootcert.pem is a file, not a trust policy directory",
+            "rootcert.pem is a file, and a trust policy is a directory",
             "give the directory",
         ),
         (

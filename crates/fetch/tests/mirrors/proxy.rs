@@ -211,3 +211,23 @@ async fn exceptions_and_direct_mirrors_pass_it_by() {
     assert_eq!(client.descriptor(&by_address).await.unwrap(), b"{}");
     assert_eq!(proxy.requests().len(), 1);
 }
+
+/// The proxy's way to the machine may swallow long packets, too; and then it is not the proxy that does
+/// not answer.
+#[tokio::test]
+async fn a_handshake_without_answer_in_a_tunnel_is_told() {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let pki = Pki::new("root").unwrap();
+    for identity in [None, Some(pki.server(&["127.0.0.1"]).unwrap())] {
+        let tls = identity.is_some();
+        let proxy = FaultProxy::start(ProxyConfig { identity, ..ProxyConfig::default() }).unwrap();
+        let mut options = ClientOptions { tls_roots: vec![pki.ca_der()], ..options(&proxy) };
+        options.proxy.as_mut().unwrap().tls = tls;
+        options.limits.connect = core::time::Duration::from_millis(500);
+        let mirror = mirror(&format!("https://{NAME}:{port}/os.json"));
+        let outcome = Client::new(options).unwrap().descriptor(&mirror).await;
+        let error = assert_fails(outcome, Code::Stalled, false);
+        assert!(error.to_string().contains("by way of the proxy http"), "{error}");
+    }
+}

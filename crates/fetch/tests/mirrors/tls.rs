@@ -1,3 +1,5 @@
+use core::time::Duration;
+
 use fault_server::Config;
 use fault_server::FaultServer;
 use fault_server::File;
@@ -7,6 +9,7 @@ use fault_server::Validity;
 use fetch::Client;
 use fetch::ClientOptions;
 use fetch::FetchError;
+use fetch::Limits;
 use report::Class;
 use report::Code;
 use report::Coded;
@@ -175,6 +178,24 @@ async fn a_cut_handshake_is_transient() {
     let error = assert_fails(client.descriptor(&mirror).await, Code::ConnectFailed, false);
     assert_eq!(error.class(), Class::Transient);
     assert_eq!(client.descriptor(&mirror).await.unwrap(), b"{}");
+}
+
+/// What a path looks like that swallows the server's long first packets.
+#[tokio::test]
+async fn a_handshake_without_answer_is_told_from_no_connection() {
+    // The kernel takes connections for it; nobody reads.
+    let listener = std::net::TcpListener::bind((LOOPBACK, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = Limits { connect: Duration::from_millis(300), ..limits() };
+    let client = client_with(vec![Pki::new("root").unwrap().ca_der()], clock(), limits);
+    let outcome = client.descriptor(&mirror(&format!("https://{address}/os.json"))).await;
+    let error = assert_fails(outcome, Code::Stalled, false);
+    assert!(error.to_string().contains("within 0.3 s: the server hangs, or"), "{error}");
+    assert!(error.to_string().contains("(MTU)"), "{error}");
+    // Whoever sends no answer at all is as if it were not there.
+    drop(listener);
+    let outcome = client.descriptor(&mirror(&format!("https://{address}/os.json"))).await;
+    assert_fails(outcome, Code::ConnectFailed, false);
 }
 
 #[tokio::test]

@@ -94,7 +94,10 @@ impl<W: World> Search<'_, W> {
             };
             self.tell(interface, mirror, &trouble.failure);
             if trouble.failure.class == Class::Transient {
-                transient = Some(trouble.failure.clone());
+                // That one was connected to and then sent nothing says more about the link than
+                // that another one is not there.
+                let kept = transient.take().filter(|it: &Failure| it.code == Code::Stalled);
+                transient = kept.or_else(|| Some(trouble.failure.clone()));
             }
             self.charge(interface, mirror, &attempt, &trouble, client.random());
         }

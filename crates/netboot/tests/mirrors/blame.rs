@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use fetch::ErrorKind;
 use report::Code;
 use report::Failure;
 
@@ -320,5 +321,64 @@ async fn a_search_that_was_cut_off_at_its_beginning_is_not_blamed() {
     for (left, expected) in [(1, Code::BodyTruncated), (300, Code::NoLease)] {
         let (code, _) = begun_before_the_end(begun + Duration::from_secs(left)).await;
         assert_eq!(code, expected, "{left} s were left");
+    }
+}
+
+/// No answer to the first message of TLS, as from a path that swallows long packets.
+fn no_handshake() -> Reply {
+    Box::pin(async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        Err(ErrorKind::Handshake("no answer to the TLS handshake".to_owned()))
+    })
+}
+
+/// Which failure is told to the link decides whether it asks for shorter packets.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_without_answer_is_told_to_the_link_beside_a_mirror_that_is_not_there() {
+    for hosts in [["a.example", "b.example"], ["b.example", "a.example"]] {
+        let package = Package::new("one", MIB);
+        let site = Site::default()
+            .with("a.example", move |asked, number| match number {
+                0 => no_handshake(),
+                _ => ready(file(&package, &asked, Duration::ZERO)),
+            })
+            .with("b.example", |_, _| {
+                Box::pin(async {
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                    Err(ErrorKind::Connect("no connection within 10 s".to_owned()))
+                })
+            });
+        let world = SimWorld::new(&site, 7);
+        let inputs = inputs(&hosts);
+        netboot::package_in(&world, &inputs, &Journal::new(), LONG).await.unwrap();
+        assert_eq!(*world.probes.borrow(), [Code::Stalled], "{hosts:?}");
+        assert_eq!(*world.narrowed.borrow(), 0, "that is for the search for a link to do");
+    }
+}
+
+/// The archive may be on another server than the descriptor.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_without_answer_asks_for_shorter_packets_after_the_probe_too() {
+    let package = Package::new("one", MIB);
+    let site = Site::default().with("a.example", move |asked, number| match number {
+        1 => no_handshake(),
+        _ => ready(file(&package, &asked, Duration::ZERO)),
+    });
+    let world = SimWorld::new(&site, 7);
+    let inputs = inputs(&["a.example"]);
+    netboot::package_in(&world, &inputs, &Journal::new(), LONG).await.unwrap();
+    assert_eq!((world.probes.borrow().len(), *world.narrowed.borrow()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_does_not_come_to_its_end_does_not_keep_the_machine() {
+    for patience in [1, 29, 30, 31, 600].map(Duration::from_secs) {
+        let mut world = SimWorld::new(&Site::default(), 7);
+        world.never_connects = true;
+        let start = tokio::time::Instant::now();
+        let inputs = inputs(&["a.example"]);
+        let ended = netboot::package_in(&world, &inputs, &Journal::new(), patience).await;
+        assert_eq!(ended.map(|_| ()).unwrap_err().code, Code::DeadlineReached);
+        assert_eq!(start.elapsed(), patience + Duration::from_secs(1));
     }
 }

@@ -166,15 +166,29 @@ pub(crate) struct SimWorld {
     random: Rc<RefCell<u64>>,
     /// Whether a link that was lost gets no second lease.
     pub(crate) one_lease_only: bool,
+    /// Whether looking for a link never ends.
+    pub(crate) never_connects: bool,
     /// When the searches for a link began.
     pub(crate) searches: Rc<RefCell<Vec<Instant>>>,
+    /// What probes over the link failed of.
+    pub(crate) probes: Rc<RefCell<Vec<report::Code>>>,
+    /// How often packets were to be shorter from then on.
+    pub(crate) narrowed: Rc<RefCell<usize>>,
 }
 
 impl SimWorld {
     pub(crate) fn new(site: &Site, machine: u64) -> Self {
         let random = Rc::new(RefCell::new(machine.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-        let searches = Rc::default();
-        Self { site: site.clone(), machine, random, one_lease_only: false, searches }
+        Self {
+            site: site.clone(),
+            machine,
+            random,
+            one_lease_only: false,
+            never_connects: false,
+            searches: Rc::default(),
+            probes: Rc::default(),
+            narrowed: Rc::default(),
+        }
     }
 }
 
@@ -233,11 +247,17 @@ impl World for SimWorld {
             tokio::time::sleep_until(deadline).await;
             return Err(failed(Failure::new(report::Code::NoLease, "eth0: asked 0 times")));
         }
+        if self.never_connects {
+            return core::future::pending().await;
+        }
         let mut last = Failure::new(report::Code::DeadlineReached, "no server had answered");
         loop {
             match timeout_at(deadline, probe(link())).await {
                 Ok(Ok(())) => return Ok(Online { link: link(), nics: Vec::new(), hold: () }),
-                Ok(Err(ProbeError::Transient(failure))) => last = failure,
+                Ok(Err(ProbeError::Transient(failure))) => {
+                    self.probes.borrow_mut().push(failure.code);
+                    last = failure;
+                }
                 Ok(Err(ProbeError::Final(failure))) => return Err(failed(failure)),
                 Err(_) => return Err(failed(last)),
             }
@@ -247,6 +267,10 @@ impl World for SimWorld {
 
     fn client(&self, _: &Inputs, _: &Link) -> Result<Client<Self>, Failure> {
         Ok(Client::over(self.clone(), netboot::limits(self.memory())))
+    }
+
+    fn narrow(&self, (): &()) {
+        *self.narrowed.borrow_mut() += 1;
     }
 
     fn file(&self, _: &'static str) -> Result<Self::File, Failure> {

@@ -33,6 +33,7 @@ use crate::network::Network;
 use crate::network::Nic;
 use crate::runner::Talker;
 use crate::runner::run;
+use crate::runner::socket_failure;
 use crate::task::Task;
 use crate::task::sleep_until;
 
@@ -144,11 +145,8 @@ impl Talker for Runner {
     }
 
     fn cut_off(&mut self, error: &io::Error) {
-        let detail = format!("{}: socket for DHCP: {error}", self.target.name);
-        tracing::debug!("{detail}");
-        self.publish(|status| {
-            status.failure = Some(Failure::new(Code::AddressSetup, detail));
-        });
+        let failure = socket_failure(&self.target, "DHCP", error);
+        self.publish(|status| status.failure = Some(failure));
     }
 
     fn random(&mut self) -> &mut Random {

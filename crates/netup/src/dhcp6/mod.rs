@@ -37,6 +37,7 @@ use crate::runner::Duplicates;
 use crate::runner::Reports;
 use crate::runner::Talker;
 use crate::runner::run;
+use crate::runner::socket_failure;
 use crate::task::Task;
 use crate::task::sleep_until;
 
@@ -135,9 +136,7 @@ impl Talker for Runner {
     }
 
     fn cut_off(&mut self, error: &io::Error) {
-        let detail = format!("{}: socket for DHCPv6: {error}", self.target.name);
-        tracing::debug!("{detail}");
-        let failure = Failure::new(Code::AddressSetup, detail);
+        let failure = socket_failure(&self.target, "DHCPv6", error);
         self.sender.send_modify(|status| status.failure = Some(failure));
     }
 

@@ -125,7 +125,7 @@ pub(super) fn cases() -> Vec<Case> {
         .checked(|run| {
             let failure = run.report()?.failure.as_ref();
             let detail = failure.map_or("", |failure| &failure.detail);
-            let expected = "kernel command line: host configuration: ramstrap.vlan: 4095";
+            let expected = "kernel command line: ramstrap.vlan: 4095";
             ensure!(detail.starts_with(expected), "source and field: {detail}");
             Ok(())
         }),

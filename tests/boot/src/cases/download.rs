@@ -71,10 +71,10 @@ pub(super) fn cases() -> Vec<Case> {
         })
         .slow(),
         Case::refused("deadline_within_a_download", Code::DeadlineReached, |bench| {
-            // Shorter than it takes to call it a stall.
-            let stalls = Fault::StallAfter(1_000_000);
-            let scenario = one(bench, |mirror| mirror.archive(|file| file.always(stalls)))?;
-            Ok(scenario.argument("--deadline=9s"))
+            // Too fast for a stall, on a busy host as well, and minutes too slow for the deadline.
+            let slowly = Fault::Slowly { bytes: 2000, every: Duration::from_millis(50) };
+            let scenario = one(bench, |mirror| mirror.archive(|file| file.always(slowly)))?;
+            Ok(scenario.argument("--deadline=15s"))
         }),
         Case::refused("endless_body", Code::ArchiveTooLarge, |bench| {
             let scenario = one(bench, |it| it.archive(|file| file.always(Fault::Endless)))?;

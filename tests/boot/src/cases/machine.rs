@@ -1,16 +1,10 @@
-//! The machine itself: its clock, its memory, its arguments; and what must never come out of it.
+//! The machine itself: its memory, its arguments; and what must never come out of it.
 
-use std::time::Duration;
-
-use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
 use fault_server::Fault;
 use report::Code;
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
-use xtask::harness::RandomNumbers;
+use serde_json::json;
 
 use crate::bench::Bench;
 use crate::canary;
@@ -21,10 +15,6 @@ use crate::package::CMDLINE;
 use crate::package::manifest_with_cmdline;
 use crate::scenario::Scenario;
 use crate::site::Mirror;
-
-/// How QEMU takes the time.
-const RTC: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
 
 /// Initramfs that no machine of [`SMALL_MIB`] takes, in bytes.
 const LARGE: u64 = 80 << 20;
@@ -37,41 +27,6 @@ const SMALLEST_MIB: u32 = 64;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        Case::boots("clock_2001", |bench| Ok(good(bench)?.rtc("2001-01-01")))
-            .checked(untrusted_clock),
-        Case::boots("clock_2099", |bench| Ok(good(bench)?.rtc("2099-01-01")))
-            .checked(untrusted_clock),
-        Case::boots("clock_1970", |bench| Ok(good(bench)?.rtc("1970-01-01")))
-            .slow()
-            .checked(untrusted_clock),
-        // Behind what 32 bits can count.
-        Case::boots("clock_2040", |bench| Ok(good(bench)?.rtc("2040-01-01")))
-            .slow()
-            .checked(untrusted_clock),
-        Case::boots("clock_in_local_time", |bench| {
-            // Somewhere in the west: hours before the boot image was built.
-            let time = OffsetDateTime::now_utc() - Duration::from_secs(8 * 3600);
-            Ok(good(bench)?.rtc(time.format(RTC)?))
-        })
-        .slow()
-        .checked(untrusted_clock),
-        Case::boots("no_random_numbers_from_the_processor", |bench| {
-            Ok(good(bench)?.random_numbers(RandomNumbers::Device))
-        })
-        .slow()
-        .checked(|run| entropy(run, "virtio-rng")),
-        Case::boots("no_random_numbers_at_all", |bench| {
-            Ok(good(bench)?.random_numbers(RandomNumbers::None))
-        })
-        .slow()
-        .checked(|run| entropy(run, "timing")),
-        Case::refused("clock_2001_and_signer_expired", Code::SignerExpired, |bench| {
-            let signers = [&bench.keys.signers[0], &bench.keys.expired];
-            let descriptor = bench.minimal.descriptor(&signers)?;
-            let mirror = Mirror::serving(&descriptor, &bench.minimal);
-            Ok(Scenario::new(bench, [mirror]).rtc("2001-01-01"))
-        })
-        .checked(untrusted_clock),
         Case::dry_run("dry_run", |bench| Ok(good(bench)?.argument("--dryrun"))),
         Case::refused("too_little_memory", Code::MemoryTooSmall, |bench| {
             let large = bench.os_with_ballast(LARGE)?;
@@ -128,6 +83,17 @@ pub(super) fn cases() -> Vec<Case> {
             ensure!(words.contains(Code::NotFound.remedy()), "the second console: no remedy");
             Ok(())
         }),
+        Case::dry_run("remote_log_to_nobody", |bench| {
+            let log = json!({ "url": "https://10.0.2.2:1/log" });
+            Ok(good(bench)?.host_config("remote_log", log).argument("--dryrun"))
+        })
+        .slow()
+        .checked(|run| run.says("E0123")),
+        // As an administrator may do it who wants no kernel to be loaded after the first.
+        Case::refused("kexec_switched_off", Code::KexecForbidden, |bench| {
+            Ok(good(bench)?.parameters("sysctl.kernel.kexec_load_disabled=1"))
+        })
+        .slow(),
         Case::boots("package_by_another_writer", |bench| {
             let archive = bench.minimal_deflated()?;
             let descriptor = archive.descriptor(&bench.keys.two())?;
@@ -162,24 +128,6 @@ fn good_mirror(bench: &Bench) -> Result<Mirror> {
 
 fn good(bench: &Bench) -> Result<Scenario> {
     Ok(Scenario::new(bench, [good_mirror(bench)?]))
-}
-
-/// There were random numbers from here, and the log says so.
-fn entropy(run: &Run, source: &str) -> Result<()> {
-    let entropy = run.report()?.entropy.as_ref().context("nothing is said of random numbers")?;
-    let named = entropy.sources.iter().any(|it| it.contains(source));
-    ensure!(entropy.ready && named, "not from {source}: {entropy:?}");
-    ensure!(
-        !entropy.sources.iter().any(|it| it.starts_with("CPU (")),
-        "the processor: {entropy:?}"
-    );
-    run.says("entropy: ready")
-}
-
-fn untrusted_clock(run: &Run) -> Result<()> {
-    let clock = &run.report()?.clock;
-    ensure!(clock.state == "untrusted", "the clock is taken for {clock:?}");
-    run.says("clock: untrusted")
 }
 
 /// The secrets of the host configuration went to the servers that they are for, and nowhere else.

@@ -96,7 +96,7 @@ pub(super) fn cases() -> Vec<Case> {
                 .host_config("host_ip", json!("10.0.2.77/24"))
                 .host_config("gateway", json!("10.0.2.2"))
                 .cable(Faults { drop_all: true, ..Faults::default() })
-                .argument("--deadline=30s"))
+                .argument("--deadline=60s"))
         })
         .slow(),
         Case::boots("bond_of_two_nics", |bench| {

@@ -157,7 +157,8 @@ web() {
     nginx_serves "listen 80; listen [::]:80; listen 443 ssl; listen [::]:443 ssl; $*"
 }
 
-# nginx_serves DIRECTIVE...: a server with what there is in /srv, and with these directives.
+# nginx_serves DIRECTIVE...: a server with what there is in /srv, and with these directives. $chain is
+# its certificate, unless it is the usual one.
 nginx_serves() {
     number=$((${number:-0} + 1))
     id=$$-$number
@@ -175,7 +176,7 @@ http {
     sendfile on;
     server {
         root /srv;
-        ssl_certificate /etc/lab/tls.pem;
+        ssl_certificate ${chain:-/etc/lab/tls.pem};
         ssl_certificate_key /etc/lab/tls.key;
         $*
     }

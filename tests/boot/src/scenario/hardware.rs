@@ -22,10 +22,25 @@ pub(super) struct Hardware {
     pub(super) cpus: u8,
     pub(super) firmware: Firmware,
     pub(super) nic_model: &'static str,
+    /// Model of the NICs after the first, if it is another.
+    pub(super) later_nic_model: Option<&'static str>,
     pub(super) disks: Vec<Disk>,
     pub(super) display: Display,
     pub(super) watchdog: bool,
     pub(super) random_numbers: RandomNumbers,
+    pub(super) tpm: bool,
+    /// Whether it is frozen, for the most part, while `/init` waits for random numbers.
+    pub(super) freezes: bool,
+}
+
+impl Hardware {
+    /// Model of the NIC with this index.
+    pub(super) const fn model_of(&self, index: u8) -> &'static str {
+        match self.later_nic_model {
+            Some(model) if index > 0 => model,
+            _ => self.nic_model,
+        }
+    }
 }
 
 impl Default for Hardware {
@@ -35,10 +50,13 @@ impl Default for Hardware {
             cpus: 1,
             firmware: Firmware::default(),
             nic_model: "virtio-net-pci",
+            later_nic_model: None,
             disks: Vec::new(),
             display: Display::default(),
             watchdog: false,
             random_numbers: RandomNumbers::default(),
+            tpm: false,
+            freezes: false,
         }
     }
 }
@@ -72,6 +90,13 @@ impl Scenario {
         self
     }
 
+    /// With NICs of this model after the first one.
+    #[must_use]
+    pub const fn later_nic_model(mut self, model: &'static str) -> Self {
+        self.hardware.later_nic_model = Some(model);
+        self
+    }
+
     /// With these disks, besides the one that it may start from.
     #[must_use]
     pub fn disks(mut self, disks: Vec<Disk>) -> Self {
@@ -99,6 +124,21 @@ impl Scenario {
     pub const fn random_numbers(mut self, random_numbers: RandomNumbers) -> Self {
         self.hardware.random_numbers = random_numbers;
         self
+    }
+
+    /// With a TPM 2.0.
+    #[must_use]
+    pub const fn tpm(mut self) -> Self {
+        self.hardware.tpm = true;
+        self
+    }
+
+    /// Frozen for minutes, but for moments, from the time that `/init` waits for random numbers. Its clock
+    /// goes on.
+    #[must_use]
+    pub const fn freezes(mut self) -> Self {
+        self.hardware.freezes = true;
+        self.second_console()
     }
 
     /// With another boot kernel.

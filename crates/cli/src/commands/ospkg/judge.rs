@@ -52,10 +52,8 @@ impl Judge {
             (Some(directory), _) => policy(directory, output),
             (None, Some((roots, threshold))) => {
                 let pem = files::read(roots)?;
-                TrustPolicy::for_roots(&pem, threshold).map_err(|error| {
-                    let refused = Error::coded(&error).on(roots.display());
-                    refused.if_odd(&roots.display().to_string(), &pem)
-                })
+                TrustPolicy::for_roots(&pem, threshold)
+                    .map_err(|error| Error::coded(&error).on(roots.display()).if_odd(&pem))
             }
             // clap has seen to it that this cannot be.
             (None, None) => {

@@ -31,7 +31,7 @@ impl Flag {
 }
 
 /// What every subcommand takes beside its own.
-const EVERYWHERE: &[Flag] = &[
+pub(super) const EVERYWHERE: &[Flag] = &[
     Flag::value("loglevel", "LEVEL", "debug, info or warn; anything else is info (default info)"),
     Flag::switch("json", "the result as JSON on stdout, errors too (not stmgr's)"),
 ];

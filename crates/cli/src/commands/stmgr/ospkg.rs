@@ -120,7 +120,8 @@ fn package(flags: &Flags) -> Result<Names> {
 
 /// The files that stmgr means by a name: `NAME`, `NAME.zip`, `NAME.json`, or a directory.
 fn names(name: &Path) -> Result<Names> {
-    if name.is_dir() {
+    let ends_as_directory = name.as_os_str().as_encoded_bytes().ends_with(b"/");
+    if ends_as_directory || name.is_dir() {
         return Ok(Names::new(&name.join(DEFAULT_NAME)));
     }
     match name.extension() {

@@ -47,6 +47,15 @@ const BLACK_HOLE: &str = "
     on far web
 ";
 
+/// The same, but the mirror's kernel looks for nothing, and its certificates alone are longer than what
+/// comes through: nothing of the TLS handshake does.
+const BLACK_HOLE_IN_THE_HANDSHAKE: &str = "
+    black_hole
+    on far sysctl -q -w net.ipv4.tcp_mtu_probing=0
+    for copy in 1 2 3 4 5 6; do cat /etc/lab/tls.pem; done > /run/chain.pem
+    on far 'chain=/run/chain.pem web'
+";
+
 pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::reaches_in(
@@ -89,8 +98,19 @@ pub(super) fn cases() -> Vec<Case> {
             Ok(())
         }),
         Case::reaches_in("net_mtu_black_hole", BLACK_HOLE, black_hole),
+        Case::reaches_in(
+            "net_mtu_black_hole_in_the_handshake",
+            BLACK_HOLE_IN_THE_HANDSHAKE,
+            black_hole,
+        )
+        .checked(|run| {
+            let said = "no answer to the TLS handshake";
+            ensure!(run.result.serial.contains(said), "the console never says {said:?}");
+            Ok(())
+        })
+        .slow(),
         Case::refused_in("net_captive_portal", Code::PageForPeople, PORTAL, |bench| {
-            Ok(machine(bench, PLAIN_MIRROR).argument("--deadline=30s"))
+            Ok(machine(bench, PLAIN_MIRROR).argument("--deadline=60s"))
         }),
         Case::reaches_in("net_captive_portal_beside_a_good_network", BESIDE_PORTAL, |bench| {
             Ok(machine(bench, PLAIN_MIRROR).lab_cables(2))
@@ -108,7 +128,7 @@ pub(super) fn cases() -> Vec<Case> {
             used(run, "eth1", "192.0.2.1")
         }),
         Case::refused_in("net_name_server_lies", Code::DnsFailed, LIES, |bench| {
-            Ok(named(bench)?.argument("--deadline=30s"))
+            Ok(named(bench)?.argument("--deadline=60s"))
         }),
     ]
 }

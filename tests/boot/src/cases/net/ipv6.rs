@@ -89,7 +89,7 @@ pub(super) fn cases() -> Vec<Case> {
                     .host_config("network_mode", json!("static"))
                     .host_config("host_ip", json!("192.0.2.77/24"))
                     .host_config("gateway", json!("192.0.2.1"))
-                    .argument("--deadline=30s"))
+                    .argument("--deadline=60s"))
             },
         ),
         Case::reaches_in(

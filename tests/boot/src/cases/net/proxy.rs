@@ -63,14 +63,14 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         Case::refused_in("net_proxy_password_is_missing", Code::ProxyAuth, LOCKED, |bench| {
             let proxy = "http://192.0.2.1:3128";
-            Ok(named(bench)?.host_config("proxy", json!(proxy)).argument("--deadline=30s"))
+            Ok(named(bench)?.host_config("proxy", json!(proxy)).argument("--deadline=60s"))
         }),
         Case::refused_in("net_proxy_lets_nobody_through", Code::ProxyRefused, OPEN, |bench| {
             // It makes tunnels to port 443 only.
             let url = "https://mirror.lab.example:8443/os.json";
             Ok(machine(bench, url)
                 .host_config("proxy", json!("http://192.0.2.1:3128"))
-                .argument("--deadline=30s"))
+                .argument("--deadline=60s"))
         }),
         Case::reaches_in("net_plain_http_through_a_proxy", OPEN, |bench| {
             Ok(machine(bench, "http://mirror.lab.example/os.json")

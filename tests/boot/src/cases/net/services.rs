@@ -44,6 +44,28 @@ pub(super) fn cases() -> Vec<Case> {
             |bench| Ok(machine(bench, MIRROR).rtc("2001-01-01")),
         )
         .checked(time_is_the_lab_s),
+        Case::reaches_in(
+            "net_time_server_not_believed",
+            "good
+             ntp",
+            |bench| {
+                // It is right: what it tells is later than any time that this policy allows.
+                let policy = json!({
+                    "ospkg_signature_threshold": 2,
+                    "ospkg_fetch_method": "network",
+                    "max_clock_skew": 1,
+                });
+                Ok(machine(bench, MIRROR)
+                    .policy_file("trust_policy.json", Some(policy.to_string().as_bytes()))
+                    .host_config("ntp", json!(["192.0.2.1"])))
+            },
+        )
+        .checked(|run| {
+            run.says("E0121")?;
+            let clock = &run.report()?.clock;
+            ensure!(clock.source != "sntp" && clock.state == "untrusted", "{clock:?}");
+            Ok(())
+        }),
     ]
 }
 
