@@ -333,6 +333,7 @@ pub fn load_policy(found: &BTreeMap<String, Vec<u8>>) -> Result<TrustPolicy> {
         let about = match refused.code() {
             Some(Code::TrustPolicyMalformed) => TRUST_POLICY,
             Some(Code::SigningRootInvalid) => SIGNING_ROOT,
+            Some(Code::SigsumPolicyInvalid) => SIGSUM_POLICY,
             _ => return refused,
         };
         match get(about) {

@@ -9,12 +9,9 @@ mod cases;
 mod support;
 
 use cases::Case;
+use cases::Files;
 use cases::Input;
-use cases::POLICY;
 use cases::Verdict;
-use cases::good_archive;
-use cases::signed;
-use cases::vector;
 use support::Lab;
 use support::Ran;
 
@@ -22,19 +19,7 @@ const VERIFY: &str = "ospkg verify --trust-policy policy --at 2026-11-21T22:07:1
 
 /// Puts good files around the bad one, and asks the tool.
 fn verify(lab: &Lab, input: &Input) -> Ran {
-    let mut archive = good_archive();
-    let mut descriptor = signed(&archive).into_bytes();
-    let mut policy = POLICY.as_bytes().to_vec();
-    let mut roots = vector("keys/root.cert.pem");
-    match input.clone() {
-        Input::Archive(bytes) => {
-            descriptor = signed(&bytes).into_bytes();
-            archive = bytes;
-        }
-        Input::Descriptor(bytes) => descriptor = bytes,
-        Input::Policy(bytes) => policy = bytes,
-        Input::Roots(bytes) => roots = bytes,
-    }
+    let Files { archive, descriptor, policy, roots } = input.among_good_ones();
     lab.write("os.zip", archive);
     lab.write("os.json", descriptor);
     lab.write("policy/trust_policy.json", policy);

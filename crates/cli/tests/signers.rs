@@ -242,6 +242,15 @@ impl Agent {
         command.output().unwrap().status
     }
 
+    /// Locks it (`-x`) or unlocks it (`-X`) with what `passphrase.sh` says. Whether it did.
+    fn lock(&self, lab: &Lab, flag: &str) -> bool {
+        let mut command = Command::new("setsid");
+        command.args(["--wait", "ssh-add", flag]).current_dir(lab.path("")).stdin(Stdio::null());
+        command.env("SSH_AUTH_SOCK", &self.socket).env("SSH_ASKPASS", lab.path("passphrase.sh"));
+        command.env("SSH_ASKPASS_REQUIRE", "force").env("DISPLAY", ":0");
+        command.output().is_ok_and(|ran| ran.status.success())
+    }
+
     fn variables(&self) -> [(&'static str, &str); 1] {
         [("SSH_AUTH_SOCK", self.socket.to_str().unwrap())]
     }
@@ -305,6 +314,22 @@ fn a_key_in_an_agent_signs_and_issues() {
         &format!("{sign} ssh-agent:bob"),
         &["no key with the comment bob", "it has SHA256:"],
     );
+
+    // A locked agent shows none of its keys, and does not say why.
+    assert!(agent.add(&lab, &["alice@desk"]).success());
+    lab.write("passphrase.sh", "#!/bin/sh\necho correct horse\n");
+    program(&lab, "chmod", &["+x", "passphrase.sh"]);
+    if agent.lock(&lab, "-x") {
+        refused(
+            &lab,
+            &with,
+            &format!("{sign} alice@desk.pub"),
+            &["does not have this key (SHA256:", "or it is locked", "`ssh-add -X` unlocks it"],
+        );
+        assert!(agent.lock(&lab, "-X"));
+    } else {
+        skip("ssh-add does not lock the agent without a terminal");
+    }
 
     // By its public key, in both forms; by fingerprint; by comment; as the only one.
     assert!(agent.add(&lab, &["alice@desk"]).success());

@@ -203,6 +203,24 @@ fn a_new_proof_takes_the_place_of_an_old_one() {
     lab.ok(&format!("{ATTACH} os.json"));
     lab.refused(VERIFY, "error[E0419]");
     lab.refused("ospkg verify --trust-policy policy os.json", "error[E0419]");
+    let ran = lab.refused("ospkg status --trust-policy policy os.json", "error[E0419]");
+    assert!(ran.stderr.contains("`ramstrap ospkg sigsum attach --replace`"), "{}", ran.stderr);
+    // What became of the proof on the way is told; the archive is none.
+    for (bytes, told, help) in [
+        (
+            String::from_utf8(new.clone()).unwrap().replace('\n', "\r\n"),
+            "carriage returns",
+            "tr -d",
+        ),
+        (String::new(), "the file is empty", "NAME.zip.proof"),
+        ("PK\x03\x04".to_owned() + &"x".repeat(70_000), "a ZIP archive", "NAME.zip.proof"),
+        ("nothing\n".to_owned(), "`version=1` or `version=2`", "NAME.zip.proof"),
+    ] {
+        lab.write("a.proof", bytes);
+        let ran = lab.refused(&format!("{ATTACH} os.json"), "error[E0416]");
+        let (reason, remedy) = ran.stderr.split_once("\nhelp: ").unwrap();
+        assert!(reason.contains(told) && remedy.contains(help), "{}", ran.stderr);
+    }
     lab.write("a.proof", &new);
     let ran = lab.refused(&format!("{ATTACH} os.json"), "error[E0411]");
     assert!(ran.stderr.contains("--replace"), "{}", ran.stderr);

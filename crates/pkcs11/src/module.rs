@@ -1,5 +1,6 @@
 //! The module's side: finds a token and a key, logs in, signs.
 
+mod drivers;
 mod key;
 mod token;
 
@@ -19,6 +20,7 @@ use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 
 use self::key::Key;
+use self::token::Found;
 use crate::Uri;
 use crate::protocol::Answer;
 use crate::protocol::Failure;
@@ -38,7 +40,7 @@ enum State {
     #[default]
     Begun,
     /// The token is found and waits for its PIN.
-    Locked { session: Session, token: String, uri: Uri },
+    Locked { session: Session, token: Box<Found>, library: Pkcs11, uri: Uri },
     /// The key can sign.
     Open { session: Session, key: Key },
 }
@@ -58,8 +60,9 @@ impl Conversation {
     pub fn answer(&mut self, request: Request) -> Answer {
         let answered = match (core::mem::take(&mut self.state), request) {
             (State::Begun, Request::Open { module, uri }) => open(&module, *uri),
-            (State::Locked { session, token, uri }, Request::Pin(pin)) => {
-                log_in(&session, &token, Some(pin)).and_then(|()| ready(session, token, &uri))
+            (State::Locked { session, token, library, uri }, Request::Pin(pin)) => {
+                log_in(&session, &token, &library, Some(pin))
+                    .and_then(|()| ready(session, token.label, &uri))
             }
             (State::Open { session, key }, Request::Sign(message)) => sign(session, key, &message),
             _ => Err(Failure::new(
@@ -78,17 +81,7 @@ impl Conversation {
 }
 
 fn open(module: &Path, uri: Uri) -> Result<(Answer, State)> {
-    let library = Pkcs11::new(module).map_err(|error| {
-        let reason = match error {
-            ModuleError::LibraryLoading(error) => error.to_string(),
-            other => other.to_string(),
-        };
-        Failure::new(
-            format!("cannot load the PKCS#11 module {}: {reason}", module.display()),
-            "give the driver of the token, a shared library of its vendor, with --pkcs11-module or \
-             `?module-path=`; OpenSC's is opensc-pkcs11.so",
-        )
-    })?;
+    let library = Pkcs11::new(module).map_err(|error| drivers::not_loaded(module, &error))?;
     library
         .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
         .map_err(|error| failed("the PKCS#11 module does not start", &error))?;
@@ -102,17 +95,17 @@ fn open(module: &Path, uri: Uri) -> Result<(Answer, State)> {
     found.check_pin()?;
     if found.info.protected_authentication_path() {
         // It has a keypad of its own.
-        log_in(&session, &found.label, None)?;
+        log_in(&session, &found, &library, None)?;
         return ready(session, found.label, &uri);
     }
     let answer = Answer::PinNeeded {
         token: found.label.clone(),
         last_attempt: found.info.user_pin_final_try(),
     };
-    Ok((answer, State::Locked { session, token: found.label, uri }))
+    Ok((answer, State::Locked { session, token: Box::new(found), library, uri }))
 }
 
-fn log_in(session: &Session, token: &str, pin: Option<Pin>) -> Result<()> {
+fn log_in(session: &Session, token: &Found, library: &Pkcs11, pin: Option<Pin>) -> Result<()> {
     // The library's own type wipes itself as well.
     let pin = pin.map(|pin| AuthPin::from(pin.0.as_str()));
     match session.login(UserType::User, pin.as_ref()) {
@@ -120,12 +113,9 @@ fn log_in(session: &Session, token: &str, pin: Option<Pin>) -> Result<()> {
         Err(ModuleError::Pkcs11(
             RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange,
             _,
-        )) => Err(Failure::new(
-            format!("the PIN is not that of the token {token}"),
-            "look the PIN up before the next attempt: a token locks itself after a few wrong ones",
-        )),
-        Err(ModuleError::Pkcs11(RvError::PinLocked, _)) => Err(token::locked(token)),
-        Err(error) => Err(failed(&format!("the token {token} does not let us in"), &error)),
+        )) => Err(token.wrong_pin(library)),
+        Err(ModuleError::Pkcs11(RvError::PinLocked, _)) => Err(token::locked(&token.label)),
+        Err(error) => Err(failed(&format!("the token {} does not let us in", token.label), &error)),
     }
 }
 

@@ -253,9 +253,17 @@ fn no_recipe(recipes: &Path, name: &str, path: &[String]) -> Error {
         Some((distance, it)) if distance <= 2 => format!("did you mean {it}? "),
         _ => String::new(),
     };
-    Error::new(format!("there is no recipe {name}{who} in {}", recipes.display())).remedy(format!(
+    let error = Error::new(format!("there is no recipe {name}{who} in {}", recipes.display()));
+    if names.is_empty() {
+        // To make one there would fail as well: a new recipe includes another.
+        return error.remedy(
+            "there are no recipes at all: is it the right directory? What a recipe includes must be \
+             in the same one: copy `ospkg/base` there",
+        );
+    }
+    error.remedy(format!(
         "{meant}there are: {}; `cargo xtask ospkg new {name}` makes one",
-        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        names.join(", ")
     ))
 }
 
@@ -285,6 +293,18 @@ mod tests {
             remedy("tor-realy")
         );
         assert!(remedy("mail").starts_with("there are: base, tor-relay"), "{}", remedy("mail"));
+    }
+
+    #[test]
+    fn a_directory_without_recipes_is_said_to_be_none() {
+        let dir = recipes(&[]);
+        let error = Recipe::load(dir.path(), "base").unwrap_err();
+        let remedy = error.remedy_text().unwrap_or_default();
+        assert!(
+            remedy.contains("no recipes at all") && remedy.contains("`ospkg/base`"),
+            "{remedy}"
+        );
+        assert!(!remedy.contains("ospkg new"), "that would fail as well: {remedy}");
     }
 
     #[test]

@@ -52,13 +52,21 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     }
 }
 
+/// A code without what stands around it in a message that it was copied from, such as `error[E0404]:`.
+fn bare(word: &str) -> &str {
+    let around = |letter| matches!(letter, '[' | ']' | '(' | ')' | ':' | ',' | '.');
+    word.strip_prefix("error").unwrap_or(word).trim_matches(around)
+}
+
 /// Whether this was meant as a code: digits, with or without the E.
 fn is_number(word: &str) -> bool {
+    let word = bare(word);
     let digits = word.strip_prefix(['E', 'e']).unwrap_or(word);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn number(word: &str) -> Result<Code> {
+    let word = bare(word);
     let digits = word.strip_prefix(['E', 'e']).unwrap_or(word);
     let id = format!("E{digits:0>4}");
     Code::from_id(&id).ok_or_else(|| {
@@ -168,6 +176,19 @@ fn meaning(code: Code) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::is_about;
+    use super::is_number;
+    use super::number;
+
+    #[test]
+    fn a_code_is_taken_as_messages_have_it() {
+        for word in ["E0404", "e404", "404", "error[E0404]:", "[E0404]", "(E0404),"] {
+            assert!(is_number(word), "{word}");
+            assert_eq!(number(word).unwrap().id(), "E0404", "{word}");
+        }
+        for word in ["error", "E", "clock", "[]", "E04O4"] {
+            assert!(!is_number(word), "{word}");
+        }
+    }
 
     #[test]
     fn words_are_found_and_not_parts_of_words() {

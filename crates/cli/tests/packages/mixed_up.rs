@@ -118,8 +118,7 @@ fn in_utf_16(text: &[u8]) -> Vec<u8> {
 #[test]
 fn text_that_came_through_an_editor_is_read_or_told() {
     let lab = lab();
-    let crlf =
-        |text: &[u8]| text.to_vec().split(|it| *it == b'\n').collect::<Vec<_>>().join(&b"\r\n"[..]);
+    let crlf = |text: &[u8]| text.split(|it| *it == b'\n').collect::<Vec<_>>().join(&b"\r\n"[..]);
     let cut = |text: &[u8]| text[..text.len() - 30].to_vec();
     let bom = |text: &[u8]| [b"\xef\xbb\xbf", text].concat();
     let trailing = |text: &[u8]| text.trim_ascii_end().to_vec();

@@ -37,6 +37,39 @@ pub(crate) enum Input {
     Roots(Vec<u8>),
 }
 
+/// The four files of a boot, one of which may be bad.
+pub(crate) struct Files {
+    /// `os.zip`.
+    pub(crate) archive: Vec<u8>,
+    /// `os.json`.
+    pub(crate) descriptor: Vec<u8>,
+    /// `trust_policy.json`.
+    pub(crate) policy: Vec<u8>,
+    /// `ospkg_signing_root.pem`.
+    pub(crate) roots: Vec<u8>,
+}
+
+impl Input {
+    /// With good files around it.
+    pub(crate) fn among_good_ones(&self) -> Files {
+        let archive = good_archive();
+        let good = Files {
+            descriptor: signed(&archive).into_bytes(),
+            archive,
+            policy: POLICY.into(),
+            roots: vector("keys/root.cert.pem"),
+        };
+        match self.clone() {
+            Self::Archive(archive) => {
+                Files { descriptor: signed(&archive).into_bytes(), archive, ..good }
+            }
+            Self::Descriptor(descriptor) => Files { descriptor, ..good },
+            Self::Policy(policy) => Files { policy, ..good },
+            Self::Roots(roots) => Files { roots, ..good },
+        }
+    }
+}
+
 /// What comes of it.
 #[derive(Clone, Copy)]
 pub(crate) enum Verdict {

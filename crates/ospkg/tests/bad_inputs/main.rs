@@ -8,13 +8,12 @@ mod cases;
 use std::io::Cursor;
 
 use cases::Case;
+use cases::Files;
 use cases::Input;
 use cases::NOW;
-use cases::POLICY;
 use cases::Verdict;
 use cases::good_archive;
 use cases::signed;
-use cases::vector;
 use ospkg::Descriptor;
 use ospkg::Package;
 use report::Code;
@@ -30,19 +29,7 @@ fn judge(input: &Input) -> Result<(Vec<u8>, Vec<u8>), (Code, String)> {
     fn coded<E: Coded + ToString>(error: E) -> (Code, String) {
         (error.code(), error.to_string())
     }
-    let mut archive = good_archive();
-    let mut descriptor = signed(&archive).into_bytes();
-    let mut policy = POLICY.as_bytes().to_vec();
-    let mut roots = vector("keys/root.cert.pem");
-    match input.clone() {
-        Input::Archive(bytes) => {
-            descriptor = signed(&bytes).into_bytes();
-            archive = bytes;
-        }
-        Input::Descriptor(bytes) => descriptor = bytes,
-        Input::Policy(bytes) => policy = bytes,
-        Input::Roots(bytes) => roots = bytes,
-    }
+    let Files { archive, descriptor, policy, roots } = input.among_good_ones();
     let policy = TrustPolicy::load(&PolicyFiles {
         trust_policy_json: &policy,
         signing_root_pem: Some(&roots),

@@ -67,6 +67,30 @@ impl Found {
         )
     }
 
+    /// What is said after a wrong PIN: with what the token tells of its counter, asked anew. It tells
+    /// no number, but whether one more wrong PIN locks it.
+    pub(super) fn wrong_pin(&self, library: &Pkcs11) -> Failure {
+        let mut failure = Failure::new(
+            format!("the PIN is not that of the token {}", self.label),
+            "look the PIN up before the next attempt: a token locks itself after a few wrong ones",
+        );
+        match library.get_token_info(self.slot) {
+            Ok(info) if info.user_pin_locked() => {
+                let Failure { what, remedy, .. } = locked(&self.label);
+                failure.details.push(what);
+                failure.remedy = remedy;
+            }
+            Ok(info) if info.user_pin_final_try() => {
+                failure.details.push("it says that the next wrong PIN locks it".to_owned());
+            }
+            Ok(info) if info.user_pin_count_low() => {
+                failure.details.push("it counts wrong PINs, until the next right one".to_owned());
+            }
+            _ => {}
+        }
+        failure
+    }
+
     /// Refuses before anybody is asked for a PIN in vain.
     pub(super) fn check_pin(&self) -> Result<()> {
         if self.info.user_pin_locked() {

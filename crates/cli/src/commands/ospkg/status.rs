@@ -59,6 +59,10 @@ pub(super) struct Args {
     descriptor: PathBuf,
 }
 
+/// What to do about proofs that are too old, or will be.
+const NEW_PROOFS: &str = "submit the archive to the log again, and put the new proofs in with \
+                          `ramstrap ospkg sigsum attach --replace`";
+
 const EXAMPLES: &str = "\
 Examples:
   ramstrap ospkg status --trust-policy trust-policy/ os.json
@@ -207,6 +211,7 @@ fn decide(
         let error = error.clone().on(name).data(result);
         let other = now.skipped.iter().any(|it| it.code == Code::SignatureWrong);
         return Err(match args.digest {
+            _ if error.code() == Some(Code::SigsumTooOld) => error.remedy(NEW_PROOFS),
             Some(_) if other => error.remedy(
                 "ask whoever told you the digest whether it is that of this package; those who have \
                  signed another archive must sign again",
@@ -246,11 +251,7 @@ fn before_that_day(now: &Verdict, then: &Verdict) -> String {
         skipped || then.code() == Some(code)
     };
     let all = [
-        (
-            Code::SigsumTooOld,
-            "submit the archive to the log again, and put the new proofs in with `ramstrap ospkg \
-             sigsum attach --replace`",
-        ),
+        (Code::SigsumTooOld, NEW_PROOFS),
         (Code::SignerExpired, "issue new certificates, and sign again"),
         (Code::PackageExpired, "publish a new release"),
     ];

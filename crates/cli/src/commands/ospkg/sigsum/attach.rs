@@ -25,6 +25,7 @@ use crate::files;
 use crate::output::Output;
 use crate::package;
 use crate::package::Names;
+use crate::text_file;
 
 /// Put a Sigsum proof into a descriptor, in the place of a plain signature.
 ///
@@ -119,10 +120,21 @@ fn read_proof(args: &Args, bytes: &[u8]) -> Result<Proof> {
             Code::SigsumProofMalformed,
             format!("{}: {error}", args.proof.display()),
         );
-        if bytes.len() > MAX_PROOF_LEN || is_proof(bytes) {
-            refused
-        } else {
-            refused.remedy("give the file NAME.zip.proof that sigsum-submit wrote")
+        if bytes.contains(&b'\r') && bytes.starts_with(b"version=") {
+            return refused
+                .detail(
+                    "its lines end with carriage returns: a mail program or an editor changed it",
+                )
+                .remedy("take them away: `tr -d '\\r' < FILE > NEW`, and attach that");
+        }
+        let refused = match text_file::oddity(bytes) {
+            Some(odd) => refused.detail(odd.what),
+            None => refused,
+        };
+        match bytes.len() > MAX_PROOF_LEN || !is_proof(bytes) {
+            true => refused
+                .remedy("give the file NAME.zip.proof that sigsum-submit wrote, byte for byte"),
+            false => refused,
         }
     })
 }
