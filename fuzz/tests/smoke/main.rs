@@ -24,6 +24,9 @@ const ITERATIONS: u32 = 20_000;
 /// Longest input that is kept in the repository.
 const MAX_COMMITTED: u64 = 4096;
 
+/// Targets whose inputs are authenticated, every byte: that a seed is believed is all that can be.
+const SEALED: [&str; 1] = ["age_file"];
+
 fn folder(target: &Target) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpora").join(target.name)
 }
@@ -127,7 +130,8 @@ fn arbitrary_inputs_are_harmless() {
         }
         println!("{}: {believed} of {runs} inputs were believed", target.name);
         // Otherwise the inputs are all noise, and this test sees the first check only.
-        assert!(believed > 0, "{}: no input gets anywhere", target.name);
+        let sealed = SEALED.contains(&target.name);
+        assert!(believed > 0 || sealed, "{}: no input gets anywhere", target.name);
         assert!(believed < runs, "{}: everything is believed", target.name);
     }
 }
