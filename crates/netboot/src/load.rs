@@ -86,3 +86,29 @@ pub fn kexec_failure(error: KexecError) -> Failure {
     };
     Failure::new(code, error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use kexec_rs::KexecError;
+    use nix::errno::Errno;
+    use report::Code;
+
+    use super::kexec_failure;
+
+    #[test]
+    fn what_the_kernel_refuses_has_its_code() {
+        let cases = [
+            (KexecError::Unsupported, Code::KexecForbidden),
+            (KexecError::Forbidden, Code::KexecForbidden),
+            (KexecError::Signature(Errno::ENOKEY), Code::KexecSignature),
+            (KexecError::Format, Code::KexecFormat),
+            (KexecError::Memory(Errno::ENOMEM), Code::MemoryTooSmall),
+            (KexecError::Busy, Code::KexecFailed),
+        ];
+        for (error, code) in cases {
+            let words = error.to_string();
+            let failure = kexec_failure(error);
+            assert_eq!((failure.code, failure.detail), (code, words));
+        }
+    }
+}

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -17,6 +18,9 @@ use crate::results::HEAD;
 use crate::results::PASSED;
 use crate::results::Row;
 use crate::results::cell;
+
+/// The page, below the root of the repository.
+const FILE: &str = "docs/boot-tests.md";
 
 /// Where the part begins that is made here, up to the end of the page.
 const SECTION: &str = "\n## All cases\n";
@@ -33,7 +37,36 @@ const MADE: &str = "
 /// # Errors
 /// If the page has no place for them.
 pub fn renew(page: &str, rows: &[Row], cases: &[Case]) -> Result<String> {
-    let (before, section) = page.split_once(SECTION).context("no section \"All cases\"")?;
+    let (before, section) = split(page)?;
+    Ok(format!("{before}{SECTION}{}", text(&lines(section, rows, cases), cases)?))
+}
+
+/// The names of the cases that have no row, neither on the page nor among these, or that have failed in their
+/// last run: what is left to be run.
+///
+/// # Errors
+/// If the page has no place for rows.
+pub fn left(page: &str, rows: &[Row], cases: &[Case]) -> Result<Vec<&'static str>> {
+    let lines = lines(split(page)?.1, rows, cases);
+    let passed = |name| lines.get(name).is_some_and(|line| nth(line, 2).starts_with(PASSED));
+    Ok(cases.iter().map(|case| case.name).filter(|name| !passed(*name)).collect())
+}
+
+/// The page as it is.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read() -> Result<String> {
+    let file = xtask::build::root().join(FILE);
+    fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn split(page: &str) -> Result<(&str, &str)> {
+    page.split_once(SECTION).context("no section \"All cases\"")
+}
+
+/// The rows as lines, by the names of their cases.
+fn lines<'a>(section: &'a str, rows: &'a [Row], cases: &[Case]) -> BTreeMap<&'a str, String> {
     let mut lines: BTreeMap<&str, String> = BTreeMap::new();
     for line in section.lines().filter(|line| line.starts_with("| ") && !HEAD.starts_with(*line)) {
         lines.insert(nth(line, 0), format!("{line}\n"));
@@ -48,7 +81,7 @@ pub fn renew(page: &str, rows: &[Row], cases: &[Case]) -> Result<String> {
         let case = cases.iter().find(|case| case.name == *name);
         case.is_some_and(|case| nth(line, 1) == cell(&case.expected.to_string()))
     });
-    Ok(format!("{before}{SECTION}{}", text(&lines, cases)?))
+    lines
 }
 
 fn text(lines: &BTreeMap<&str, String>, cases: &[Case]) -> Result<String> {
@@ -106,7 +139,10 @@ mod tests {
     use std::fs;
     use std::time::Duration;
 
+    use super::FILE;
     use super::kept;
+    use super::left;
+    use super::read;
     use super::renew;
     use crate::case::Case;
     use crate::cases;
@@ -115,13 +151,12 @@ mod tests {
     /// The page has a row of every case, or says that there is none; and what is in it went well.
     #[test]
     fn the_page_is_of_these_cases() {
-        let file = xtask::build::root().join("docs/boot-tests.md");
-        let page = fs::read_to_string(&file).unwrap();
+        let page = read().unwrap();
         let update = env::var_os("UPDATE_DOCS").is_some();
         let rows = if update { kept().unwrap() } else { Vec::new() };
         let renewed = renew(&page, &rows, &cases::all()).unwrap();
         if update {
-            fs::write(&file, &renewed).unwrap();
+            fs::write(xtask::build::root().join(FILE), &renewed).unwrap();
         }
         let made = "UPDATE_DOCS=1 cargo test -p boot-tests --lib page";
         assert!(update || renewed == page, "docs/boot-tests.md is stale: {made}");
@@ -172,6 +207,7 @@ mod tests {
             "{page}"
         );
         assert!(!page.contains("three"), "{page}");
+        assert_eq!(left(&page, &[], &some(&["one", "two", "four"])).unwrap(), ["one", "four"]);
         let other = [Case::dry_run("two", |_| anyhow::bail!("not booted"))];
         let page = renew(&page, &[], &other).unwrap();
         assert!(page.ends_with("so without a row:\n\n- two\n"), "{page}");
