@@ -42,7 +42,7 @@ impl Mac {
 
     /// Whether it has the six bytes that an Ethernet interface has.
     #[must_use]
-    pub fn is_ethernet(&self) -> bool {
+    pub(crate) fn is_ethernet(&self) -> bool {
         self.len == 6
     }
 }

@@ -79,7 +79,7 @@ impl ProvisioningUrl {
     /// # Errors
     ///
     /// [`UrlError`].
-    pub fn from_url(mut url: Url) -> Result<Self, UrlError> {
+    pub(crate) fn from_url(mut url: Url) -> Result<Self, UrlError> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(UrlError::Scheme);
         }

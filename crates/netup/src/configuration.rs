@@ -21,13 +21,13 @@ pub struct StaticRoute {
 impl StaticRoute {
     /// The route to everything.
     #[must_use]
-    pub const fn default_by(gateway: IpAddr) -> Self {
+    pub(crate) const fn default_by(gateway: IpAddr) -> Self {
         Self { destination: unspecified(gateway), prefix_len: 0, gateway: Some(gateway) }
     }
 
     /// The route to a network that is on the link itself.
     #[must_use]
-    pub const fn on_link(destination: IpAddr, prefix_len: u8) -> Self {
+    pub(crate) const fn on_link(destination: IpAddr, prefix_len: u8) -> Self {
         Self { destination, prefix_len, gateway: None }
     }
 }
@@ -74,7 +74,7 @@ impl Configuration {
 
     /// The routers for everything that no other route is for, at most one of each family.
     #[must_use]
-    pub fn default_gateways(&self) -> Vec<IpAddr> {
+    pub(crate) fn default_gateways(&self) -> Vec<IpAddr> {
         let of = |v4: bool| {
             let mut routes = self.routes.iter();
             routes.find(|route| route.prefix_len == 0 && route.destination.is_ipv4() == v4)?.gateway
@@ -112,7 +112,7 @@ impl Configuration {
     /// Which address packets by this route are to come from; `None` if there is no address of the
     /// route's family.
     #[must_use]
-    pub fn source_for(&self, route: &StaticRoute) -> Option<IpAddr> {
+    pub(crate) fn source_for(&self, route: &StaticRoute) -> Option<IpAddr> {
         let towards = route.gateway.unwrap_or(route.destination);
         let family = |address: &&Cidr| address.address().is_ipv4() == route.destination.is_ipv4();
         let near = self.addresses.iter().filter(family).find(|address| address.contains(towards));

@@ -5,11 +5,13 @@
 //! did not already spread by seconds of firmware), and whoever offers first is taken, unless it is
 //! on the list of servers to avoid and another one answers.
 
+mod checking;
+mod extending;
+
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use super::conflict::Conflicts;
-use super::lease::INFINITE;
 use super::lease::Lease;
 use super::message::Query;
 use super::message::QueryKind;
@@ -17,7 +19,6 @@ use super::message::Reply;
 use super::message::ReplyKind;
 use crate::acd;
 use crate::acd::Detector;
-use crate::acd::Stance;
 use crate::backoff::Random;
 use crate::backoff::pause;
 
@@ -25,8 +26,6 @@ use crate::backoff::pause;
 const MAX_SELECTS: u32 = 3;
 /// How long a server that is to be avoided waits for another one to make an offer.
 const OTHERS_FIRST: Duration = Duration::from_secs(6);
-/// Shortest pause between two messages that extend a lease (RFC 2131, 4.4.5).
-const MIN_EXTEND: Duration = Duration::from_secs(60);
 /// Most servers that are remembered.
 const MAX_SERVERS: usize = 8;
 
@@ -284,103 +283,9 @@ impl Client {
         vec![self.send(now, None, query)]
     }
 
-    fn bind(&mut self, now: Duration, reply: Reply, server: Ipv4Addr) -> Vec<Action> {
-        let lease = Lease::new(reply, server);
-        if !self.checks || self.held {
-            // What is extended is the lease of an address that is watched already.
-            return self.bound(lease, now);
-        }
-        let random = Random::seeded(self.random.next_u64());
-        let detector = Detector::new(self.mac, lease.address, Stance::Yield, random, now);
-        self.detector = Some(detector.exempting(self.conflicts.claims_everything()));
-        self.wake_at = None;
-        self.state = State::Checking { lease, since: now };
-        self.detect(now, acd::Event::Timer)
-    }
-
-    fn bound(&mut self, lease: Lease, since: Duration) -> Vec<Action> {
-        self.rounds = 0;
-        self.trouble = None;
-        self.held = true;
-        self.wake_at = (lease.seconds != INFINITE).then(|| since + lease.renewal);
-        self.state = State::Bound { lease: lease.clone(), since };
-        vec![Action::Bound(lease)]
-    }
-
     fn lost(&mut self, why: &'static str) -> Vec<Action> {
         self.detector = None;
         if core::mem::take(&mut self.held) { vec![Action::Lost(why)] } else { Vec::new() }
-    }
-
-    fn detect(&mut self, now: Duration, event: acd::Event<'_>) -> Vec<Action> {
-        let Some(detector) = &mut self.detector else { return Vec::new() };
-        let mut actions = Vec::new();
-        for action in detector.handle(now, event) {
-            match action {
-                acd::Action::Send(frame) => actions.push(Action::SendArp(frame)),
-                acd::Action::Free => {
-                    self.conflicts.none();
-                    if let State::Checking { lease, since } = self.state.clone() {
-                        actions.extend(self.bound(lease, since));
-                    }
-                }
-                acd::Action::Conflict(by) => return self.decline(now, by),
-            }
-        }
-        actions
-    }
-
-    /// RFC 2131, 3.1.5: the server is told, and asked again after ten seconds or more.
-    fn decline(&mut self, now: Duration, by: [u8; 6]) -> Vec<Action> {
-        let (State::Checking { lease, .. }
-        | State::Bound { lease, .. }
-        | State::Renewing { lease, .. }
-        | State::Rebinding { lease, .. }) = core::mem::replace(&mut self.state, State::Idle)
-        else {
-            return self.lost("another machine has the address");
-        };
-        let (address, server) = (lease.address, lease.server);
-        self.trouble = Some(self.conflicts.with(by, address, server));
-        // The first time in a row the server may not have known. A conflict that shows itself only
-        // later would be the first one each time.
-        if self.conflicts.in_a_row() > 1 || self.held {
-            self.avoid(server);
-        }
-        self.xid = self.random.next_u32();
-        self.begun = now;
-        let declined = self.send(now, None, QueryKind::Decline { address, server });
-        // What comes late for the declined lease is not to be taken for an answer.
-        self.xid = self.random.next_u32();
-        self.wake_at = Some(now + self.conflicts.pause(&mut self.random));
-        let mut actions = self.lost("another machine has the address");
-        actions.push(declined);
-        actions
-    }
-
-    /// Half-way through the lease its server is asked for more, towards its end any server.
-    fn extend(&mut self, now: Duration, lease: Lease, since: Duration) -> Vec<Action> {
-        let rebinding = since + lease.rebinding;
-        let end = since + Duration::from_secs(lease.seconds.into());
-        if now >= end {
-            self.trouble = Some(format!("the lease of {} has run out", lease.address));
-            let mut actions = self.lost("no server extended the lease before its end");
-            actions.extend(self.discover(now, true));
-            return actions;
-        }
-        self.xid = self.random.next_u32();
-        self.begun = now;
-        let query = QueryKind::Extend { address: lease.address };
-        let (to, next) =
-            if now < rebinding { (Some(lease.server), rebinding) } else { (None, end) };
-        let half = next.saturating_sub(now) / 2;
-        let at = (now + half.max(MIN_EXTEND)).min(next);
-        self.wake_at = Some(at.max(now + Duration::from_secs(1)));
-        self.state = if to.is_some() {
-            State::Renewing { lease, since }
-        } else {
-            State::Rebinding { lease, since }
-        };
-        vec![self.send(now, to, query)]
     }
 
     fn refused(&mut self, now: Duration, server: Ipv4Addr, reply: Reply) -> Vec<Action> {

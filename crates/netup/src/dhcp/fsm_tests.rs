@@ -14,9 +14,9 @@ use proptest::prelude::*;
 use super::Action;
 use super::Client;
 use super::Event;
-use super::INFINITE;
 use super::Lease;
 use crate::backoff::Random;
+use crate::dhcp::lease::INFINITE;
 
 const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);

@@ -5,7 +5,9 @@
 //! quarter of a second, not for a whole one. Servers are always asked through their group, so it
 //! does not matter whether they allow unicast.
 
+mod declining;
 mod extending;
+mod informing;
 mod offers;
 mod sending;
 
@@ -21,7 +23,6 @@ use super::options::Status;
 use super::retry;
 use super::retry::Retry;
 use crate::backoff::Random;
-use crate::backoff::pause;
 
 /// How long better offers are waited for after the first.
 const COLLECT: Duration = Duration::from_millis(250);
@@ -288,58 +289,6 @@ impl Client {
         self.wake_at = earliest(now, [lease.renewal, lease.rebinding, lease.end]);
         self.state = State::Bound { lease: lease.clone(), since: now };
         vec![Action::Bound(lease)]
-    }
-
-    fn inform(&mut self, now: Duration, known: Option<Lease>) -> Vec<Action> {
-        self.state = State::Informing(known);
-        self.exchange(now, QueryKind::Inform, Retry::new(retry::INFORM))
-    }
-
-    fn informed(&mut self, now: Duration, reply: Reply, known: Option<Lease>) -> Vec<Action> {
-        let empty = reply.dns.is_empty() && reply.ntp.is_empty() && reply.search.is_empty();
-        if reply.status != Status::Success || empty {
-            self.trouble = Some(refusal(&reply));
-            self.state = State::Informing(known);
-            return Vec::new();
-        }
-        self.remember(&reply.server);
-        if self.avoid.contains(&reply.server) && now < self.begun + OTHERS_FIRST {
-            // It is asked again, and then taken if there is nobody else.
-            self.state = State::Informing(known);
-            return Vec::new();
-        }
-        let lease = Lease::stateless(reply);
-        self.rounds = 0;
-        self.trouble = None;
-        self.held = true;
-        self.wake_at = earliest(now, [lease.renewal]);
-        self.state = State::Bound { lease: lease.clone(), since: now };
-        vec![Action::Bound(lease)]
-    }
-
-    fn decline(&mut self, now: Duration, address: Ipv6Addr) -> Vec<Action> {
-        let (State::Bound { lease, .. } | State::Extending { lease, .. }) = &self.state else {
-            return Vec::new();
-        };
-        if lease.address != Some(address) {
-            return Vec::new();
-        }
-        let server = lease.server.clone();
-        self.declines = self.declines.saturating_add(1);
-        self.trouble = Some(format!("{server} gave {address}, but another machine has it"));
-        let mut actions = self.lost("another machine has the address");
-        self.state = State::Declining;
-        let query = QueryKind::Decline { server, address };
-        actions.extend(self.exchange(now, query, Retry::new(retry::DECLINE)));
-        actions
-    }
-
-    /// Waits before beginning from the beginning; longer after each address that is taken.
-    fn rest(&mut self, now: Duration) {
-        self.state = State::Idle;
-        // What comes late for what was refused is not to be taken for an answer.
-        self.xid = self.next_xid();
-        self.wake_at = Some(now + pause(self.declines.max(1), &mut self.random));
     }
 
     fn lost(&mut self, why: &'static str) -> Vec<Action> {

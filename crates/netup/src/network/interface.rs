@@ -94,25 +94,25 @@ impl Nic {
 
     /// Whether it is one that a machine is connected by.
     #[must_use]
-    pub fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         !self.loopback && self.mac.is_some() && self.kind == Kind::Device
     }
 
     /// Whether a configured hardware address is this one's.
     #[must_use]
-    pub fn has_mac(&self, mac: &Mac) -> bool {
+    pub(crate) fn has_mac(&self, mac: &Mac) -> bool {
         [self.mac, self.permanent_mac].iter().flatten().any(|own| own == mac.as_bytes())
     }
 
     /// The hardware address as text; empty if there is none.
     #[must_use]
-    pub fn mac_text(&self) -> String {
+    pub(crate) fn mac_text(&self) -> String {
         self.mac.map(|mac| Mac::ethernet(mac).to_string()).unwrap_or_default()
     }
 
     /// What is known of one of its addresses.
     #[must_use]
-    pub fn address_state(&self, address: Cidr) -> Option<AddressState> {
+    pub(crate) fn address_state(&self, address: Cidr) -> Option<AddressState> {
         self.addresses.iter().find(|known| known.address == address).map(|known| known.state)
     }
 }

@@ -1,5 +1,7 @@
 //! Keeping a lease (RFC 8415, 18.2.4 and 18.2.5).
 
+use core::time::Duration;
+
 use super::Action;
 use super::Client;
 use super::Extension;
@@ -12,7 +14,6 @@ use crate::dhcp6::message::Reply;
 use crate::dhcp6::options::Status;
 use crate::dhcp6::retry;
 use crate::dhcp6::retry::Retry;
-use core::time::Duration;
 
 impl Client {
     /// At T1 its server is asked for more, at T2 any server, at the end it is over.

@@ -1,5 +1,8 @@
 //! Choosing among servers, and asking one for its address (RFC 8415, 18.2.1 and 18.2.2).
 
+use core::net::Ipv6Addr;
+use core::time::Duration;
+
 use super::Action;
 use super::BEST;
 use super::COLLECT;
@@ -13,8 +16,6 @@ use crate::dhcp6::message::Reply;
 use crate::dhcp6::options::Status;
 use crate::dhcp6::retry;
 use crate::dhcp6::retry::Retry;
-use core::net::Ipv6Addr;
-use core::time::Duration;
 
 impl Client {
     pub(super) fn offer(

@@ -1,5 +1,7 @@
 //! Messages of one exchange, again and again (RFC 8415, 15).
 
+use core::time::Duration;
+
 use super::Action;
 use super::Client;
 use super::UNSENT_LATER;
@@ -8,7 +10,6 @@ use super::UNSENT_SHORT;
 use crate::dhcp6::message::Query;
 use crate::dhcp6::message::QueryKind;
 use crate::dhcp6::retry::Retry;
-use core::time::Duration;
 
 impl Client {
     /// Sends the first message of an exchange.
