@@ -54,8 +54,8 @@ impl Path {
             if *loss_percent > 0.0 { format!("loss {loss_percent}%") } else { String::new() };
         let control = way.congestion_control();
         format!(
-            "tc qdisc replace dev near root {delay}
-             ip netns exec far tc qdisc replace dev wire root {delay} rate {mbit}mbit {loss}
+            "tc qdisc replace dev client root {delay}
+             ip netns exec between tc qdisc replace dev right root {delay} rate {mbit}mbit {loss}
              ip netns exec far sysctl -q -w net.ipv4.tcp_congestion_control={control}
              ip tcp_metrics flush
              ip -n far tcp_metrics flush"
@@ -109,7 +109,7 @@ impl Way {
 
     /// Prints how many seconds it took.
     pub(super) fn command(self) -> String {
-        const URL: &str = "http://192.0.2.1/file.zip";
+        const URL: &str = "http://198.51.100.1/file.zip";
         let curl = format!("curl -sS --fail -o /dev/null {URL}");
         match self {
             // Plain http needs no roots.
