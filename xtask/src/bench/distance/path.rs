@@ -19,7 +19,7 @@ pub(super) struct Path {
     pub(super) loss_percent: f64,
 }
 
-/// What is measured. Up to 20 Mbit s in flight fit in one connection's window; the last wires are
+/// What is measured. About 20 Mbit in flight fit into one connection's windows; the last wires are
 /// good ones with a little loss.
 pub(super) const PATHS: [Path; 7] = [
     path(100, 20, 0.0),
