@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: size, time, memory and throughput, each beside its aim and beside what the
+//! `cargo xtask bench`: size, time, memory, throughput and distance, each beside its aim and beside what the
 //! peer needs for the same.
 //!
 //! Nothing here passes or fails, but for the size of `/init`, which `cargo xtask test` holds against its

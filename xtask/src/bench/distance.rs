@@ -1,8 +1,8 @@
 //! What distance costs one connection, what more of them at once would bring, and what the server can
 //! do about it.
 //!
-//! Two network namespaces of the lab VM are joined by a wire with delay, a rate and loss (netem), under
-//! the kernel of OS packages. On one side is nginx, on the other the client of `/init` or curl: real
+//! Two network namespaces of the lab VM are joined by a box with delay, a rate and loss (netem), under the
+//! kernel of OS packages. On one side is nginx, on the other the client of `/init` or curl: real
 //! sockets, real windows, real congestion control. QEMU counts instructions as for the part `time`, so
 //! that a busy host changes nothing: a virtual second is a thousand million instructions, for both sides
 //! together, and waiting takes no time. The rates are such that the processor is not what is measured.
@@ -42,19 +42,28 @@ const START: Duration = Duration::from_secs(300);
 /// How long one download may take, by the guest's clock and by the host's.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// What is on both sides of the wire. TCP makes packets of the wire's length, so that netem loses one of
-/// them at a time.
+/// Two sides, and a box in between that has the wire's delay, rate and loss. The server's TCP hands its
+/// link long packets, as it would hand them to a NIC; cake is there to cut them for the wire, as the NIC
+/// would do, so that one at a time is delayed and lost.
 const SETTING: &str = "
     mkdir -p /var/lib/nginx /var/log/nginx /srv /run
     busybox truncate -s LENGTH /srv/file.zip
     ip netns add far
-    ip link add near type veth peer name wire netns far
-    ip link set near gso_max_segs 1
-    ip -n far link set wire gso_max_segs 1
-    ip address add 192.0.2.2/24 dev near
-    ip -n far address add 192.0.2.1/24 dev wire
-    ip link set near up
-    ip -n far link set wire up
+    ip netns add between
+    ip link add server netns far type veth peer name left netns between
+    ip link add client type veth peer name right netns between
+    ip -n far address add 198.51.100.1/24 dev server
+    ip -n between address add 198.51.100.254/24 dev left
+    ip -n between address add 192.0.2.254/24 dev right
+    ip address add 192.0.2.1/24 dev client
+    ip -n far link set server up
+    ip -n between link set left up
+    ip -n between link set right up
+    ip link set client up
+    ip -n far route add default via 198.51.100.254
+    ip route add default via 192.0.2.254
+    ip netns exec between sysctl -q -w net.ipv4.ip_forward=1
+    ip netns exec far tc qdisc add dev server root cake unlimited besteffort split-gso
     ip netns exec far nginx -c /run/nginx.conf
 ";
 
@@ -67,7 +76,7 @@ events { worker_connections 64; }
 http {
     access_log off;
     sendfile on;
-    server { listen 192.0.2.1:80; root /srv; }
+    server { listen 198.51.100.1:80; root /srv; }
 }
 ";
 
@@ -101,7 +110,7 @@ pub(super) fn measure(kernels: &Kernels) -> Result<(String, Value)> {
             }
             rows.push((path, rates));
         }
-        Ok(())
+        hold_to_the_wire(&mut agent)
     })?;
     Ok((text(&rows, &windows), json_of(&rows, &windows)))
 }
@@ -132,6 +141,22 @@ fn download(agent: &mut Client, path: &Path, way: Way) -> Result<f64> {
     ensure!(output.is_success() && complaints.is_empty(), "`{command}`: {text}{complaints}");
     let seconds: f64 = text.trim().parse().with_context(|| format!("`{command}`: {text}"))?;
     Ok(LENGTH as f64 * 8.0 / 1e6 / seconds)
+}
+
+/// Fails if what went over the wire were not packets as a wire has them.
+fn hold_to_the_wire(agent: &mut Client) -> Result<()> {
+    let said = agent
+        .must(&["ip", "netns", "exec", "between", "tc", "-s", "qdisc", "show", "dev", "right"])?;
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let sent = words.windows(5).find_map(|words| match words {
+        ["Sent", bytes, "bytes", packets, "pkt"] => {
+            Some((bytes.parse::<u64>().ok()?, packets.parse::<u64>().ok()?))
+        }
+        _ => None,
+    });
+    let (bytes, packets) = sent.with_context(|| format!("tc says {said}"))?;
+    ensure!(bytes <= packets * 1514, "{bytes} bytes went over the wire in only {packets} packets");
+    Ok(())
 }
 
 fn text(rows: &[(Path, Rates)], windows: &[u64; 2]) -> String {

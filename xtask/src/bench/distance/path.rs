@@ -19,7 +19,7 @@ pub(super) struct Path {
     pub(super) loss_percent: f64,
 }
 
-/// What is measured. Up to 20 Mbit s in flight fit in one connection's window; the last wires are
+/// What is measured. About 20 Mbit in flight fit into one connection's windows; the last wires are
 /// good ones with a little loss.
 pub(super) const PATHS: [Path; 7] = [
     path(100, 20, 0.0),
@@ -54,8 +54,8 @@ impl Path {
             if *loss_percent > 0.0 { format!("loss {loss_percent}%") } else { String::new() };
         let control = way.congestion_control();
         format!(
-            "tc qdisc replace dev near root {delay}
-             ip netns exec far tc qdisc replace dev wire root {delay} rate {mbit}mbit {loss}
+            "tc qdisc replace dev client root {delay}
+             ip netns exec between tc qdisc replace dev right root {delay} rate {mbit}mbit {loss}
              ip netns exec far sysctl -q -w net.ipv4.tcp_congestion_control={control}
              ip tcp_metrics flush
              ip -n far tcp_metrics flush"
@@ -109,7 +109,7 @@ impl Way {
 
     /// Prints how many seconds it took.
     pub(super) fn command(self) -> String {
-        const URL: &str = "http://192.0.2.1/file.zip";
+        const URL: &str = "http://198.51.100.1/file.zip";
         let curl = format!("curl -sS --fail -o /dev/null {URL}");
         match self {
             // Plain http needs no roots.
