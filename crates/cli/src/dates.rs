@@ -27,7 +27,8 @@ pub fn parse(text: &str) -> Result<i64, String> {
     {
         return Ok(midnight.timestamp().as_second());
     }
-    Err("write it as 2026-11-21T22:07:17Z or 2026-11-21 (UTC)".to_owned())
+    Err("write it as 2026-11-21T22:07:17Z or 2026-11-21 (UTC), a day that there is before the end of 9999"
+        .to_owned())
 }
 
 /// The clock that a package is judged by: exactly what the operator gave, else that of a machine whose

@@ -136,6 +136,8 @@ fn sign(session: Session, key: Key, message: &str) -> Result<(Answer, State)> {
             "the token cannot sign with Ed25519 (CKM_EDDSA)",
             "use a token that can; its vendor's newest driver may know more",
         ),
+        // The second login belongs between C_SignInit and C_Sign, which the library calls as one; in
+        // parts (C_SignUpdate) tokens do not sign with Ed25519.
         ModuleError::Pkcs11(RvError::UserNotLoggedIn, _) => Failure::new(
             format!("the key {} asks for the PIN anew for every signature", key.label),
             "that is not supported: use a key without it (CKA_ALWAYS_AUTHENTICATE; on a PIV card \

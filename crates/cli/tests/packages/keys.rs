@@ -85,6 +85,30 @@ fn openssl_accepts_the_certificates_and_they_have_the_usual_shape() {
     assert_eq!(mode(&lab.path("a.pem")), 0o644);
 }
 
+/// The commands of docs/certificates.md as they stand, but for step's, which is seldom installed.
+#[test]
+fn certificates_as_the_documentation_makes_them_count() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/certificates.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = page.split("\n```sh\n").skip(1).map(|rest| rest.split("\n```\n").next().unwrap());
+    let mut tried = 0;
+    for block in blocks.filter(|block| !block.contains("step certificate")) {
+        let lab = Lab::new();
+        let tool = std::path::Path::new(env!("CARGO_BIN_EXE_ramstrap")).parent().unwrap();
+        let path = format!("{}:{}", tool.display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new("sh");
+        command.args(["-eu", "-c", block]).current_dir(lab.path("")).env("PATH", path);
+        let ran = command.output().unwrap();
+        assert!(ran.status.success(), "{block}\n{}", String::from_utf8_lossy(&ran.stderr));
+        lab.package();
+        lab.ok("ospkg sign --key alice.key.pem --cert alice.pem os.json");
+        let ran = lab.ok("ospkg verify --signing-root root.pem --threshold 1 os.json");
+        assert!(ran.stdout.contains("signed by      CN=alice"), "{}", ran.stdout);
+        tried += 1;
+    }
+    assert_eq!(tried, 2, "ramstrap's and OpenSSL's");
+}
+
 #[test]
 fn signers_can_be_issued_under_a_root_of_another_tool() {
     let lab = Lab::new();
