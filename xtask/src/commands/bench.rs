@@ -9,7 +9,7 @@ use clap::builder::PossibleValue;
 use xtask::bench;
 use xtask::kernels::Choice;
 
-/// Measure sizes, virtual time, memory, throughput, distance, and how long customers wait
+/// Measure size, time, memory, throughput, distance, and how long customers wait
 ///
 /// Prints tables in Markdown, each figure beside its aim and its reference. Takes about half an hour.
 /// docs/benchmarks.md explains them.
