@@ -97,7 +97,60 @@ pub(super) fn cases() -> Vec<Case> {
             },
         )
         .checked(|run| used(run, "bond0", "192.0.2.1")),
+        Case::reaches_in(
+            "net_lacp_bond_waits_for_all_its_links",
+            "bond bond0 eth1 eth2 -- mode 802.3ad miimon 100
+             up bond0 192.0.2.1/24
+             dhcp bond0 192.0.2.100 192.0.2.150
+             web
+             watch_bond bond0 2",
+            |bench| {
+                let options = json!({
+                    "miimon": 100, "lacp_rate": "slow", "min_links": 2,
+                    "xmit_hash_policy": "layer2+3", "updelay": 200, "downdelay": 200,
+                });
+                let bond = lacp(bench)?.host_config("bond_options", options);
+                Ok(bond.link_change(1, Duration::from_secs(20), true))
+            },
+        )
+        .checked(|run| {
+            aggregated(run)?;
+            used(run, "bond0", "192.0.2.1")
+        }),
+        mode("net_bond_balance_rr", STATIC, |bench| of_mode(bench, "balance-rr")),
+        mode("net_bond_balance_xor", STATIC, |bench| {
+            let options = json!({ "miimon": 100, "xmit_hash_policy": "layer3+4" });
+            Ok(of_mode(bench, "balance-xor")?.host_config("bond_options", options))
+        }),
+        mode("net_bond_broadcast", STATIC, |bench| of_mode(bench, "broadcast")),
+        mode("net_bond_balance_tlb", SWITCH, |bench| of_mode(bench, "balance-tlb")),
+        mode("net_bond_balance_alb", SWITCH, |bench| of_mode(bench, "balance-alb")),
     ]
+}
+
+/// Two ports that a switch takes for one, without asking.
+const STATIC: &str = "
+    bond bond0 eth1 eth2 -- mode balance-xor miimon 100
+    up bond0 192.0.2.1/24
+    dhcp bond0 192.0.2.100 192.0.2.150
+    web
+";
+
+/// Two ports of a switch that knows nothing of bonds.
+const SWITCH: &str = "
+    switch br0 eth1 eth2
+    up br0 192.0.2.1/24
+    dhcp br0 192.0.2.100 192.0.2.150
+    web
+";
+
+/// A bond in a mode that asks nothing of its far end, or that it be one link.
+fn mode(name: &'static str, network: &'static str, of: fn(&Bench) -> Result<Scenario>) -> Case {
+    Case::reaches_in(name, network, of).checked(|run| used(run, "bond0", "192.0.2.1"))
+}
+
+fn of_mode(bench: &Bench, mode: &str) -> Result<Scenario> {
+    Ok(bond(plain(bench)?.lab_cables(2), mode))
 }
 
 fn lacp(bench: &Bench) -> Result<Scenario> {
