@@ -96,6 +96,9 @@ pub fn ssh(lab: &mut Client, script: &str) -> Result<String> {
         "BatchMode=yes",
         "-o",
         "ConnectTimeout=20",
+        // The machine may have been provisioned this very moment.
+        "-o",
+        "ConnectionAttempts=30",
         "-o",
         "LogLevel=ERROR",
         "-o",
