@@ -32,23 +32,29 @@ impl Resolver {
     /// The resolver of the link that these options are for.
     #[must_use]
     pub fn new(options: &ClientOptions) -> Self {
-        Self(StubResolver::new(DnsOptions {
-            servers: DnsOptions::servers(&options.dns),
-            search: options.search.clone(),
-            interface: options.interface.clone(),
-            timeout: options.limits.dns_timeout,
-            tries: options.limits.dns_tries,
-            random: rustls::crypto::ring::default_provider().secure_random,
-        }))
+        Self(StubResolver::new(dns_options(options)))
     }
 
-    /// The addresses of a host; of an address, that address.
+    /// The addresses of a host, those of the link's families first; of an address, that address.
     ///
     /// # Errors
     /// [`report::Code::DnsFailed`].
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, FetchError> {
         let failed = |kind| FetchError::new(host.to_owned(), kind);
         self.0.lookup(host).await.map_err(|error| failed(ErrorKind::Resolve(error.to_string())))
+    }
+}
+
+fn dns_options(options: &ClientOptions) -> DnsOptions {
+    DnsOptions {
+        servers: DnsOptions::servers(&options.dns),
+        search: options.search.clone(),
+        interface: options.interface.clone(),
+        timeout: options.limits.dns_timeout,
+        tries: options.limits.dns_tries,
+        families: options.families,
+        tell: true,
+        random: rustls::crypto::ring::default_provider().secure_random,
     }
 }
 
@@ -87,7 +93,8 @@ impl Poster {
         let failed = |kind| FetchError::new(url.to_string(), kind);
         let host = url.url_without_userinfo().host_str().unwrap_or_default().to_owned();
         let proxy = options.proxy.as_ref().filter(|_| !options.no_proxy.matches(&host));
-        let resolver = Resolver::new(options).0;
+        // Each post may be a connection, and each line about one a post.
+        let resolver = StubResolver::new(DnsOptions { tell: false, ..dns_options(options) });
         let http = client_config(options)
             .and_then(|tls| http::build(options, &resolver, tls, proxy))
             .map_err(failed)?;

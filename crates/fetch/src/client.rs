@@ -19,6 +19,7 @@ use trust::Clock;
 
 use crate::credentials;
 use crate::dns::DnsOptions;
+use crate::dns::answers::Families;
 use crate::error::ErrorKind;
 use crate::error::FetchError;
 use crate::http::Http;
@@ -40,6 +41,8 @@ pub struct ClientOptions {
     pub dns: Vec<IpAddr>,
     /// Domains in which names without a dot are looked for, and other names that are not found.
     pub search: Vec<String>,
+    /// Which addresses of a name go first: those that this interface's network can lead to.
+    pub families: Families,
     /// TLS roots, each as DER. Without any, https is refused before connecting.
     pub tls_roots: Vec<Vec<u8>>,
     /// What is known about the time, for judging TLS certificates.
@@ -62,6 +65,7 @@ impl ClientOptions {
             interface: None,
             dns: Vec::new(),
             search: Vec::new(),
+            families: Families::BOTH,
             tls_roots: Vec::new(),
             clock,
             proxy: None,
@@ -113,6 +117,15 @@ impl<T: Transport> Client<T> {
     /// A client over a transport of the caller's.
     pub fn over(transport: T, limits: Limits) -> Self {
         Self { transport, limits: Arc::new(limits) }
+    }
+
+    /// The addresses that the name of this mirror had when it was last looked up, four at most and in no
+    /// order: for people, as DNS is not authenticated. Empty if it has an address instead, or if its
+    /// name is the proxy's to look up.
+    #[must_use]
+    pub fn addresses(&self, mirror: &Mirror) -> Vec<IpAddr> {
+        let host = mirror.url.url_without_userinfo().host_str().unwrap_or_default();
+        self.transport.addresses(host)
     }
 
     /// The descriptor's bytes, as the server sent them. A page for people is told from it

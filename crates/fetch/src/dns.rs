@@ -34,9 +34,12 @@ use tokio::net::TcpSocket;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
+pub(crate) mod answers;
 pub(crate) mod fuzz;
 mod names;
 
+use answers::Answers;
+use answers::Families;
 use names::candidates;
 use names::may_be_server;
 use names::shown;
@@ -68,6 +71,10 @@ pub(crate) struct DnsOptions {
     pub(crate) interface: Option<String>,
     pub(crate) timeout: Duration,
     pub(crate) tries: u32,
+    /// Which addresses go first.
+    pub(crate) families: Families,
+    /// Whether answers are logged. What brings the log away must not write it.
+    pub(crate) tell: bool,
     pub(crate) random: &'static dyn SecureRandom,
 }
 
@@ -84,6 +91,7 @@ pub(crate) struct StubResolver {
     options: Arc<DnsOptions>,
     /// Index of the server that is asked first: moves on from one that failed.
     first: Arc<AtomicUsize>,
+    answers: Answers,
 }
 
 impl Resolve for StubResolver {
@@ -101,14 +109,30 @@ impl Resolve for StubResolver {
 
 impl StubResolver {
     pub(crate) fn new(options: DnsOptions) -> Self {
-        Self { options: Arc::new(options), first: Arc::default() }
+        Self { options: Arc::new(options), first: Arc::default(), answers: Answers::default() }
     }
 
-    /// The addresses of a host, IPv4 first.
+    /// The addresses of a host: those of the link's families first, and IPv4 first among them.
     pub(crate) async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
+        let mut found = self.lookup_host(host).await;
+        let addresses = found.as_deref_mut().unwrap_or_default();
+        self.options.families.sort(addresses);
+        if self.answers.keep(host, addresses) && self.options.tell && !addresses.is_empty() {
+            tracing::debug!("DNS: {host} has {}", answers::in_words(&self.answers.of(host)));
+        }
+        found
+    }
+
+    /// What a host had when it was last looked up, four addresses at most: for people. Empty for
+    /// addresses, and for names that nobody looked up or that were not found.
+    pub(crate) fn answered(&self, host: &str) -> Vec<IpAddr> {
+        self.answers.of(host)
+    }
+
+    async fn lookup_host(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
         if self.options.servers.is_empty() {
             return Err(DnsError(format!("no DNS server to ask for {host}")));
         }

@@ -1,5 +1,6 @@
 //! HTTP over TCP and TLS, by way of a proxy where one is configured.
 
+use core::net::IpAddr;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
@@ -17,11 +18,13 @@ use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 use rustls::ClientConfig;
 use rustls::crypto::SecureRandom;
+use url::Url;
 
 use crate::client::ClientOptions;
 use crate::dns::DnsError;
 use crate::dns::DnsOptions;
 use crate::dns::StubResolver;
+use crate::dns::answers::in_words;
 use crate::error::ErrorKind;
 use crate::handshake;
 use crate::tls;
@@ -83,6 +86,8 @@ impl Http {
             interface: options.interface.clone(),
             timeout: options.limits.dns_timeout,
             tries: options.limits.dns_tries,
+            families: options.families,
+            tell: true,
             random,
         });
         let routes = |identity: Option<&ClientIdentity>| {
@@ -161,6 +166,23 @@ pub(crate) fn build(
         .map_err(|error| ErrorKind::Setup(format!("HTTP client: {}", root_cause(&error))))
 }
 
+impl Http {
+    /// No connection to what? To addresses that DNS named: then they are told.
+    fn with_addresses(&self, kind: ErrorKind, target: &Url) -> ErrorKind {
+        let host = target.host_str().unwrap_or_default();
+        let addresses = self.addresses(host);
+        if addresses.is_empty() {
+            return kind;
+        }
+        let told = |reason| format!("{reason} ({host} is {})", in_words(&addresses));
+        match kind {
+            ErrorKind::Connect(reason) => ErrorKind::Connect(told(reason)),
+            ErrorKind::Handshake(reason) => ErrorKind::Handshake(told(reason)),
+            other => other,
+        }
+    }
+}
+
 impl Transport for Http {
     type Body = reqwest::Response;
 
@@ -215,7 +237,8 @@ impl Transport for Http {
                             _ => ErrorKind::Proxy(reason),
                         }
                     }
-                    (kind, _) => kind,
+                    (kind, Some(_)) => kind,
+                    (kind, None) => self.with_addresses(kind, target),
                 });
             }
         };
@@ -225,6 +248,10 @@ impl Transport for Http {
             length: response.content_length(),
             body: response,
         })
+    }
+
+    fn addresses(&self, host: &str) -> Vec<IpAddr> {
+        self.shared.tunnels.resolver.answered(host)
     }
 
     fn random(&self) -> u64 {

@@ -44,6 +44,7 @@ pub use beside::Resolver;
 pub use beside::tls_config;
 pub use client::Client;
 pub use client::ClientOptions;
+pub use dns::answers::Families;
 pub use error::ErrorKind;
 pub use error::FetchError;
 pub use http::Http;

@@ -4,6 +4,7 @@
 //! limits, stalls and resumption are the client's and are the same on both.
 
 use core::future::Future;
+use core::net::IpAddr;
 
 use bytes::Bytes;
 use hostcfg::Mirror;
@@ -64,6 +65,12 @@ pub trait Transport {
         &self,
         request: Request<'_>,
     ) -> impl Future<Output = Result<Response<Self::Body>, ErrorKind>>;
+
+    /// The addresses that a name had when it was last looked up, four at most; for people. Empty where
+    /// nothing is looked up.
+    fn addresses(&self, _host: &str) -> Vec<IpAddr> {
+        Vec::new()
+    }
 
     /// Any number, for spreading the retries of many machines. Not a secret.
     fn random(&self) -> u64;

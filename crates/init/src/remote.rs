@@ -62,13 +62,17 @@ fn time_at_start(inputs: &Inputs) -> Option<Timestamp> {
 
 /// Has the lines sent over this link. `used` says that the boot goes on over it.
 pub(crate) fn link(link: &Link, used: bool) {
-    let Some(options) = OPTIONS.get() else { return };
-    let mut options = options.clone();
-    options.interface = Some(link.interface.clone());
-    options.dns.clone_from(&link.dns);
+    if let Some(options) = OPTIONS.get() {
+        LOG.link(over(options, link, used));
+    }
+}
+
+/// What the log's connections over this link are made of.
+fn over(options: &ClientOptions, link: &Link, used: bool) -> remotelog::Link {
+    let options = netboot::over_link(options.clone(), link);
     let address =
         link.addresses.first().map_or_else(|| "-".to_owned(), |it| it.address().to_string());
-    LOG.link(remotelog::Link { options, address, mac: link.mac.clone(), used });
+    remotelog::Link { options, address, mac: link.mac.clone(), used }
 }
 
 /// Waits for the last lines to get out, but not for long.
@@ -113,7 +117,39 @@ mod tests {
     use std::sync::atomic::Ordering;
     use std::time::Duration;
 
+    use netboot::ClientOptions;
+    use netup::Link;
+    use netup::Method;
+    use trust::Clock;
+    use trust::Timestamp;
+
     use super::beside;
+    use super::over;
+
+    #[test]
+    fn the_log_uses_all_that_the_link_says_about_names() {
+        let link = Link {
+            interface: "eth0".to_owned(),
+            index: 2,
+            mac: "52:54:00:12:34:56".to_owned(),
+            method: Method::Slaac,
+            addresses: vec!["2001:db8::7/64".parse().unwrap(), "fe80::1/64".parse().unwrap()],
+            gateways: Vec::new(),
+            routes: Vec::new(),
+            dns: vec!["2001:db8::53".parse().unwrap()],
+            search: vec!["example.net".to_owned()],
+            ntp: Vec::new(),
+            dhcp_server: None,
+            lease_seconds: None,
+        };
+        let options = ClientOptions::new(Clock::exactly(Timestamp::from_unix(0)));
+        let over = over(&options, &link, true);
+        assert_eq!(over.options.interface.as_deref(), Some("eth0"));
+        assert_eq!(over.options.dns, link.dns);
+        assert_eq!(over.options.search, link.search);
+        assert_eq!((over.options.families.v4, over.options.families.v6), (false, true));
+        assert_eq!((over.address.as_str(), over.mac), ("2001:db8::7", link.mac));
+    }
 
     #[tokio::test]
     async fn work_is_done_beside_an_event_loop_that_stands_still() {

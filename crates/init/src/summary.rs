@@ -43,6 +43,11 @@ pub(crate) fn summary(failure: &Failure, report: Option<&BootReport>) -> String 
         report.nics.iter().for_each(|nic| tell_nic(&mut lines, nic, failure));
         for mirror in last_tries(report) {
             named(&mut lines, "mirror", &format!("{} over {}", mirror.url, mirror.interface));
+            if !mirror.addresses.is_empty() {
+                let addresses: Vec<String> =
+                    mirror.addresses.iter().map(ToString::to_string).collect();
+                named(&mut lines, "", &format!("DNS says {}", addresses.join(", ")));
+            }
             let outcome = match &mirror.failure {
                 Some(other) => beside(failure, other),
                 None => "served".to_owned(),
@@ -156,6 +161,7 @@ mod tests {
         let mirror = |url: &str, failure: Failure| MirrorReport {
             url: url.to_owned(),
             interface: "eth0".to_owned(),
+            addresses: Vec::new(),
             start_us: 0,
             bytes: 0,
             resumed: 0,
@@ -163,13 +169,22 @@ mod tests {
         };
         let other = Failure::new(Code::NotFound, "it says 404");
         let report = BootReport {
-            mirrors: vec![mirror("https://a/", failure.clone()), mirror("https://b/", other)],
+            mirrors: vec![
+                mirror("https://a/", failure.clone()),
+                MirrorReport {
+                    addresses: vec!["192.0.2.9".parse().unwrap(), "2001:db8::9".parse().unwrap()],
+                    ..mirror("https://b/", other)
+                },
+            ],
             ..report()
         };
         let text = summary(&failure, Some(&report));
         assert_eq!(text.matches("signature 2 has expired").count(), 1, "{text}");
         assert!(text.contains("over nothing;\n          signature 2"), "{text}");
         assert!(text.contains("https://a/ over eth0\n          E0404, as above\n"), "{text}");
+        let second = "https://b/ over eth0\n          DNS says 192.0.2.9, 2001:db8::9\n";
+        assert!(text.contains(second), "{text}");
+        assert_eq!(text.matches("DNS says").count(), 1, "{text}");
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.contains("has no such file: it says 404"), "{text}");
     }

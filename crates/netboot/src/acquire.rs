@@ -304,7 +304,9 @@ impl<W: World> Search<'_, W> {
             };
             let trouble = match job.serve(descriptor, &mut attempt).await {
                 Ok(package) => {
-                    self.events.on(Event::Mirror(attempt.report(interface, &mirror.url, None)));
+                    let addresses = client.addresses(mirror);
+                    let report = attempt.report(interface, &mirror.url, addresses, None);
+                    self.events.on(Event::Mirror(report));
                     return Ok(package);
                 }
                 Err(trouble) => trouble,
@@ -316,7 +318,7 @@ impl<W: World> Search<'_, W> {
                 Class::Permanent => warn!("{url} cannot serve: {code} {detail}"),
                 Class::Transient => warn!("{url}: {code} {detail}"),
             }
-            self.charge(interface, index, &attempt, &trouble, client.random());
+            self.charge(interface, &client, index, &attempt, &trouble);
             let failure = &trouble.failure;
             if failure.code == Code::Stalled && !attempt.advanced() {
                 self.world.narrow(hold);
@@ -336,15 +338,24 @@ impl<W: World> Search<'_, W> {
         }
     }
 
-    fn charge(&self, interface: &str, index: usize, attempt: &Try, trouble: &Trouble, random: u64) {
+    fn charge(
+        &self,
+        interface: &str,
+        client: &Client<W::Transport>,
+        index: usize,
+        attempt: &Try,
+        trouble: &Trouble,
+    ) {
         let Some(mirror) = self.mirrors.get(index) else { return };
+        let random = client.random();
         let advanced = attempt.advanced();
         let pause = self.ledger.borrow_mut().charge(interface, index, trouble, advanced, random);
         if let Some(pause) = pause {
             let seconds = pause.as_secs_f32();
             debug!("{} over {interface} is left alone for {seconds:.1} s", mirror.url);
         }
-        let report = attempt.report(interface, &mirror.url, Some(&trouble.failure));
+        let (addresses, failure) = (client.addresses(mirror), Some(&trouble.failure));
+        let report = attempt.report(interface, &mirror.url, addresses, failure);
         self.events.on(Event::Mirror(report));
     }
 

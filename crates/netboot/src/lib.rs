@@ -57,3 +57,4 @@ pub use world::Scratch;
 pub use world::World;
 pub use world::client_options;
 pub use world::limits;
+pub use world::over_link;

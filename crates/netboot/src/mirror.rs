@@ -1,5 +1,7 @@
 //! One try at one mirror: fetch what it has, verify it, open it.
 
+use core::net::IpAddr;
+
 use fetch::Client;
 use fetch::Patience;
 use hostcfg::Mirror;
@@ -67,11 +69,13 @@ impl Try {
         &self,
         interface: &str,
         url: &ProvisioningUrl,
+        addresses: Vec<IpAddr>,
         failure: Option<&Failure>,
     ) -> MirrorReport {
         MirrorReport {
             url: url.to_string(),
             interface: interface.to_owned(),
+            addresses,
             start_us: self.start_us,
             bytes: self.bytes,
             resumed: self.resumed,

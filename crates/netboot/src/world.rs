@@ -9,6 +9,7 @@ use std::io::Write;
 
 use fetch::Client;
 use fetch::ClientOptions;
+use fetch::Families;
 use fetch::Http;
 use fetch::Limits;
 use fetch::Resolver;
@@ -186,11 +187,18 @@ impl World for Machine {
 }
 
 fn link_options(inputs: &Inputs, link: &Link) -> ClientOptions {
+    over_link(client_options(inputs), link)
+}
+
+/// The same options for sockets over this link: its interface, and what it says about names.
+#[must_use]
+pub fn over_link(options: ClientOptions, link: &Link) -> ClientOptions {
     ClientOptions {
         interface: Some(link.interface.clone()),
         dns: link.dns.clone(),
         search: link.search.clone(),
-        ..client_options(inputs)
+        families: Families::of(link.addresses.iter().map(|it| it.address())),
+        ..options
     }
 }
 

@@ -1,6 +1,7 @@
 //! The log: lines come in from anywhere, one task sends them.
 
 use core::sync::atomic::AtomicU8;
+use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::sync::Arc;
@@ -65,6 +66,8 @@ struct Shared {
     link: watch::Sender<Option<Link>>,
     /// Where lines go, once that is known.
     destination: OnceLock<Destination>,
+    /// How often sending has failed: whose turn it is among a server's addresses.
+    turn: AtomicUsize,
     /// Set while somebody waits for everything to be sent.
     hurry: watch::Sender<bool>,
     /// The number of flushes that came to their end, good or bad.
@@ -81,6 +84,7 @@ impl RemoteLog {
             stirred: Notify::new(),
             link: watch::Sender::new(None),
             destination: OnceLock::new(),
+            turn: AtomicUsize::new(0),
             hurry: watch::Sender::new(false),
             flushed: watch::Sender::new(0),
         };
@@ -237,6 +241,7 @@ impl Task {
                 }
                 Err(reason) => {
                     open = None;
+                    self.log.shared.turn.fetch_add(1, Ordering::Relaxed);
                     let detail = format!("{target} over {interface}: {reason}");
                     if failing {
                         debug!("{}", Failure::new(Code::RemoteLogFailed, detail));
@@ -282,7 +287,10 @@ impl Task {
             }
             let delivery = match open {
                 Some(delivery) => delivery,
-                None => open.insert(Delivery::open(&self.destination.target, options).await?),
+                None => {
+                    let turn = self.log.shared.turn.load(Ordering::Relaxed);
+                    open.insert(Delivery::open(&self.destination.target, options, turn).await?)
+                }
             };
             delivery.send(&batch, sender).await?;
             self.log.queue().sent(&batch);

@@ -3,6 +3,7 @@
 //! It is printed on the console, sent to the harness, and handed to the OS as
 //! `/ramstrap/boot-report.json`. It never holds a secret: URLs are redacted before they get here.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 use serde::Deserialize;
@@ -257,6 +258,10 @@ pub struct MirrorReport {
     pub url: String,
     /// Interface that it was asked over.
     pub interface: String,
+    /// What its name resolved to, four at most; empty where it was not looked up. DNS is not
+    /// authenticated.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub addresses: Vec<IpAddr>,
     /// Microseconds from the start of `/init`.
     pub start_us: u64,
     /// Bytes of the archive that came.
@@ -473,5 +478,21 @@ impl BootReport {
             upgraded_from: None,
             failure: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MirrorReport;
+
+    #[test]
+    fn a_try_at_a_mirror_may_or_may_not_have_addresses() {
+        let old = r#"{"url":"https://a.example/os.json","interface":"eth0","start_us":1,"bytes":2,"resumed":0}"#;
+        let read: MirrorReport = serde_json::from_str(old).unwrap();
+        assert!(read.addresses.is_empty());
+        assert_eq!(serde_json::to_string(&read).unwrap(), old);
+        let addresses = vec!["192.0.2.9".parse().unwrap(), "2001:db8::9".parse().unwrap()];
+        let written = serde_json::to_value(MirrorReport { addresses, ..read }).unwrap();
+        assert_eq!(written["addresses"], serde_json::json!(["192.0.2.9", "2001:db8::9"]));
     }
 }

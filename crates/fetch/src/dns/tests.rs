@@ -28,6 +28,7 @@ use super::Answer;
 use super::DnsError;
 use super::DnsOptions;
 use super::StubResolver;
+use super::answers::Families;
 use super::response_to;
 use crate::client::Client;
 use crate::client::ClientOptions;
@@ -90,12 +91,18 @@ fn resolver(servers: &[&Server]) -> StubResolver {
 }
 
 fn resolver_with(servers: &[&Server], timeout: Duration) -> StubResolver {
+    resolver_for(servers, timeout, Families::BOTH)
+}
+
+fn resolver_for(servers: &[&Server], timeout: Duration, families: Families) -> StubResolver {
     StubResolver::new(DnsOptions {
         servers: servers.iter().map(|server| server.address).collect(),
         search: Vec::new(),
         interface: Some("lo".to_owned()),
         timeout,
         tries: 3,
+        families,
+        tell: true,
         random: rustls::crypto::ring::default_provider().secure_random,
     })
 }
@@ -154,6 +161,18 @@ async fn both_families_are_asked_for() {
     let addresses = lookup(&[&server]).await.unwrap();
     assert_eq!(addresses, [v4(1), "2001:db8::1".parse().unwrap()]);
     assert_eq!(server.asked(), 2);
+}
+
+#[tokio::test]
+async fn addresses_of_the_links_families_come_first_and_can_be_told_afterwards() {
+    let server = Server::udp(well).await;
+    let families = Families { v4: false, v6: true };
+    let resolver = resolver_for(&[&server], Duration::from_secs(5), families);
+    let v6: IpAddr = "2001:db8::1".parse().unwrap();
+    assert_eq!(resolver.lookup(HOST).await.unwrap(), [v6, v4(1)]);
+    assert_eq!(resolver.answered(HOST), [v4(1), v6]);
+    resolver.lookup("192.0.2.9").await.unwrap();
+    assert!(resolver.answered("192.0.2.9").is_empty(), "nobody was asked");
 }
 
 #[tokio::test]
@@ -354,6 +373,42 @@ async fn names_are_looked_for_in_the_search_domains() {
     let before = server.asked();
     assert!(resolver.lookup("mirror.").await.is_err());
     assert_eq!(server.asked(), before + 2);
+}
+
+#[tokio::test]
+async fn who_cannot_connect_says_to_which_addresses() {
+    let server = Server::udp(|query| {
+        let mut reply = reply(query);
+        if query.queries[0].query_type == RecordType::A {
+            for last in [9, 1] {
+                let data = RData::A(A(Ipv4Addr::new(127, 0, 0, last)));
+                reply.add_answer(Record::from_rdata(query.queries[0].name.clone(), 60, data));
+            }
+        }
+        vec![reply]
+    })
+    .await;
+    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = closed.local_addr().unwrap().port();
+    drop(closed);
+    let clock = trust::Clock::exactly(trust::Timestamp::from_unix(1_780_272_000));
+    let options = ClientOptions { interface: Some("lo".to_owned()), ..ClientOptions::new(clock) };
+    let client = Client::build(options, vec![server.address]).unwrap();
+    let mirror = |host: &str| {
+        hostcfg::Mirror::plain(format!("http://{host}:{port}/os.json").parse().unwrap())
+    };
+    let named = mirror(HOST);
+    assert!(client.addresses(&named).is_empty(), "nobody has asked yet");
+    let failure = client.descriptor(&named).await.unwrap_err().failure();
+    assert_eq!(failure.code, report::Code::ConnectFailed);
+    let told = format!(" ({HOST} is 127.0.0.1, 127.0.0.9)");
+    assert!(failure.detail.ends_with(&told), "{}", failure.detail);
+    let addresses: [IpAddr; 2] = [[127, 0, 0, 1].into(), [127, 0, 0, 9].into()];
+    assert_eq!(client.addresses(&named), addresses);
+    let literal = mirror("127.0.0.1");
+    let failure = client.descriptor(&literal).await.unwrap_err().failure();
+    assert!(!failure.detail.contains(" is "), "{}", failure.detail);
+    assert!(client.addresses(&literal).is_empty());
 }
 
 #[tokio::test]

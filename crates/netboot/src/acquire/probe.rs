@@ -86,7 +86,7 @@ impl<W: World> Search<'_, W> {
                 Ok(descriptor) => {
                     for (slow, attempt) in open.iter().take(place) {
                         let trouble = self.too_slow(*slow).into();
-                        self.charge(interface, *slow, attempt, &trouble, client.random());
+                        self.charge(interface, client, *slow, attempt, &trouble);
                     }
                     return Ok(Some((mirror, descriptor)));
                 }
@@ -99,7 +99,7 @@ impl<W: World> Search<'_, W> {
                 let kept = transient.take().filter(|it: &Failure| it.code == Code::Stalled);
                 transient = kept.or_else(|| Some(trouble.failure.clone()));
             }
-            self.charge(interface, mirror, &attempt, &trouble, client.random());
+            self.charge(interface, client, mirror, &attempt, &trouble);
         }
         if is_server {
             return Ok(None);

@@ -153,14 +153,17 @@ impl<'a> Search<'a> {
                 let mut attempt = Try::new(self.events);
                 match self.ask(mirror, &mut attempt).await {
                     Ok(Some(package)) => {
-                        let report = attempt.report(&self.interface, &mirror.url, None);
+                        let addresses = self.client.addresses(mirror);
+                        let report = attempt.report(&self.interface, &mirror.url, addresses, None);
                         self.events.on(Event::Mirror(report));
                         return Ok(Next::Newer(Box::new(Candidate { package })));
                     }
                     Ok(None) => already = true,
                     Err(trouble) => {
                         let failure = Some(&trouble.failure);
-                        let report = attempt.report(&self.interface, &mirror.url, failure);
+                        let addresses = self.client.addresses(mirror);
+                        let report =
+                            attempt.report(&self.interface, &mirror.url, addresses, failure);
                         self.events.on(Event::Mirror(report));
                         let (advanced, random) = (attempt.advanced(), self.client.random());
                         self.ledger.charge(&self.interface, index, &trouble, advanced, random);
