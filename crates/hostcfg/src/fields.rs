@@ -8,6 +8,7 @@ use report::strict_json::kind;
 use serde_json::Value;
 
 use crate::error::HostConfigError;
+use crate::nearest::KNOWN_KEYS;
 use crate::nearest::nearest;
 use crate::provisioning_url::UrlError;
 use crate::secret::HIDDEN;
@@ -17,59 +18,6 @@ const MAX_SHOWN: usize = 80;
 
 /// Longest part of an unknown key that a warning repeats, in characters.
 const MAX_KEY_SHOWN: usize = 64;
-
-/// All keys of all places, which messages may name. Others may be anything: the name of a header can
-/// be a mistaken value.
-pub(crate) const KNOWN_KEYS: [&str; 48] = [
-    "addresses",
-    "authentication",
-    "bond_name",
-    "bond_options",
-    "bonding",
-    "bonding_mode",
-    "client_certificate",
-    "client_key",
-    "description",
-    "direct",
-    "dns",
-    "dns_search",
-    "downdelay",
-    "driver",
-    "gateway",
-    "gateways",
-    "headers",
-    "host_ip",
-    "identity",
-    "interface_name",
-    "lacp_rate",
-    "level",
-    "mac_address",
-    "miimon",
-    "min_links",
-    "mirrors",
-    "mtu",
-    "network_interface",
-    "network_interfaces",
-    "network_mode",
-    "no_proxy",
-    "ntp",
-    "ospkg_pointer",
-    "pci_path",
-    "primary",
-    "priority",
-    "provisioning_urls",
-    "proxy",
-    "remote_log",
-    "routes",
-    "timestamp",
-    "to",
-    "updelay",
-    "url",
-    "version",
-    "via",
-    "vlan",
-    "xmit_hash_policy",
-];
 
 /// Where a text that is shown ends, as a token may follow: a query, a value, a header's value.
 const SHOWN_UNTIL: [char; 4] = ['?', '=', ' ', '\t'];
