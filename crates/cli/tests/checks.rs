@@ -90,6 +90,95 @@ fn a_host_configuration_is_judged_and_explained() {
 }
 
 #[test]
+fn what_no_machine_boots_is_refused() {
+    let lab = Lab::new();
+    for (pointer, why) in [
+        ("ftp://a/os.json", "not an http:// or https:// URL"),
+        ("/etc/os.zip", "not an http:// or https:// URL"),
+        ("https:/a.example/os.json", "not an http:// or https:// URL"),
+        ("https://a:99999/os.json", "is no port, 1 to 65535"),
+        ("https://2001:db8::1/os.json", "stands in brackets"),
+    ] {
+        let text = format!(r#"{{"network_mode": "dhcp", "ospkg_pointer": "{pointer}"}}"#);
+        lab.write("h.json", text);
+        lab.refused("host-config check h.json", "error[E0114]");
+        let ran = lab.run("host-config check h.json");
+        assert_eq!(ran.status, 1);
+        assert!(ran.stderr.contains(why) && ran.stdout.is_empty(), "{}", ran.stderr);
+        assert_eq!(json(&lab.run("host-config check h.json --json"))["code"], "E0114");
+    }
+    // One that can be used is enough.
+    lab.write("h.json", r#"{"network_mode": "dhcp", "ospkg_pointer": "ftp://a/x,https://a/x"}"#);
+    lab.ok("host-config check h.json");
+    lab.write(
+        "h.json",
+        r#"{"network_mode": "static", "host_ip": "192.0.2.7/24", "gateway": "192.0.2.1",
+            "routes": [{"to": "0.0.0.0/0", "via": "192.0.2.3"}], "ospkg_pointer": "https://a/x"}"#,
+    );
+    lab.refused("host-config check h.json", "error[E0113]");
+}
+
+#[test]
+fn secrets_on_a_command_line_are_warned_of() {
+    let lab = Lab::new();
+    for line in [
+        "ramstrap.url=https://u:CANARY@b.example/os.json",
+        "ramstrap.url=https://b.example/os.json?CANARY",
+        "ramstrap.url=https://b.example/os.json ramstrap.proxy=http://u:CANARY@p:3128",
+    ] {
+        let ran = lab.run_args(&["host-config", "check", "--command-line", line]);
+        assert_eq!(ran.status, 0);
+        assert!(
+            ran.stderr.contains("warning: it holds secrets: the kernel prints"),
+            "{}",
+            ran.stderr
+        );
+        assert!(!ran.stderr.contains("CANARY"), "{}", ran.stderr);
+    }
+    let line = "ramstrap.url=https://b.example/os.json";
+    assert!(!lab.ok(&format!("host-config check --command-line {line}")).stderr.contains("secret"));
+}
+
+#[test]
+fn warnings_are_for_the_author_of_settings() {
+    let lab = Lab::new();
+    let check = |flag: &str, line: &str| lab.run_args(&["host-config", "check", flag, line]);
+    let told = |line: &str| {
+        let ran = check("--command-line", line);
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        ran.stderr
+    };
+    let line = told(
+        "ramstrap.network_mode=dhcp ramstrap.ip=192.0.2.7/24 \
+         ramstrap.url=https://b.example/os.json,https://c.example/os.json",
+    );
+    assert!(line.contains("ramstrap.ip: ignored") && !line.contains("addresses:"), "{line}");
+    assert!(line.contains("is taken for one URL"), "{line}");
+    let static_ = told(
+        "ramstrap.ip=192.0.2.7/24 ramstrap.dns=2001:db8::53 \
+         ramstrap.url=https://198.51.100.5/os.json",
+    );
+    for part in [
+        "warning: ramstrap.dns: 2001:db8::53 is out of reach: the machine has no IPv6",
+        "warning: https://198.51.100.5/os.json is out of reach: there is neither a gateway nor",
+        "Fetches https://198.51.100.5/os.json (out of reach: there is neither",
+    ] {
+        assert!(static_.contains(part), "{static_:?} lacks {part:?}");
+    }
+    let url = "ramstrap.url=https://b.example/os.json";
+    let bootif = "BOOTIF=01-52-54-00-12-34-56";
+    let free = told(&format!("{url} {bootif}"));
+    assert!(free.contains("BOOTIF: the interface 52:54:00:12:34:56 goes first."), "{free}");
+    let named = told(&format!("{url} {bootif} ramstrap.interface=eth0"));
+    assert!(named.contains("counts for nothing") && !named.contains("goes first"), "{named}");
+    let ran = check("--oem-string", &format!("{url} ramstrap.vlan=3"));
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("an OEM string is one setting"), "{}", ran.stderr);
+    let two = lab.ok(&format!("host-config check --oem-string {url} --oem-string ramstrap.vlan=3"));
+    assert!(!two.stderr.contains("warning"), "{}", two.stderr);
+}
+
+#[test]
 fn settings_are_judged_as_a_file_is_and_made_of_one() {
     let lab = Lab::new();
     let ran = lab.ok("host-config check --command-line ramstrap.url=https://a.example/os.json");
@@ -164,6 +253,9 @@ fn client_certificates_are_judged_as_a_machine_does_it() {
         let told = lab.ok("host-config check h.json").stderr;
         assert!(told.contains("https://a.example/os.json can never be asked"), "{told}");
         assert!(told.contains(part), "{told}");
+        let words =
+            "1. https://a.example/os.json (never asked: it has no usable client certificate)";
+        assert!(told.contains(words), "{told}");
     }
     with(&certificate, &key.replace("\nMI", "\n…"), &["https://b.example/os.json"]);
     let told = lab.ok("host-config check h.json").stderr;

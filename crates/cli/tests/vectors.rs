@@ -20,6 +20,9 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("host_configuration", "missing-dns"),
     ("host_configuration", "missing-gateway"),
     ("host_configuration", "missing-host_ip"),
+    // Read by both, and booted by neither: `check` answers as the boot does.
+    ("host_configuration", "pointer-bad-url"),
+    ("host_configuration", "pointer-no-scheme"),
     ("ospkg", "more-certs-than-signatures"),
     ("ospkg", "same-key-two-certs"),
     ("ospkg", "url-no-scheme"),

@@ -13,6 +13,7 @@ use crate::fields::warn_of_unknown_keys;
 use crate::legacy;
 use crate::mac::Mac;
 use crate::mirror::Mirror;
+use crate::nearest::KNOWN_KEYS;
 use crate::network::Addressing;
 use crate::network::InterfaceSelector;
 use crate::network::Route;
@@ -28,59 +29,6 @@ use crate::remote_log::RemoteLogTarget;
 
 /// Longest document that is read, in bytes.
 pub const MAX_LEN: usize = 1024 * 1024;
-
-/// Keys that an error may name when they are there twice. Others may be anything: the name of a
-/// header can be a mistaken value.
-const KNOWN_KEYS: [&str; 48] = [
-    "addresses",
-    "authentication",
-    "bond_name",
-    "bond_options",
-    "bonding",
-    "bonding_mode",
-    "client_certificate",
-    "client_key",
-    "description",
-    "direct",
-    "dns",
-    "dns_search",
-    "downdelay",
-    "driver",
-    "gateway",
-    "gateways",
-    "headers",
-    "host_ip",
-    "identity",
-    "interface_name",
-    "lacp_rate",
-    "level",
-    "mac_address",
-    "miimon",
-    "min_links",
-    "mirrors",
-    "mtu",
-    "network_interface",
-    "network_interfaces",
-    "network_mode",
-    "no_proxy",
-    "ntp",
-    "ospkg_pointer",
-    "pci_path",
-    "primary",
-    "priority",
-    "provisioning_urls",
-    "proxy",
-    "remote_log",
-    "routes",
-    "timestamp",
-    "to",
-    "updelay",
-    "url",
-    "version",
-    "via",
-    "vlan",
-    "xmit_hash_policy",
-];
 
 /// Keys of older formats that have no meaning any more.
 const FORMER_KEYS: [&str; 2] = ["version", "timestamp"];
@@ -169,7 +117,7 @@ impl HostConfig {
         let listed = read::mirrors(object, noted)?;
         let (entries, package) = pointer::read(object, !listed.is_empty(), noted)?;
         let mirrors = in_order(&entries, listed);
-        read::warn_of_mirrors(&mirrors, noted);
+        read::warn_of_mirrors(&mirrors, &entries, noted);
         let bonding = read::bonding(object, &interfaces, noted)?;
         let proxy = read::proxy(object, noted)?;
         let no_proxy = read::no_proxy(object, proxy.as_ref(), noted)?;

@@ -21,7 +21,7 @@ pub enum HostConfigError {
         expected: &'static str,
     },
     /// Neither `ospkg_pointer` nor `mirrors` hold a URL that can be fetched.
-    #[error("ospkg_pointer: none of its entries is an http:// or https:// URL")]
+    #[error("ospkg_pointer: none of its entries is an http:// or https:// URL that can be used")]
     NoUrl,
 }
 

@@ -8,6 +8,8 @@ use report::strict_json::kind;
 use serde_json::Value;
 
 use crate::error::HostConfigError;
+use crate::nearest::KNOWN_KEYS;
+use crate::nearest::nearest;
 use crate::provisioning_url::UrlError;
 use crate::secret::HIDDEN;
 
@@ -252,6 +254,13 @@ pub(crate) fn nested<T>(
 pub(crate) fn warn_of_unknown_keys(object: &Object, warnings: &mut Vec<String>) {
     warnings.extend(object.unknown_keys().map(|key| {
         let short: String = key.chars().take(MAX_KEY_SHOWN).collect();
-        format!("{short:?}: unknown key, ignored")
+        let folded = short.to_ascii_lowercase();
+        match nearest(&folded, KNOWN_KEYS) {
+            Some(known) if known == folded => {
+                format!("{short:?}: unknown key, ignored; it is known, but not at this place")
+            }
+            Some(near) => format!("{short:?}: unknown key, ignored; is it {near:?}?"),
+            None => format!("{short:?}: unknown key, ignored"),
+        }
     }));
 }

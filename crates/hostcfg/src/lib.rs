@@ -24,6 +24,7 @@ mod legacy;
 mod mac;
 mod masked;
 mod mirror;
+mod nearest;
 mod network;
 mod package_name;
 mod pointer;

@@ -90,7 +90,8 @@ pub(crate) fn read(
     }
     if !has_mirrors && !entries.iter().any(|entry| matches!(entry, Entry::Url(_))) {
         warnings.push(
-            "ospkg_pointer: none of its entries is an http:// or https:// URL: nothing can be fetched"
+            "ospkg_pointer: none of its entries is an http:// or https:// URL that can be used: nothing \
+             can be fetched"
                 .to_owned(),
         );
     }

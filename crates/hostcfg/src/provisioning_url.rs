@@ -46,6 +46,15 @@ pub enum UrlError {
     /// Does not start with `http://` or `https://`.
     #[error("not an http:// or https:// URL")]
     Scheme,
+    /// The number behind the host is no port.
+    #[error("what stands behind the host's colon is no port, 1 to 65535")]
+    Port,
+    /// The host is an IPv6 address that nothing sets apart from a port.
+    #[error("an IPv6 address stands in brackets, as in https://[2001:db8::1]/")]
+    Brackets,
+    /// A path, query or fragment where nothing but a host is wanted.
+    #[error("it has more than a host and a port: a path, a query or a fragment")]
+    MoreThanHost,
     /// Starts like one, but is not well-formed.
     #[error("not a well-formed URL")]
     Syntax,
@@ -71,7 +80,11 @@ impl ProvisioningUrl {
         if rest.starts_with('/') || rest.contains(repaired_by_browsers) {
             return Err(UrlError::Syntax);
         }
-        Self::from_url(Url::parse(text).map_err(|_| UrlError::Syntax)?)
+        Self::from_url(Url::parse(text).map_err(|error| match error {
+            url::ParseError::InvalidPort if has_bare_ipv6(rest) => UrlError::Brackets,
+            url::ParseError::InvalidPort => UrlError::Port,
+            _ => UrlError::Syntax,
+        })?)
     }
 
     /// Takes a parsed URL; user name and password are taken out of it.
@@ -137,7 +150,11 @@ impl ProvisioningUrl {
     /// Whether anything of it is hidden when it is printed.
     #[must_use]
     pub(crate) fn holds_secrets(&self) -> bool {
-        self.credentials.is_some() || self.hidden.is_some() || self.url.query().is_some()
+        let path = self.url.path();
+        self.credentials.is_some()
+            || self.hidden.is_some()
+            || self.url.query().is_some()
+            || (path.contains("://") && path.contains('@'))
     }
 
     /// Whether what is sent and received is protected by TLS.
@@ -165,7 +182,13 @@ impl fmt::Display for ProvisioningUrl {
         if let Some(port) = self.url.port() {
             rest.push_str(&format!(":{port}"));
         }
-        rest.push_str(self.url.path());
+        // A second URL that was written behind a comma, which belongs to the path: its password is one.
+        match self.url.path().split_once("://") {
+            Some((before, behind)) if behind.contains('@') => {
+                rest.push_str(&format!("{before}://{HIDDEN}"));
+            }
+            _ => rest.push_str(self.url.path()),
+        }
         if let Some(hidden) = &self.hidden {
             rest = replace_ignoring_case(&rest, hidden.expose());
         }
@@ -187,6 +210,14 @@ impl Serialize for ProvisioningUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// Whether the host of what stands behind `://` is an IPv6 address without brackets: it has several
+/// colons.
+fn has_bare_ipv6(rest: &str) -> bool {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    !host.starts_with('[') && host.matches(':').count() > 1
 }
 
 /// Host names are folded to lower case by the URL parser, so a secret in one has to be found in
@@ -264,6 +295,14 @@ mod tests {
     }
 
     #[test]
+    fn a_password_in_a_url_behind_a_comma_is_hidden() {
+        let url = parse("https://a.example/x.json,https://u:canary@b.example/x.json");
+        assert_eq!(url.to_string(), "https://a.example/x.json,https://***");
+        assert!(url.holds_secrets());
+        assert!(!parse("https://a.example/@x,https://b.example/x").to_string().contains("***"));
+    }
+
+    #[test]
     fn a_user_without_password_is_a_credential() {
         let url = parse("http://token@host/x.json");
         assert_eq!(url.credentials().unwrap().password.expose(), "");
@@ -285,7 +324,11 @@ mod tests {
             ("https://ho\tst/os.json", UrlError::Syntax),
             ("https://host/os .json", UrlError::Syntax),
             ("https://[::1/os.json", UrlError::Syntax),
-            ("https://host:99999/os.json", UrlError::Syntax),
+            ("https://host:99999/os.json", UrlError::Port),
+            ("https://u:p@host:x/os.json", UrlError::Port),
+            ("https://[2001:db8::1]:x/os.json", UrlError::Port),
+            ("https://2001:db8::1/os.json", UrlError::Brackets),
+            ("https://u:p@2001:db8::1", UrlError::Brackets),
             ("https://", UrlError::Syntax),
             ("https://%ff@host/", UrlError::Credentials),
         ] {

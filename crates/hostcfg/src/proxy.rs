@@ -33,7 +33,7 @@ impl Proxy {
         let read = ProvisioningUrl::parse(text)?;
         let url: &Url = read.url_without_userinfo();
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-            return Err(UrlError::Syntax);
+            return Err(UrlError::MoreThanHost);
         }
         Ok(Self {
             host: url.host_str().ok_or(UrlError::Syntax)?.to_owned(),

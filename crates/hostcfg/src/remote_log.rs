@@ -42,6 +42,15 @@ impl RemoteLogTarget {
     const UDP: &'static str = "syslog+udp";
     const TLS: &'static str = "syslog+tls";
 
+    /// The server's name or address; an IPv6 address in an `https://` URL has its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        match self {
+            Self::SyslogUdp { host, .. } | Self::SyslogTls { host, .. } => host,
+            Self::Https(url) => url.url_without_userinfo().host_str().unwrap_or_default(),
+        }
+    }
+
     /// Reads `syslog+udp://host[:514]`, `syslog+tls://host[:6514]` or an `https://` URL.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;

@@ -120,6 +120,10 @@ fn errors_have_the_names_of_the_settings() {
         ),
         ("ramstrap.url=https://a ramstrap.bond=802.3ad", "ramstrap.interface: missing"),
         (
+            "ramstrap.url=https://a ramstrap.bond=lacp ramstrap.interface=eth0",
+            "ramstrap.bond: \"lacp\", expected 802.3ad (which is LACP)",
+        ),
+        (
             "ramstrap.url=https://a ramstrap.remote_log=a",
             "ramstrap.remote_log: a string of 1 character,",
         ),
@@ -148,6 +152,34 @@ fn unknown_keys_are_warned_of_with_the_nearest_known_one() {
         assert!(all.contains(part), "{all:?} lacks {part:?}");
     }
     assert!(!all.contains("canary"));
+}
+
+#[test]
+fn warnings_have_the_names_that_were_written() {
+    let renamed = |line: &str| {
+        let settings = CommandLine::parse(line).settings;
+        let json = settings.document().unwrap().json;
+        let warnings = HostConfig::parse(&json).unwrap().warnings;
+        warnings.iter().map(|it| settings.renamed_warning(it)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        renamed(
+            "ramstrap.url=https://192.0.2.1/x ramstrap.network_mode=dhcp ramstrap.ip=192.0.2.7/24"
+        ),
+        ["ramstrap.ip: ignored, because network_mode is \"dhcp\""]
+    );
+    let told = renamed(
+        "ramstrap.url=https://b.example/x ramstrap.ip=192.0.2.7/32 ramstrap.gateway=192.0.2.1",
+    );
+    assert!(told.iter().any(|it| it.starts_with("ramstrap.url: b.example is a name")), "{told:?}");
+    assert!(
+        told.iter().any(|it| it.starts_with("ramstrap.gateway[1]: 192.0.2.1 is not")),
+        "{told:?}"
+    );
+    assert!(!told.concat().contains("host_ip"), "{told:?}");
+    // A configuration as a whole keeps its own.
+    let whole = "ramstrap.host_config=eyJuZXR3b3JrX21vZGUiOiAiZGhjcCIsICJob3N0X2lwIjogIjE5Mi4wLjIuNy8yNCIsICJtaXJyb3JzIjogW3sidXJsIjogImh0dHA6Ly9hL3gifV19";
+    assert_eq!(renamed(whole), ["host_ip: ignored, because network_mode is \"dhcp\""]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod identity;
 mod meaning;
+mod reach;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
-use hostcfg::PackageName;
+use hostcfg::HostConfig;
 use hostcfg::sources::CommandLine;
 use hostcfg::sources::MAX_COMMAND_LINE_LEN;
 use hostcfg::sources::Settings;
@@ -33,6 +34,9 @@ pub(super) struct Args {
 
 /// Where the kernel cuts its command line on x86, in bytes.
 const KERNEL_COMMAND_LINE: usize = 2047;
+
+const ON_A_COMMAND_LINE: &str = "it holds secrets: the kernel prints its command line, and every program \
+                                 of a running machine can read it";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,9 +74,9 @@ enum What {
 /// Judge a host configuration. The normal form goes to stdout, with passwords replaced by `***`; what
 /// the machine will do with it goes to stderr, in words.
 ///
-/// What a machine refuses is refused here, but for one thing: `ospkg_pointer` may be without a
-/// usable URL, as an OS package in the boot image needs none. A warning says so then, because a
-/// machine that boots from the network refuses it, and so does `boot-image build` (E0114).
+/// What a machine refuses is refused here, but for one thing: `ospkg_pointer` may be the name of an OS
+/// package in the boot image. A warning says so then, because a machine that boots from the network
+/// refuses it, and so does `boot-image build` (E0114).
 ///
 /// What is printed with `***` is no configuration to use: fed back, it is refused.
 ///
@@ -115,15 +119,26 @@ struct Schema {}
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     match &args.what {
         What::Check(Check { command_line: Some(line), .. }) => {
-            check_settings(&CommandLine::parse(line), "--command-line", output)
+            let line = CommandLine::parse(line);
+            let config = check_settings(&line, "--command-line", output)?;
+            if config.holds_secrets() {
+                output.warning(ON_A_COMMAND_LINE);
+            }
+            Ok(())
         }
         What::Check(Check { file: Some(file), .. }) => {
             judge(&files::read_or_stdin(file)?, &name(file), output)
         }
         What::Check(Check { oem_string, .. }) => {
+            if oem_string.iter().any(|it| it.split_whitespace().skip(1).any(is_setting)) {
+                output.warning(
+                    "an OEM string is one setting, blanks and all: give each setting a string, and \
+                     an --oem-string, of its own",
+                );
+            }
             let settings = Settings::read(oem_string.iter().map(String::as_str));
             let line = CommandLine { settings, ..CommandLine::default() };
-            check_settings(&line, "--oem-string", output)
+            check_settings(&line, "--oem-string", output).map(|_| ())
         }
         What::Encode(Encode { file }) => encode(file, output),
         What::Schema(Schema {}) => {
@@ -133,7 +148,12 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     }
 }
 
-fn check_settings(line: &CommandLine, name: &str, output: &mut Output) -> Result<()> {
+/// Whether a word looks like a setting of ours.
+fn is_setting(word: &str) -> bool {
+    word.starts_with("ramstrap.")
+}
+
+fn check_settings(line: &CommandLine, name: &str, output: &mut Output) -> Result<HostConfig> {
     let CommandLine { settings, boot_interface, warnings } = line;
     for warning in warnings.iter().chain(settings.warnings()) {
         output.warning(warning);
@@ -148,11 +168,15 @@ fn check_settings(line: &CommandLine, name: &str, output: &mut Output) -> Result
     for warning in &document.warnings {
         output.warning(warning);
     }
-    judge(&document.json, name, output)?;
+    let config = judged(&document.json, name, &|it| settings.renamed_warning(it), output)?;
     if let Some(mac) = boot_interface.filter(|_| !output.is_json()) {
-        output.note(format!("BOOTIF: the interface {mac} goes first, if no interface is named."));
+        output.note(if config.interfaces.is_empty() {
+            format!("BOOTIF: the interface {mac} goes first.")
+        } else {
+            format!("BOOTIF: {mac} counts for nothing, because interfaces are named.")
+        });
     }
-    Ok(())
+    Ok(config)
 }
 
 fn encode(file: &Path, output: &mut Output) -> Result<()> {
@@ -166,10 +190,7 @@ fn encode(file: &Path, output: &mut Output) -> Result<()> {
         config.provisioning_urls().map_err(|error| refuse(Error::coded(&error)))?;
     }
     if config.holds_secrets() {
-        output.warning(
-            "it holds secrets: the kernel prints its command line, and every program of a running \
-             machine can read it",
-        );
+        output.warning(ON_A_COMMAND_LINE);
     }
     // Without the blanks; a text with NULs behind it is read as well.
     let compact = serde_json::from_slice::<Value>(bytes.trim_ascii_end())
@@ -200,19 +221,31 @@ fn name(file: &Path) -> String {
 
 /// Judges the text of a host configuration and prints its normal form; `name` is for errors.
 pub(super) fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<()> {
+    judged(document, name, &str::to_owned, output).map(|_| ())
+}
+
+/// The same; each warning is shown as `shown` has it. Gives what was judged.
+fn judged(
+    document: &[u8],
+    name: &str,
+    shown: &dyn Fn(&str) -> String,
+    output: &mut Output,
+) -> Result<HostConfig> {
     let config = host_config::read(document).map_err(|error| error.on(name).in_check())?;
-    for warning in &config.warnings {
-        output.warning(warning);
+    for warning in config.warnings.iter().chain(&reach::warnings(&config)) {
+        output.warning(shown(warning));
     }
-    let provision = config.package.as_ref().is_some_and(PackageName::is_provision);
-    if let Err(error) = config.provisioning_urls()
-        && !provision
-    {
+    if let Err(error) = config.provisioning_urls() {
         let code = error.code();
-        output.warning(format!(
-            "a machine that boots from the network refuses this: {code} {}",
-            code.title()
-        ));
+        match &config.package {
+            Some(package) if package.is_provision() => {}
+            Some(_) => output.warning(format!(
+                "a machine that boots from the network refuses this: {code} {}",
+                code.title()
+            )),
+            // No name of a package either: no machine boots with it.
+            None => return Err(Error::coded(&error).on(name).in_check()),
+        }
     }
     identity::check(&config, name, output)?;
     let meaning = meaning::sentences(&config);
@@ -234,5 +267,5 @@ pub(super) fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<
         "secrets_hidden": hidden,
         "meaning": meaning,
     }));
-    Ok(())
+    Ok(config)
 }

@@ -178,6 +178,13 @@ fn no_family(field: String, ip: IpAddr) -> HostConfigError {
     HostConfigError::Invalid { field, found, expected }
 }
 
+/// The error for a default route beside a gateway.
+fn second_default(field: String, to: Cidr, gateway: IpAddr) -> HostConfigError {
+    let found = format!("{to}, a second default route beside the gateway {gateway}");
+    let expected = "networks other than that: gateway and gateways have the default routes";
+    HostConfigError::Invalid { field: format!("{field}.to"), found, expected }
+}
+
 /// Warns of a router that is not in any network of the machine.
 fn warn_of_distance(field: &str, router: IpAddr, addresses: &[Cidr], warnings: &mut Vec<String>) {
     if matches!(router, IpAddr::V6(v6) if v6.is_unicast_link_local())
@@ -187,11 +194,11 @@ fn warn_of_distance(field: &str, router: IpAddr, addresses: &[Cidr], warnings: &
     }
     match addresses {
         [only] => warnings.push(format!(
-            "{field}: {router} is not in the network of host_ip {only}: it is probably out of reach"
+            "{field}: {router} is not in the network of {only}: it is taken to be on the link itself"
         )),
         _ => warnings.push(format!(
-            "{field}: {router} is in none of the networks of the machine's addresses: it is \
-             probably out of reach"
+            "{field}: {router} is in none of the networks of the machine's addresses: it is taken to \
+             be on the link itself"
         )),
     }
 }
@@ -214,6 +221,22 @@ pub(crate) fn routes(
             let to = route.to.address();
             if !has_family(&own.addresses, to) {
                 return Err(no_family(format!("{field}.to"), to));
+            }
+            if route.to.prefix_len() == 0 {
+                let same = |gateway: &&IpAddr| gateway.is_ipv4() == to.is_ipv4();
+                match own.gateways.iter().find(same) {
+                    None => {
+                        warnings.push(format!("{field}.to: a default route belongs in gateways"))
+                    }
+                    Some(gateway) if route.via == Some(*gateway) => {
+                        warnings.push(format!(
+                            "{field}.to: {gateway} is the gateway already; this one is ignored"
+                        ));
+                        continue;
+                    }
+                    // One of the two would count for nothing, and nobody would see which.
+                    Some(gateway) => return Err(second_default(field, route.to, *gateway)),
+                }
             }
             if let Some(via) = route.via {
                 warn_of_distance(&format!("{field}.via"), via, &own.addresses, warnings);
@@ -245,9 +268,6 @@ fn read_route(object: &mut Object, warnings: &mut Vec<String>) -> Result<Route, 
     let to = written.network();
     if to != written {
         warnings.push(format!("to: {written} is taken for its network, {to}"));
-    }
-    if to.prefix_len() == 0 {
-        warnings.push("to: a default route belongs in gateways".to_owned());
     }
     Ok(Route { to, via })
 }

@@ -17,8 +17,8 @@ use crate::fields::optional_parsed;
 use crate::fields::optional_string;
 use crate::network::InterfaceSelector;
 
-const EXPECTED_MODE: &str = "null, balance-rr, active-backup, balance-xor, broadcast, 802.3ad, \
-                             balance-tlb or balance-alb";
+const EXPECTED_MODE: &str = "balance-rr, active-backup, balance-xor, broadcast, 802.3ad (LACP), \
+                             balance-tlb or balance-alb; or no such key";
 const EXPECTED_NAME: &str = "the name of the bond such as \"bond0\": at most 15 bytes without blanks, / and \
                              :, and no interface's own";
 const EXPECTED_OPTIONS: &str = "null or an object such as {\"miimon\": 100}";

@@ -41,7 +41,8 @@ pub(crate) fn interfaces(
         }
         let interface = nested(&field, value, EXPECTED, warnings, read_interface)?;
         if interfaces.contains(&interface) {
-            warnings.push(format!("{field}: is there already"));
+            warnings.push(format!("{field}: is there already; this one is ignored"));
+            continue;
         }
         interfaces.push(interface);
     }

@@ -15,6 +15,7 @@ use crate::fields::optional_number;
 use crate::fields::optional_secret_string;
 use crate::mirror::ClientIdentity;
 use crate::mirror::Mirror;
+use crate::pointer::Entry;
 use crate::provisioning_url::ProvisioningUrl;
 use crate::secret::Secret;
 
@@ -108,22 +109,29 @@ fn read_identity(
 
 /// Warns of what is strange about mirrors wherever they were written, in the order in which they are
 /// tried.
-pub(crate) fn warn_of_mirrors(mirrors: &[Mirror], warnings: &mut Vec<String>) {
+pub(crate) fn warn_of_mirrors(mirrors: &[Mirror], entries: &[Entry], warnings: &mut Vec<String>) {
     for (index, mirror) in mirrors.iter().enumerate() {
+        let field = written_in(entries, mirror);
         let same =
             |other: &Mirror| other.url.url_without_userinfo() == mirror.url.url_without_userinfo();
         if mirrors.iter().take(index).any(same) {
             warnings.push(format!(
-                "mirrors: {} is there more than once; it is asked as often in every round",
+                "{field}: {} is there more than once; it is asked as often in every round",
                 mirror.url
             ));
         }
         if mirror.url.url_without_userinfo().path().to_ascii_lowercase().ends_with(".zip") {
             warnings.push(format!(
-                "mirrors: {} looks like the archive of an OS package: its descriptor (.json) is \
+                "{field}: {} looks like the archive of an OS package: its descriptor (.json) is \
                  wanted, which names the archive",
                 mirror.url
             ));
         }
     }
+}
+
+/// The key that a mirror was written under.
+pub(crate) fn written_in(entries: &[Entry], mirror: &Mirror) -> &'static str {
+    let is_it = |entry: &Entry| matches!(entry, Entry::Url(url) if *url == mirror.url);
+    if entries.iter().any(is_it) { "ospkg_pointer" } else { "mirrors" }
 }

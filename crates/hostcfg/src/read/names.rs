@@ -1,5 +1,6 @@
 //! Names that nothing can resolve.
 
+use super::mirrors::written_in;
 use crate::address::parse_ip;
 use crate::config::HostConfig;
 use crate::mirror::Mirror;
@@ -27,11 +28,13 @@ fn first_name(config: &HostConfig) -> Option<(&'static str, String)> {
     };
     let mirrors = config.mirrors.iter().filter(itself);
     let mirrors = mirrors.filter_map(|mirror| {
-        Some(("mirrors", mirror.url.url_without_userinfo().host_str()?.to_owned()))
+        let host = mirror.url.url_without_userinfo().host_str()?.to_owned();
+        Some((written_in(&config.entries, mirror), host))
     });
     let proxy = config.proxy.iter().map(|proxy| ("proxy", proxy.host.clone()));
     let ntp = config.ntp.iter().map(|server| ("ntp", server.clone()));
-    mirrors.chain(proxy).chain(ntp).find(|(_, host)| {
+    let log = config.remote_log.iter().map(|log| ("remote_log", log.target.host().to_owned()));
+    mirrors.chain(proxy).chain(ntp).chain(log).find(|(_, host)| {
         let plain = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         parse_ip(plain.unwrap_or(host)).is_none()
     })

@@ -10,10 +10,13 @@ use serde_json::Value;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::bond::BondMode;
 use crate::config::HostConfig;
 use crate::config::MAX_LEN;
 use crate::error::HostConfigError;
+use crate::fields::invalid;
 use crate::mac::Mac;
+use crate::nearest::nearest;
 
 const PREFIX: &str = "ramstrap.";
 
@@ -43,14 +46,15 @@ pub const KEYS: [&str; 15] = [
     "remote_log",
 ];
 
+const EXPECTED_BOND: &str = "802.3ad (which is LACP), active-backup, balance-rr, balance-xor, \
+                             broadcast, balance-tlb or balance-alb, perhaps with a comma and the \
+                             bond's name behind it";
+
 /// Most settings that are looked at; the rest is left out with a warning.
 const MAX_SETTINGS: usize = 1024;
 
 /// Longest key that a warning repeats, in characters.
 const MAX_KEY_SHOWN: usize = 64;
-
-/// A key is nearly another if as many characters at most differ.
-const NEAR: usize = 3;
 
 /// The settings of one source.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -150,6 +154,18 @@ impl Settings {
         Ok(Document { json, warnings })
     }
 
+    /// A warning about [`Settings::document`], with the name of the setting in the place of the key's
+    /// where they were put together.
+    #[must_use]
+    pub fn renamed_warning(&self, warning: &str) -> String {
+        match warning.split_once(": ") {
+            Some((field, what)) if !self.has(WHOLE) && !field.contains([' ', '"']) => {
+                format!("{}: {what}", setting_of(field))
+            }
+            _ => warning.to_owned(),
+        }
+    }
+
     fn has(&self, key: &str) -> bool {
         self.values(key).next().is_some()
     }
@@ -219,6 +235,10 @@ impl Settings {
         }
         if let Some(bond) = self.last("bond") {
             let (mode, name) = bond.split_once(',').unwrap_or((bond, "bond0"));
+            if mode.is_empty() || BondMode::from_name(mode).is_none() {
+                let value = Value::from(mode);
+                return Err(invalid(format!("{PREFIX}bond"), Some(&value), EXPECTED_BOND));
+            }
             json.insert("bonding_mode".to_owned(), Value::from(mode));
             json.insert("bond_name".to_owned(), Value::from(name));
         }
@@ -268,6 +288,11 @@ fn missing(key: &str, expected: &'static str) -> HostConfigError {
 
 /// The name of a field as the author of a setting knows it.
 fn renamed(error: HostConfigError) -> HostConfigError {
+    let HostConfigError::Invalid { field, found, expected } = error else { return error };
+    HostConfigError::Invalid { field: setting_of(&field), found, expected }
+}
+
+fn setting_of(field: &str) -> String {
     const NAMES: [(&str, &str); 8] = [
         ("mirrors", "url"),
         ("addresses", "ip"),
@@ -278,24 +303,19 @@ fn renamed(error: HostConfigError) -> HostConfigError {
         ("bond_name", "bond"),
         ("bond_options", "bond"),
     ];
-    let HostConfigError::Invalid { field, found, expected } = error else { return error };
     let end = field.find(['[', '.']).unwrap_or(field.len());
     let (key, rest) = field.split_at(end);
     let key = NAMES.into_iter().find(|(name, _)| *name == key).map_or(key, |(_, key)| key);
     // Behind the index is the name of a key that no setting has.
     let rest = rest.split('.').next().unwrap_or_default();
-    HostConfigError::Invalid { field: format!("{PREFIX}{key}{rest}"), found, expected }
+    format!("{PREFIX}{key}{rest}")
 }
 
 fn unknown(key: &str) -> String {
     let short: String = key.chars().take(MAX_KEY_SHOWN).collect();
-    let near = KEYS
-        .into_iter()
-        .map(|known| (distance(&short, known), known))
-        .min()
-        .filter(|(distance, known)| *distance <= NEAR.min(known.len() / 2));
+    let near = nearest(&short, KEYS);
     match near {
-        Some((_, known)) => {
+        Some(known) => {
             format!("{PREFIX}{}: unknown, ignored; is it {PREFIX}{known}?", short.escape_debug())
         }
         None => format!(
@@ -304,22 +324,4 @@ fn unknown(key: &str) -> String {
             KEYS.join(", ")
         ),
     }
-}
-
-/// How many characters have to be changed, added or taken away to get from one to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, have) in from.chars().enumerate() {
-        let mut above_left = line;
-        let mut left = line + 1;
-        let mut next = vec![left];
-        for (want, above) in to.iter().zip(row.iter().skip(1)) {
-            left = (above_left + usize::from(have != *want)).min(left + 1).min(above + 1);
-            above_left = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }

@@ -162,7 +162,10 @@ pub(crate) fn bad() -> Vec<(Value, &'static str)> {
             with(json!({"proxy": "socks5://u:CANARY@a:1"})),
             "proxy: a string of 21 characters (not an http",
         ),
-        (with(json!({"proxy": "http://a:1/x"})), "proxy: a string of 12 characters"),
+        (
+            with(json!({"proxy": "http://a:1/x"})),
+            "proxy: a string of 12 characters (it has more than a host and a port: a path",
+        ),
         (with(json!({"proxy": 3128})), "proxy: a number"),
         (with(json!({"no_proxy": "a"})), "no_proxy: \"a\", expected a list"),
         (with(json!({"no_proxy": ["http://a"]})), "no_proxy[1]: \"http://a\""),
@@ -191,6 +194,11 @@ pub(crate) fn bad_in_sense() -> Vec<(Value, &'static str)> {
             key: value}))
     };
     vec![
+        (
+            fixed("routes", json!([{"to": "0.0.0.0/0", "via": "192.0.2.3"}])),
+            "routes[1].to: 0.0.0.0/0, a second default route beside the gateway 192.0.2.1",
+        ),
+        (fixed("routes", json!([{"to": "192.0.2.7/0"}])), "a second default route beside"),
         (fixed("gateways", json!(["192.0.2.2"])), "a second gateway of the same family, 192.0.2.2"),
         (
             fixed("gateways", json!(["2001:db8::1"])),
@@ -239,7 +247,7 @@ pub(crate) fn bad_in_sense() -> Vec<(Value, &'static str)> {
         ),
         (
             with(json!({"proxy": "http://a:99999"})),
-            "proxy: a string of 14 characters (not a well-formed URL)",
+            "proxy: a string of 14 characters (what stands behind the host's colon is no port",
         ),
         (with(json!({"no_proxy": ["a..b"]})), "no_proxy[1]: \"a..b\""),
     ]
@@ -276,14 +284,19 @@ pub(crate) fn strange() -> Vec<(Value, &'static str)> {
         (fixed(json!({"gateways": ["192.0.2.1"]})), "gateways[1]: 192.0.2.1 is there already"),
         (
             fixed(json!({"gateway": null, "gateways": ["198.51.100.1"]})),
-            "gateways[1]: 198.51.100.1 is not in the network",
+            "gateways[1]: 198.51.100.1 is not in the network of 192.0.2.7/24: it is taken to be on the",
         ),
         (
             fixed(json!({"routes": [{"to": "10.0.0.1/8"}]})),
             "routes[1].to: 10.0.0.1/8 is taken for its network, 10.0.0.0/8",
         ),
         (
-            fixed(json!({"routes": [{"to": "0.0.0.0/0", "via": "192.0.2.2"}]})),
+            fixed(json!({"routes": [{"to": "0.0.0.0/0", "via": "192.0.2.1"}]})),
+            "routes[1].to: 192.0.2.1 is the gateway already",
+        ),
+        (
+            fixed(json!({"gateway": null, "gateways": [],
+                "routes": [{"to": "0.0.0.0/0", "via": "192.0.2.2"}]})),
             "a default route belongs in gateways",
         ),
         (
@@ -294,10 +307,18 @@ pub(crate) fn strange() -> Vec<(Value, &'static str)> {
             fixed(json!({"routes": [{"to": "10.0.0.0/8"}, {"to": "10.0.0.0/8"}]})),
             "routes[2].to: there is a route",
         ),
-        (fixed(json!({"dns": null})), "mirrors: example.org is a name, but with static addresses"),
+        (
+            fixed(json!({"dns": null})),
+            "ospkg_pointer: example.org is a name, but with static addresses",
+        ),
         (
             fixed(json!({"dns": [], "proxy": "http://p:1", "ospkg_pointer": "http://192.0.2.1/x"})),
             "proxy: p is a name",
+        ),
+        (
+            fixed(json!({"dns": [], "ospkg_pointer": "http://192.0.2.1/x",
+                "remote_log": {"url": "syslog+udp://log.example"}})),
+            "remote_log: log.example is a name",
         ),
         (
             fixed(
@@ -320,7 +341,7 @@ pub(crate) fn strange() -> Vec<(Value, &'static str)> {
         ),
         (
             with(json!({"ospkg_pointer": "https://a/os.ZIP?t=CANARY"})),
-            "mirrors: https://a/os.ZIP?*** looks like the archive",
+            "ospkg_pointer: https://a/os.ZIP?*** looks like the archive",
         ),
         (fixed(json!({"routes": [null]})), "routes[1]: null is skipped"),
         (with(json!({"mtu": 9217})), "mtu: 9217 is more than"),
@@ -338,7 +359,7 @@ pub(crate) fn strange() -> Vec<(Value, &'static str)> {
         ),
         (
             with(json!({"network_interfaces": [{"driver": "e1000"}, {"driver": "e1000"}]})),
-            "network_interfaces[2]: is there already",
+            "network_interfaces[2]: is there already; this one is ignored",
         ),
         (with(json!({"bond_options": {"miimon": 100}})), "bond_options: ignored"),
         (
@@ -360,7 +381,7 @@ pub(crate) fn strange() -> Vec<(Value, &'static str)> {
         ),
         (
             mirror(json!({"url": "https://example.org/os.json"})),
-            "mirrors: https://example.org/os.json is there more than once",
+            "ospkg_pointer: https://example.org/os.json is there more than once",
         ),
         (
             mirror(json!({"url": "http://a/x", "headers": {"X": "CANARY"}})),
@@ -382,7 +403,16 @@ pub(crate) fn strange() -> Vec<(Value, &'static str)> {
 /// Configurations that are read with a warning, but that the schema does not know.
 pub(crate) fn unknown_keys() -> Vec<(Value, &'static str)> {
     vec![
-        (with(json!({"vlann": 7})), "\"vlann\": unknown key"),
+        (with(json!({"vlann": 7})), "\"vlann\": unknown key, ignored; is it \"vlan\"?"),
+        (with(json!({"netwrok_interfaces": 7})), "is it \"network_interfaces\"?"),
+        (
+            mirror(json!({"header": {"X": "CANARY"}})),
+            "mirrors[1].\"header\": unknown key, ignored; is",
+        ),
+        (
+            with(json!({"network_interfaces": [{"interface_name": "eth0", "VLAN": 7}]})),
+            "network_interfaces[1].\"VLAN\": unknown key, ignored; it is known, but not at this place",
+        ),
         (mirror(json!({"token": "CANARY"})), "mirrors[1].\"token\": unknown key"),
         (
             with(json!({"remote_log": {"url": "syslog+udp://a", "lvl": 1}})),

@@ -43,7 +43,7 @@ pub(super) fn check(config: &HostConfig, name: &str, output: &mut Output) -> Res
 }
 
 /// What is wrong with an identity. What is wrong inside of a key is not told: that could repeat it.
-fn problem(identity: &ClientIdentity) -> Option<String> {
+pub(super) fn problem(identity: &ClientIdentity) -> Option<String> {
     let chain: Result<Vec<CertificateDer<'static>>, _> =
         CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes()).collect();
     let Ok(chain) = chain else {

@@ -9,6 +9,9 @@ use hostcfg::InterfaceSelector;
 use hostcfg::Mirror;
 use hostcfg::StaticAddressing;
 
+use super::identity;
+use super::reach;
+
 /// One sentence for each thing that it does, in the order in which it does them. Holds no secret.
 pub(super) fn sentences(config: &HostConfig) -> Vec<String> {
     let mut sentences = Vec::new();
@@ -42,7 +45,9 @@ pub(super) fn sentences(config: &HostConfig) -> Vec<String> {
     if let Some(log) = &config.remote_log {
         let (level, target) = (log.level.name(), &log.target);
         let and_graver = if level == "error" { "" } else { " and what is graver" };
-        sentences.push(format!("Sends its log ({level}{and_graver}) to {target}."));
+        let problem = reach::problem(config, target.host());
+        let problem = problem.map_or(String::new(), |why| format!(" (out of reach: {why})"));
+        sentences.push(format!("Sends its log ({level}{and_graver}) to {target}{problem}."));
     }
     sentences
 }
@@ -182,12 +187,17 @@ fn mirror(config: &HostConfig, mirror: &Mirror) -> String {
         let noun = if headers.len() == 1 { "header" } else { "headers" };
         facts.push(format!("with the {noun} {}", enumerated(&names, "and")));
     }
-    if client_identity.is_some() {
-        facts.push("with a client certificate".to_owned());
+    match client_identity.as_ref().map(|it| identity::problem(it).filter(|_| url.is_https())) {
+        Some(None) => facts.push("with a client certificate".to_owned()),
+        Some(Some(_)) => facts.push("never asked: it has no usable client certificate".to_owned()),
+        None => {}
     }
     let host = url.url_without_userinfo().host_str().unwrap_or_default();
     if config.proxy.is_some() && (*direct || config.no_proxy.matches(host)) {
         facts.push("without the proxy".to_owned());
+    }
+    if let Some(why) = reach::problem(config, reach::asked(config, mirror)) {
+        facts.push(format!("out of reach: {why}"));
     }
     if facts.is_empty() { url.to_string() } else { format!("{url} ({})", facts.join(", ")) }
 }
@@ -264,6 +274,16 @@ mod tests {
              2. https://b.example/os.json (with the header X-Token)\n\
              Sends its log (info and what is graver) to syslog+udp://192.0.2.9:514."
         );
+    }
+
+    #[test]
+    fn an_interface_that_is_there_twice_is_told_once() {
+        let text = meaning(
+            r#"{"network_mode": "dhcp", "ospkg_pointer": "https://a.example/x",
+            "network_interfaces": [{"interface_name": "eth0"}, {"interface_name": "eth0"}],
+            "bonding_mode": "802.3ad", "bond_name": "bond0"}"#,
+        );
+        assert!(text.starts_with("Waits for a carrier on eth0, and makes"), "{text}");
     }
 
     #[test]
