@@ -85,10 +85,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         Ok(found.plain)
     })?;
     if archive.is_none() {
-        output.warning(format!(
-            "{} is not here: its manifest is not judged",
-            names.archive.display()
-        ));
+        output.warning(format!("{} is not here: it is not judged", names.archive.display()));
     }
     let from_mirrors = refused_from_mirrors(&policy, &descriptor, encrypted);
     let descriptor = descriptor.plain;
