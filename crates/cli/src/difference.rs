@@ -4,6 +4,7 @@
 //! Nothing is decided, and nothing vouches for either package. Where two *builds* differ to the byte
 //! is another question; [`rebuild::compare`] answers that.
 
+mod members;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -20,8 +21,12 @@ use sha2::Sha256;
 use crate::Error;
 use crate::Result;
 use crate::files;
+use crate::package;
 use crate::package::Names;
 
+pub use members::Changed;
+pub use members::Member;
+pub use members::Members;
 pub use tree::File;
 pub use tree::Files;
 
@@ -46,8 +51,11 @@ pub struct Difference {
     pub initramfs: Change<Blob>,
     /// Words of the command line.
     pub cmdline: Words,
-    /// Keys of the manifest that differ, but for kernel, initramfs and command line.
+    /// Keys of the manifest that differ, but for the command line. `kernel` and `initramfs` are the names
+    /// of these two in the archive.
     pub manifest: Vec<Key>,
+    /// What the archives hold beside manifest, kernel and initramfs.
+    pub members: Members,
     /// Descriptors: keys that differ, but for signatures. None if one has no descriptor.
     pub descriptor: Option<Vec<Key>>,
     /// Who signed. None if one has no descriptor.
@@ -146,6 +154,7 @@ struct Package {
     manifest: Map<String, Value>,
     kernel: Kernel,
     initramfs: Vec<u8>,
+    members: members::List,
     descriptor: Option<Descriptor>,
 }
 
@@ -170,8 +179,9 @@ pub fn packages(first: &Names, second: &Names) -> Result<Difference> {
     Ok(Difference {
         same: first.whole == second.whole && unchanged,
         cmdline: words(cmdline(&first), cmdline(&second)),
-        manifest: keys(&first.manifest, &second.manifest, &["kernel", "initramfs", "cmdline"]),
+        manifest: keys(&first.manifest, &second.manifest, &["cmdline"]),
         files: tree::files(&first.initramfs, &second.initramfs),
+        members: members::compare(first.members, second.members),
         initramfs: change(blob(&first.initramfs), blob(&second.initramfs)),
         archive: change(first.whole, second.whole),
         kernel: change(first.kernel, second.kernel),
@@ -184,11 +194,20 @@ impl Package {
     fn read(names: &Names) -> Result<Self> {
         let on = |error: rebuild::Error| Error::from(error).on(names.archive.display());
         let bytes = read(&names.archive)?;
+        if agefile::is_age_file(&bytes) {
+            return Err(package::encrypted(&names.archive, agefile::is_armored(&bytes)));
+        }
         let archive = std::io::Cursor::new(bytes.as_slice());
         let manifest = compare::entry(archive, "manifest.json", MAX_MANIFEST).map_err(on)?;
         let manifest: Map<String, Value> = serde_json::from_slice(&manifest).map_err(|error| {
             Error::new(format!("{}: manifest.json: {error}", names.archive.display()))
                 .remedy("it is no OS package, or a damaged one: get it anew")
+        })?;
+        let named = |key: &str| manifest.get(key).and_then(Value::as_str).unwrap_or_default();
+        let shown = ["manifest.json", named("kernel"), named("initramfs")];
+        let members = members::list(&bytes, &shown).map_err(|reason| {
+            Error::new(format!("{}: {reason}", names.archive.display()))
+                .remedy("it is a damaged package, or none of `ramstrap ospkg create`: get it anew")
         })?;
         let kernel = compare::kernel_of(&bytes).map_err(on)?;
         let descriptor = match names.descriptor.exists() {
@@ -199,6 +218,7 @@ impl Package {
             whole: blob(&bytes),
             kernel: Kernel { blob: blob(&kernel), version: version(&kernel) },
             initramfs: compare::initramfs_of(&bytes).map_err(on)?,
+            members,
             manifest,
             descriptor,
         })

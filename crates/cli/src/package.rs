@@ -5,6 +5,7 @@ mod merge;
 mod names;
 mod open;
 mod sign;
+mod url;
 
 use core::cell::OnceCell;
 use core::cell::RefCell;
@@ -24,7 +25,6 @@ use report::Code;
 use trust::Channel;
 use trust::Sha256Digest;
 use trust::Timestamp;
-use url::Url;
 
 use crate::Error;
 use crate::Result;
@@ -40,10 +40,13 @@ pub use encrypt::opened;
 pub use merge::Merged;
 pub use merge::merge;
 pub use names::Names;
+pub(crate) use names::encrypted;
 pub(crate) use open::Opened;
+pub(crate) use open::Sink;
 pub(crate) use open::anybody;
 pub(crate) use open::open;
 pub(crate) use open::open_into;
+pub(crate) use open::refused;
 pub use sign::About;
 pub use sign::InDoubt;
 pub use sign::Seen;
@@ -53,6 +56,8 @@ pub(crate) use sign::is_over;
 pub use sign::sign;
 pub use sign::sign_if;
 use sign::standings;
+pub use url::check_fetchable;
+pub use url::check_url;
 
 /// What goes into a package.
 #[derive(Clone, Debug, Default)]
@@ -236,33 +241,6 @@ fn former(
     .remedy("choose another --out, or give the signatures up with --replace"))
 }
 
-/// Whether machines can find an archive at this `os_pkg_url`: an http(s) URL or a reference
-/// relative to the descriptor's, whose path ends in `.zip`. Empty is for packages that are not
-/// fetched.
-///
-/// # Errors
-/// [`Code::ArchiveUrlInvalid`] with the reason.
-pub fn check_url(os_pkg_url: &str) -> Result<()> {
-    let refused = |why: &str| Err(Error::with_code(Code::ArchiveUrlInvalid, why));
-    if os_pkg_url.is_empty() {
-        return Ok(());
-    }
-    let somewhere = Url::parse("https://host.invalid/directory/name.json");
-    let Ok(url) = somewhere.and_then(|base| base.join(os_pkg_url)) else {
-        return refused("it is not a URL");
-    };
-    if !matches!(url.scheme(), "http" | "https") {
-        return refused("its scheme is neither http nor https");
-    }
-    if !url.path().ends_with(".zip") {
-        return refused("its path does not end in .zip");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return refused("it holds a user name or password, and everybody can read a descriptor");
-    }
-    Ok(())
-}
-
 /// Whether this is the start ([`HEADER_LEN`] bytes) of a kernel that can be booted.
 ///
 /// # Errors
@@ -329,21 +307,4 @@ fn new_descriptor(path: &Path, descriptor: &Descriptor) -> Result<NewFile> {
     file.write_all(descriptor.to_json().as_bytes())
         .map_err(|error| Error::io("write", path, &error))?;
     Ok(file)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_that_lead_nowhere_are_refused() {
-        for good in ["", "os.zip", "../x/os.zip?v=1", "https://a.example/os.zip", "//b/os.zip"] {
-            assert!(check_url(good).is_ok(), "{good}");
-        }
-        for bad in
-            ["os", "ftp://a/os.zip", "https://u:p@a/os.zip", "https://", "ht!tp://[", "#.zip"]
-        {
-            assert!(check_url(bad).is_err(), "{bad}");
-        }
-    }
 }

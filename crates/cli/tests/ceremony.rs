@@ -154,7 +154,7 @@ fn status_says_who_is_missing_and_what_ends_when() {
     lab.ok("ospkg sign --key a.key --cert certs/a.pem os.json");
     let ran = lab.refused(&format!("{status} --expected certs"), "error[E0404]");
     for line in [
-        "signatures     1 of 2\n",
+        "signatures     1 valid, 2 required\n",
         "signed by      CN=alice (until 2030-01-01T00:00:00Z)\n",
         "missing        1 more key, of: CN=bob, CN=carol\n",
         "can sign       CN=bob (until 2031-01-01T00:00:00Z; certs/b.pem)\n",
@@ -171,7 +171,7 @@ fn status_says_who_is_missing_and_what_ends_when() {
     lab.ok("ospkg sign --key b.key --cert certs/b.pem os.json");
     let ran = lab.ok(&format!("{status} --expected certs"));
     for line in [
-        "signatures     2 of 2\n",
+        "signatures     2 valid, 2 required\n",
         "can sign       CN=carol",
         "ends           2030-01-01T00:00:00Z certificate of CN=alice: NO: 1 of 2",
         "boots now      yes, 2 of 2\n",
@@ -212,8 +212,8 @@ fn status_says_who_is_missing_and_what_ends_when() {
     let digest = digest(&lab);
     fs::rename(lab.path("os.zip"), lab.path("elsewhere.zip")).unwrap();
     lab.refused(status, "there is no os.zip beside os.json");
-    let ran = lab.ok(&format!("{status} --days 30 --digest {digest}"));
-    assert!(ran.stderr.contains("its manifest is not judged"), "{}", ran.stderr);
+    let ran = lab.refused(&format!("{status} --days 30 --digest {digest}"), "is not known");
+    assert!(ran.stderr.contains("it is not judged"), "{}", ran.stderr);
 
     // Signers of an earlier release are expected again.
     fs::rename(lab.path("os.json"), lab.path("earlier.json")).unwrap();
@@ -258,7 +258,92 @@ fn status_knows_when_a_package_ends_by_itself() {
     ] {
         assert!(ran.stdout.contains(line), "no {line:?} in\n{}", ran.stdout);
     }
+    assert!(ran.stderr.contains("by the time that it is judged by"), "{}", ran.stderr);
     lab.ok(&format!("{status} --days 29"));
+    // Without --at as well: no time server was asked.
+    lab.ok("ospkg create --kernel vmlinuz --initramfs initramfs --url os.zip --out old --not-after 2026-01-01");
+    for name in ["a", "b"] {
+        lab.ok(&format!("ospkg sign --force --key {name}.key --cert {name}.pem old.json"));
+    }
+    for command in ["status", "verify"] {
+        let ran = lab.refused(
+            &format!("ospkg {command} --trust-policy policy old.json"),
+            "by the time that it is judged by",
+        );
+        assert!(ran.stderr.contains("error[E0420]"), "{}", ran.stderr);
+    }
+}
+
+/// Of many ends only the one after which it boots no more has a verdict that is not yes.
+#[test]
+fn status_says_which_end_matters() {
+    let (lab, _) = handed_out();
+    lab.sign("a");
+    let no = |ran: &support::Ran| ran.stdout.matches(": NO: ").count();
+    let ran = lab.refused("ospkg status --trust-policy policy os.json", "error[E0404]");
+    assert!(ran.stdout.contains("\nends   ") && no(&ran) == 0, "{}", ran.stdout);
+    for name in ["b", "c"] {
+        lab.sign(name);
+    }
+    let ran = lab.ok("ospkg status --trust-policy policy os.json");
+    assert!(ran.stdout.contains("signatures     3 valid, 2 required\n"), "{}", ran.stdout);
+    let ends: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("ends ")).collect();
+    assert!(ends.len() == 4 && no(&ran) >= 1, "{ends:?}");
+    assert!(!ends[3].contains(": NO: "), "the root ends later: {ends:?}");
+}
+
+/// What is seen by unpacking, and on the way from a mirror only.
+#[test]
+fn status_and_verify_refuse_what_machines_refuse_before_the_jump() {
+    let lab = Lab::with_signers();
+    lab.package();
+    let refused = |code: &str| {
+        for command in ["status", "verify"] {
+            let words = format!("ospkg {command} --trust-policy policy os.json");
+            let ran = lab.refused(&words, &format!("error[{code}]"));
+            assert!(!ran.stdout.contains("yes"), "{}", ran.stdout);
+            let told = json(&lab.run(&format!("{words} --json")));
+            assert_eq!((told["code"].as_str(), told["ok"].as_bool()), (Some(code), Some(false)));
+        }
+    };
+    let sign = || {
+        for name in ["a", "b"] {
+            lab.ok(&format!("ospkg sign --force --key {name}.key --cert {name}.pem os.json"));
+        }
+    };
+    let create = "ospkg create --initramfs initramfs --replace --out os";
+
+    // A flipped bit, signed so.
+    let mut archive = lab.read("os.zip");
+    let middle = archive.len() / 2;
+    archive[middle] ^= 1;
+    lab.write("os.zip", archive);
+    sign();
+    refused("E0501");
+
+    lab.write("text", "no kernel");
+    lab.ok(&format!("{create} --kernel text --any-kernel --url os.zip"));
+    sign();
+    refused("E0507");
+    let stmgr = lab.ok("stmgr ospkg verify -trustPolicy policy -ospkg os.json");
+    assert!(stmgr.stderr.contains("will not boot this kernel"), "{}", stmgr.stderr);
+
+    // No URL: only where it is fetched.
+    lab.ok(&format!("{create} --kernel vmlinuz"));
+    sign();
+    refused("E0315");
+    let ran = lab.ok("ospkg verify --signing-root rootcert.pem --threshold 2 os.json");
+    assert!(
+        ran.stderr.contains("from a mirror: os_pkg_url: it is empty [E0315]"),
+        "{}",
+        ran.stderr
+    );
+    lab.write(
+        "policy/trust_policy.json",
+        r#"{"ospkg_signature_threshold": 2, "ospkg_fetch_method": "initramfs"}"#,
+    );
+    lab.ok("ospkg verify --trust-policy policy os.json");
+    lab.ok("ospkg status --trust-policy policy os.json");
 }
 
 #[test]
@@ -274,7 +359,7 @@ fn status_asks_the_manifest_too_and_says_denied_keys() {
     );
     let ran =
         lab.refused("ospkg status --trust-policy policy --expected c.pem os.json", "error[E0414]");
-    assert!(ran.stdout.contains("signatures     2 of 2\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("signatures     2 valid, 2 required\n"), "{}", ran.stdout);
     assert!(ran.stdout.contains("the key is on the policy's denied_keys list"), "{}", ran.stdout);
 }
 
@@ -373,17 +458,20 @@ fn an_unsigned_descriptor_of_another_package_is_not_joined() {
 #[test]
 fn only_the_archive_says_what_its_manifest_has() {
     const UNKNOWN: &str = "enough signatures; whether it boots is not known without the archive \
-                           (min_release, channel, not_after)";
+                           (its manifest, kernel and initramfs)";
     let (lab, digest) = handed_out();
     lab.sign("a");
     lab.sign("b");
     lab.write("x/os.json", lab.read("os.json"));
     let status = format!("ospkg status --trust-policy policy --digest {digest} x/os.json");
-    let ran = lab.ok(&status);
+    let ran = lab.refused(&status, UNKNOWN);
     assert!(ran.stdout.contains(&format!("boots now      {UNKNOWN}, 2 of 2\n")), "{}", ran.stdout);
     assert!(!ran.stdout.contains("yes"), "{}", ran.stdout);
-    let told = json(&lab.ok(&format!("{status} --json")));
-    assert!(told["boots"].is_null() && told["manifest_judged"] == false, "{told}");
+    let told = json(&lab.run(&format!("{status} --json")));
+    assert!(
+        told["boots"].is_null() && told["ok"] == false && told["manifest_judged"] == false,
+        "{told}"
+    );
 
     for (name, rule) in
         [("min_release", r#""min_release": 7"#), ("channel", r#""channel": "stable""#)]

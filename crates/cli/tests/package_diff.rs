@@ -145,6 +145,49 @@ fn the_same_is_the_same_and_a_signature_is_a_change() {
     lab.refused("ospkg diff a/os.zip none.zip", "none.zip");
 }
 
+/// All that is signed is compared, also what machines do not look at.
+#[test]
+fn members_and_their_names_are_compared() {
+    let lab = Lab::with_signers();
+    let pack = |name: &str, kernel: &str, more: &[(&str, &str)]| {
+        let file = std::fs::File::create(lab.path(name)).unwrap();
+        let mut writer = zip::ZipWriter::new(file);
+        let manifest = format!(r#"{{"version": 1, "kernel": "{kernel}", "initramfs": "i"}}"#);
+        let (image, initramfs) = (release(1), cpio(&[("init", FILE, b"x")]));
+        let own = [
+            ("manifest.json", manifest.as_bytes()),
+            (kernel, image.as_slice()),
+            ("i", initramfs.as_slice()),
+        ];
+        let more = more.iter().map(|(name, content)| (*name, content.as_bytes()));
+        for (name, content) in own.into_iter().chain(more) {
+            writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            writer.write_all(content).unwrap();
+        }
+        writer.finish().unwrap();
+    };
+    pack("a.zip", "one", &[("gone.txt", "1"), ("kept", "2"), ("other", "3")]);
+    pack("b.zip", "two", &[("kept", "2"), ("other", "4"), ("new.txt", "55")]);
+    let ran = lab.run("ospkg diff a.zip b.zip");
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    for words in [
+        "kernel name    one → two\n",
+        "  - gone.txt  1 bytes ",
+        "  + new.txt  2 bytes ",
+        "  ~ other  ",
+    ] {
+        assert!(ran.stdout.contains(words), "no {words:?} in\n{}", ran.stdout);
+    }
+    for words in ["packed in another way", "kept", "initramfs name"] {
+        assert!(!ran.stdout.contains(words), "{words:?} in\n{}", ran.stdout);
+    }
+    let found = json(&lab.run("ospkg diff a.zip b.zip --json"));
+    assert_eq!(found["manifest"][0]["key"], "kernel");
+    assert_eq!(found["members"]["added"][0]["name"], "new.txt");
+    assert_eq!(found["members"]["added"][0]["size"], 2);
+    assert_eq!(found["members"]["changed"][0]["name"], "other");
+}
+
 #[test]
 fn only_what_is_authorised_is_taken_apart() {
     let lab = lab();

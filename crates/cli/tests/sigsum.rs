@@ -98,6 +98,16 @@ fn two_public_signatures_are_enough_and_one_is_not() {
     assert!(ran.stdout.contains("public in") && ran.stdout.contains("cosigned by w1, w2, w3"));
     lab.ok("ospkg sigsum verify --policy policy/ospkg_trust_policy os.json");
 
+    // As it is on a mirror that is not to read it.
+    lab.ok("keygen age --out policy/decryption_identities");
+    lab.ok("ospkg encrypt --trust-policy policy --out public os.json");
+    lab.ok("ospkg sigsum verify --trust-policy policy public/os.json");
+    lab.refused(
+        "ospkg sigsum verify --policy policy/ospkg_trust_policy public/os.json",
+        "public/os.json is encrypted with age",
+    );
+    std::fs::remove_file(lab.path("policy/decryption_identities")).unwrap();
+
     let inspected = json(&lab.ok("ospkg inspect --json os.json"));
     assert_eq!(inspected["signatures"][0]["over_this_archive"], true);
     assert_eq!(inspected["signatures"][0]["sigsum"]["cosignatures"], 3);

@@ -1,4 +1,4 @@
-//! `ospkg verify`, `trust-policy check` and `host-config check` give the verdicts of the
+//! `stmgr ospkg verify`, `trust-policy check` and `host-config check` give the verdicts of the
 //! interoperability vectors as exit statuses. Where a verdict differs on purpose, and why, is said
 //! beside the tests of the libraries; here the command line must give the same.
 
@@ -47,6 +47,49 @@ fn status(args: &[&str]) -> i32 {
     status
 }
 
+/// The kernels of the vectors are texts, which the peer's verifier takes and no machine boots.
+#[test]
+fn without_the_alias_what_no_machine_boots_is_refused() {
+    let index: Value =
+        serde_json::from_slice(&std::fs::read(vectors().join("index.json")).unwrap()).unwrap();
+    let at = index["computed"].as_str().unwrap();
+    let policy = tempfile::TempDir::new().unwrap();
+    let mut codes = std::collections::BTreeMap::<String, usize>::new();
+    for entry in index["entries"].as_array().unwrap() {
+        if entry["kind"] != "ospkg" || entry["peer"]["verdict"] != "accept" {
+            continue;
+        }
+        let file = |name: &str| vectors().join(entry["files"][name].as_str().unwrap());
+        let document = format!(
+            r#"{{"ospkg_signature_threshold": {}, "ospkg_fetch_method": "network"}}"#,
+            entry["peer"]["threshold"]
+        );
+        std::fs::write(policy.path().join("trust_policy.json"), document).unwrap();
+        let roots = policy.path().join("ospkg_signing_root.pem");
+        std::fs::copy(file("signing_root"), roots).unwrap();
+        let mut said = BTreeSet::new();
+        for command in ["verify", "status"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_ramstrap"))
+                .args(["ospkg", command, "--json", "--at", at, "--trust-policy"])
+                .args([policy.path(), &file("descriptor")])
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(1), "{command} {entry}");
+            let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_ne!(told["boots"], true, "{command} {entry}");
+            said.insert(told["code"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(said.len(), 1, "{said:?} {entry}");
+        for code in said {
+            let url = entry["name"].as_str().unwrap().starts_with("url-");
+            let other = DIFFERENT.iter().any(|(_, name)| entry["name"] == *name);
+            assert!(other || (code == "E0315") == url, "{code} {entry}");
+            *codes.entry(code).or_default() += 1;
+        }
+    }
+    assert!(codes["E0507"] > 15 && codes["E0315"] == 5, "{codes:?}");
+}
+
 #[test]
 fn exit_statuses_are_the_verdicts() {
     let index: Value =
@@ -62,6 +105,8 @@ fn exit_statuses_are_the_verdicts() {
             "ospkg" => status(&[
                 "ospkg",
                 "verify",
+                // What `ramstrap stmgr ospkg verify` runs.
+                "--as-stmgr",
                 "--signing-root",
                 file("signing_root"),
                 "--threshold",

@@ -8,6 +8,7 @@ mod facts;
 mod inspect;
 mod judge;
 mod merge;
+mod reading;
 mod sign;
 mod sigsum;
 mod status;

@@ -135,8 +135,24 @@ impl Names {
     /// Opens the archive.
     ///
     /// # Errors
-    /// If it is missing or cannot be read.
+    /// If it is missing, is encrypted or cannot be read.
     pub fn open_archive(&self) -> Result<File> {
+        let mut archive = self.open_archive_as_it_is()?;
+        let failed = |error: std::io::Error| Error::io("read", &self.archive, &error);
+        let mut start = Vec::new();
+        (&archive).take(64).read_to_end(&mut start).map_err(failed)?;
+        if agefile::is_age_file(&start) {
+            return Err(encrypted(&self.archive, agefile::is_armored(&start)));
+        }
+        archive.rewind().map_err(failed)?;
+        Ok(archive)
+    }
+
+    /// As [`Names::open_archive`], but it may be encrypted.
+    ///
+    /// # Errors
+    /// If it is missing or cannot be read.
+    pub(crate) fn open_archive_as_it_is(&self) -> Result<File> {
         // Asked before it is opened: a pipe would keep us waiting, a device never ends.
         if fs::metadata(&self.archive).is_ok_and(|archive| !archive.is_file()) {
             return Err(Error::new(format!("{} is not a regular file", self.archive.display()))
@@ -160,6 +176,18 @@ impl Names {
     /// # Errors
     /// If they do not, if there is neither, or if the archive cannot be read.
     pub fn digest_or(&self, told: Option<Sha256Digest>) -> Result<(Sha256Digest, Option<File>)> {
+        self.digest_or_of(told, || self.open_archive())
+    }
+
+    /// As [`Names::digest_or`], with the archive opened in this way.
+    ///
+    /// # Errors
+    /// As [`Names::digest_or`], and those of `open`.
+    pub(crate) fn digest_or_of(
+        &self,
+        told: Option<Sha256Digest>,
+        open: impl FnOnce() -> Result<File>,
+    ) -> Result<(Sha256Digest, Option<File>)> {
         let absent = matches!(self.archive.try_exists(), Ok(false));
         match told {
             Some(told) if absent => Ok((told, None)),
@@ -173,7 +201,7 @@ impl Names {
                  somebody has told you whom you trust",
             )),
             told => {
-                let mut file = self.open_archive()?;
+                let mut file = open()?;
                 let (digest, _) = self.digest_archive(&mut file)?;
                 match told.filter(|told| *told != digest) {
                     None => Ok((digest, Some(file))),
@@ -245,11 +273,15 @@ fn kind(path: &Path) -> Option<&'static str> {
 }
 
 /// The error about a file that has to be read as it is.
-fn encrypted(path: &Path, armored: bool) -> Error {
+pub(crate) fn encrypted(path: &Path, armored: bool) -> Error {
     let file = path.display();
+    let (descriptor, archive) = (path.with_extension("json"), path.with_extension("zip"));
     let go_on = format!(
-        "decrypt it first: `age -d -i IDENTITY {file} > NAME.json`; of files that are encrypted, \
-         `ramstrap ospkg verify` says whether machines boot them"
+        "decrypt both files of the package: `age -d -i IDENTITY {} > DIR/NAME.json`, and \
+         `age -d -i IDENTITY {} > DIR/NAME.zip`; `ramstrap ospkg status`, `verify`, `inspect` and \
+         `extract` read them as they are, with --trust-policy if it has the identities",
+        descriptor.display(),
+        archive.display(),
     );
     if armored {
         Error::coded(&AgeError::Armored)

@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::io::Write;
 
+use ospkg::AdmissionError;
 use ospkg::Package;
+use ospkg::PackageError;
 use ospkg::VerifiedPackage;
 use ospkg::bzimage::HEADER_LEN;
+use report::Coded;
 use sha2::Digest;
 use sha2::Sha256;
 use trust::Authorized;
@@ -88,7 +91,23 @@ pub(crate) fn open_into<K: Write, I: Write>(
     let _progress = Progress::spinner("unpacking");
     Package::open(authorized, digest, archive)
         .and_then(|package| package.extract(kernel, initramfs, |_, _| {}))
-        .map_err(|error| Error::coded(&error).on(names.archive.display()))
+        .map_err(|error| refused(&error).on(names.archive.display()))
+}
+
+/// Why a machine does not open it. What it says of clocks is true of machines only: here no time
+/// server was asked.
+pub(crate) fn refused(error: &PackageError) -> Error {
+    let PackageError::Admission(AdmissionError::Expired { end, clock }) = error else {
+        return Error::coded(error);
+    };
+    let now = clock.now_for(clock.floor());
+    Error::with_code(
+        error.code(),
+        format!(
+            "archive: its manifest says not_after {end}, and it is {now} or later by the time that it \
+             is judged by"
+        ),
+    )
 }
 
 /// Opens an archive that nobody has signed yet: what a machine will do with it once enough signers

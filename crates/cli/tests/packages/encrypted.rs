@@ -25,8 +25,35 @@ fn encrypted_packages_are_judged_as_a_machine_does() {
     lab.write("policy/decryption_identities", IDENTITY);
     let ran = lab.ok(&format!("{verify} sealed/os.json"));
     assert!(!ran.stderr.contains("not encrypted"), "{}", ran.stderr);
-    let ran = lab.ok(&format!("{verify} os.json"));
-    assert_eq!(ran.stderr.matches("machines refuse it from a mirror (E0324)").count(), 2);
+    let ran = lab.refused(&format!("{verify} os.json"), "error[E0324]");
+    for file in ["os.json: the descriptor", "the archive"] {
+        assert!(ran.stderr.contains(&format!("{file}: it is not encrypted")), "{}", ran.stderr);
+    }
+    assert!(ran.stderr.contains("are as they should be"), "{}", ran.stderr);
+    lab.refused("ospkg status --trust-policy policy os.json", "error[E0324]");
+    lab.ok("stmgr ospkg verify -trustPolicy policy -ospkg os.json");
+
+    // Everything that looks into a package reads it.
+    let ran = lab.ok("ospkg status --trust-policy policy --days 1 sealed/os.json");
+    assert!(ran.stdout.contains("boots now      yes") && ran.stderr.is_empty(), "{}", ran.stderr);
+    for identities in ["--trust-policy policy", "--identity key"] {
+        let ran = lab.ok(&format!("ospkg inspect {identities} sealed/os.json"));
+        assert!(ran.stdout.contains("the signature is over this archive"), "{}", ran.stdout);
+    }
+    lab.ok("ospkg extract --trust-policy policy --out one sealed/os.json");
+    lab.ok("ospkg extract --unverified --identity key --out two sealed/os.json");
+    assert_eq!(lab.read("one/kernel"), lab.read("vmlinuz"));
+    assert_eq!(lab.read("two/initramfs"), lab.read("initramfs"));
+
+    // And what does not says why.
+    lab.write("half/os.json", lab.read("os.json"));
+    lab.write("half/os.zip", lab.read("sealed/os.zip"));
+    for command in ["extract --unverified --out x", "diff os.json", "sign --key c.key --cert c.pem"]
+    {
+        let ran = lab
+            .refused(&format!("ospkg {command} half/os.json"), "half/os.zip is encrypted with age");
+        assert!(ran.stderr.contains("age -d -i IDENTITY half/os.zip"), "{}", ran.stderr);
+    }
 
     let mut cut = lab.read("sealed/os.zip");
     cut.truncate(cut.len() - 1);
@@ -49,29 +76,35 @@ fn a_descriptor_that_is_encrypted_is_said_to_be() {
     lab.write("sealed/os.zip", lab.read("os.zip"));
     lab.write("armored/os.json", "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n");
     lab.write("armored/os.zip", lab.read("os.zip"));
-    for command in [
-        "status --trust-policy policy",
-        "extract --trust-policy policy --out x",
-        "inspect",
-        "sign --key c.key --cert c.pem",
-        "merge --out x.json os.json",
-        "diff os.json",
-    ] {
+    for command in
+        ["inspect", "sign --key c.key --cert c.pem", "merge --out x.json os.json", "diff os.json"]
+    {
         let ran = lab.refused(
             &format!("ospkg {command} sealed/os.json"),
             "sealed/os.json is encrypted with age",
         );
-        assert!(ran.stderr.contains("age -d -i IDENTITY sealed/os.json"), "{}", ran.stderr);
+        for file in ["json", "zip"] {
+            let remedy = format!("`age -d -i IDENTITY sealed/os.{file} > ");
+            assert!(ran.stderr.contains(&remedy), "{}", ran.stderr);
+        }
         let ran = lab.refused(&format!("ospkg {command} armored/os.json"), "error[E0326]");
         assert!(ran.stderr.contains("it is armored"), "{}", ran.stderr);
         assert!(ran.stderr.contains("encrypt it without --armor"), "{}", ran.stderr);
         assert!(ran.stderr.contains("age -d -i IDENTITY armored/os.json"), "{}", ran.stderr);
     }
-    lab.write("policy/decryption_identities", IDENTITY);
-    lab.refused("ospkg verify --trust-policy policy armored/os.json", "error[E0326]");
-    let ran = lab.ok("ospkg status --trust-policy policy os.json");
-    for file in ["os.json", "os.zip"] {
-        let warning = format!("{file} is not encrypted: machines refuse it from a mirror (E0324)");
-        assert!(ran.stderr.contains(&warning), "{}", ran.stderr);
+    let read = ["status", "verify", "extract --out x"];
+    for command in read {
+        let command = format!("ospkg {command} --trust-policy policy");
+        lab.refused(&format!("{command} sealed/os.json"), "error[E0325]");
     }
+    lab.write("policy/decryption_identities", IDENTITY);
+    for command in read {
+        let command = format!("ospkg {command} --trust-policy policy");
+        lab.refused(&format!("{command} armored/os.json"), "error[E0326]");
+    }
+    // Only one of the two.
+    lab.refused(
+        "ospkg status --trust-policy policy sealed/os.json",
+        "the archive: it is not encrypted",
+    );
 }

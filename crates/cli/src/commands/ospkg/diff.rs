@@ -9,11 +9,13 @@ use crate::commands::count;
 use crate::commands::pair::Pair;
 use crate::commands::size;
 use crate::difference;
+use crate::difference::Blob;
 use crate::difference::Difference;
 use crate::difference::File;
 use crate::difference::Files;
 use crate::difference::Kernel;
 use crate::difference::Key;
+use crate::difference::Members;
 use crate::difference::Signers;
 use crate::difference::Words;
 use crate::output::Output;
@@ -27,8 +29,8 @@ const SHORT: usize = 12;
 
 /// Say what changed from one OS package to another, for who signs or runs the later one.
 ///
-/// Kernel, command line, manifest, signers, and every file of the initramfs are compared. Nothing is
-/// verified. What the initramfs holds is compared as the kernel will unpack it, however it is
+/// Kernel, command line, manifest, signers, whatever else is in the archive, and every file of the
+/// initramfs are compared. Nothing is verified. What the initramfs holds is compared as the kernel will unpack it, however it is
 /// compressed; times of modification do not count. (`ramstrap compare` answers another question:
 /// at which bytes two builds that should be the same are not.)
 ///
@@ -93,7 +95,12 @@ fn show(difference: &Difference, limit: usize, output: &Output) {
         output.field("archive", format!("{}, {digests}", sizes(one.size, other.size)));
     }
     for key in descriptor.iter().flatten().chain(manifest) {
-        output.field(&key.key, values(key));
+        // Else they would be taken for these two themselves.
+        let name = match key.key.as_str() {
+            member @ ("kernel" | "initramfs") => format!("{member} name"),
+            other => other.to_owned(),
+        };
+        output.field(&name, values(key));
     }
     if let Some(signers) = &difference.signers {
         show_signers(signers, output);
@@ -105,12 +112,17 @@ fn show(difference: &Difference, limit: usize, output: &Output) {
     if !initramfs.same {
         output.field("initramfs", sizes(initramfs.first.size, initramfs.second.size));
     }
+    show_members(&difference.members, output);
     match &difference.files {
         Ok(files) if !initramfs.same => show_files(files, limit, output),
         Ok(_) => {}
         Err(problem) => output.field("files", format!("not compared: {problem}")),
     }
-    let said = !kernel.same || !initramfs.same || !manifest.is_empty() || !cmdline.is_same();
+    let said = !kernel.same
+        || !initramfs.same
+        || !manifest.is_empty()
+        || !cmdline.is_same()
+        || !difference.members.is_same();
     if !archive.same && !said {
         output
             .line("the contents are the same, packed in another way: signatures do not carry over");
@@ -161,6 +173,23 @@ fn show_signers(signers: &Signers, output: &Output) {
         list.iter().map(move |it| format!("{sign}{} ({})", it.subject, short(&it.key)))
     });
     output.field("signers", all.collect::<Vec<_>>().join("  "));
+}
+
+fn show_members(members: &Members, output: &Output) {
+    if members.is_same() {
+        return;
+    }
+    let facts = |it: &Blob| format!("{} {}", size(it.size), short(&it.sha256));
+    let Members { removed, added, changed } = members;
+    let removed = removed.iter().map(|it| format!("  - {}  {}", it.name, facts(&it.blob)));
+    let added = added.iter().map(|it| format!("  + {}  {}", it.name, facts(&it.blob)));
+    let changed = changed
+        .iter()
+        .map(|it| format!("  ~ {}  {} → {}", it.name, facts(&it.first), facts(&it.second)));
+    output.field("members", "beside manifest, kernel and initramfs");
+    for line in removed.chain(added).chain(changed) {
+        output.line(line);
+    }
 }
 
 fn show_files(files: &Files, limit: usize, output: &Output) {

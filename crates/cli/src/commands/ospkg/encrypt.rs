@@ -156,7 +156,7 @@ fn read(plain: &Names) -> Result<(Vec<u8>, Descriptor, File)> {
     }
     let descriptor = Descriptor::parse(&document)
         .map_err(|error| Error::coded(&error).on(plain.descriptor.display()))?;
-    let mut archive = plain.open_archive()?;
+    let mut archive = plain.open_archive_as_it_is()?;
     let failed = |error: std::io::Error| Error::io("read", &plain.archive, &error);
     let mut start = Vec::new();
     (&archive).take(64).read_to_end(&mut start).map_err(failed)?;

@@ -11,6 +11,8 @@ use serde_json::json;
 
 use super::judge;
 use super::judge::Judge;
+use super::reading;
+use super::reading::Reader;
 use crate::Error;
 use crate::Result;
 use crate::commands::size;
@@ -29,6 +31,7 @@ const CMDLINE: &str = "cmdline";
 /// Take an OS package apart: `kernel`, `initramfs`, `cmdline` and `manifest.json` in a new directory.
 ///
 /// Only what a machine with this trust policy would boot is taken apart, unless --unverified is said.
+/// Both files may be encrypted with age, to an identity of the trust policy or of --identity.
 /// Names inside the archive play no part in where files go; the directory appears whole or not at
 /// all. Exit status: 0 done, 1 refused or unreadable, 2 wrong usage.
 #[derive(Debug, clap::Args)]
@@ -39,6 +42,9 @@ pub(super) struct Args {
     /// Take it apart whoever signed it, if anybody did. Do not run what comes out.
     #[arg(long, group = "whose", conflicts_with_all = ["threshold", "at"])]
     unverified: bool,
+    /// Age identities for files that are encrypted, in place of the trust policy's own.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
     /// A directory that does not exist, or is empty. Missing directories above it are made.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -56,19 +62,24 @@ Examples:
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let names = Names::of_descriptor(&args.descriptor)?;
-    let mut archive = names.open_archive()?;
+    let given = reading::identities(args.identity.as_deref())?;
+    let policy = match args.unverified {
+        true => None,
+        false => Some(args.judge.policy(output)?),
+    };
+    let reader = Reader::new(&names, given.as_ref(), policy.as_ref());
+    let mut archive = reader.archive()?.plain;
     let (digest, _) = names.digest_archive(&mut archive)?;
-    let authorized = if args.unverified {
+    let authorized = if let Some(policy) = &policy {
+        let descriptor = reader.descriptor()?.plain;
+        trust::authorize(policy, descriptor.endorsements(), digest, &args.judge.clock())
+            .map_err(|refusal| judge::refused(&refusal).on(names.descriptor.display()))?
+    } else {
         output.warning(format!(
             "{} is not verified: nobody vouches for what comes out of it",
             names.archive.display()
         ));
         package::anybody(digest)?
-    } else {
-        let policy = args.judge.policy(output)?;
-        let descriptor = names.read_descriptor()?;
-        trust::authorize(&policy, descriptor.endorsements(), digest, &args.judge.clock())
-            .map_err(|refusal| judge::refused(&refusal).on(names.descriptor.display()))?
     };
     let signers: Vec<report::SignerReport> = match args.unverified {
         true => Vec::new(),

@@ -15,6 +15,9 @@ use trust::Sha256Digest;
 use zip::ZipArchive;
 
 use super::facts;
+use super::judge;
+use super::reading;
+use super::reading::Reader;
 use super::sigsum::Facts;
 use crate::Error;
 use crate::Result;
@@ -32,6 +35,12 @@ const MAX_SHOWN_MEMBERS: usize = 1000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
+    /// A trust policy directory, whose age identities decrypt files that are encrypted.
+    #[arg(long, value_name = "DIR", conflicts_with = "identity")]
+    trust_policy: Option<PathBuf>,
+    /// Age identities for files that are encrypted.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
     /// The descriptor; the archive is NAME.zip beside it.
     #[arg(value_name = "NAME.json")]
     descriptor: PathBuf,
@@ -40,6 +49,7 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ramstrap ospkg inspect os.json
+  ramstrap ospkg inspect --trust-policy trust-policy/ public/os.json   # encrypted
   ramstrap ospkg inspect --json os.json | jq .signatures";
 
 #[derive(Serialize)]
@@ -76,14 +86,20 @@ struct Member {
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let names = Names::of_descriptor(&args.descriptor)?;
-    let descriptor = names.read_descriptor()?;
+    let given = reading::identities(args.identity.as_deref())?;
+    let policy = match &args.trust_policy {
+        Some(directory) => Some(judge::policy(directory, output)?),
+        None => None,
+    };
+    let reader = Reader::new(&names, given.as_ref(), policy.as_ref());
+    let descriptor = reader.descriptor()?.plain;
     let archive = match names.archive.try_exists() {
         Ok(false) => {
             output.warning(format!("there is no {}", names.archive.display()));
             None
         }
         _ => {
-            let mut file = names.open_archive()?;
+            let mut file = reader.archive()?.plain;
             let (digest, length) = names.digest_archive(&mut file)?;
             Some((file, digest, length))
         }

@@ -62,6 +62,11 @@ impl Judge {
         }
     }
 
+    /// Whether a trust policy was named, which says where its machines have packages from.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whose.trust_policy.is_some()
+    }
+
     /// The moment, if one was given.
     pub(super) fn given(&self) -> Option<i64> {
         self.at

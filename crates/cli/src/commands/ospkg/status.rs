@@ -3,6 +3,7 @@
 mod judge;
 mod known;
 
+use core::cell::OnceCell;
 use std::path::PathBuf;
 
 use report::Code;
@@ -13,8 +14,9 @@ use trust::Sha256Digest;
 use self::judge::Judge;
 use self::judge::Verdict;
 use self::known::Candidate;
+use super::reading::Reader;
+use super::reading::refused_from_mirrors;
 use super::sigsum::warn_of_future;
-use super::verify;
 use crate::Error;
 use crate::Result;
 use crate::commands::count;
@@ -28,12 +30,14 @@ const DAYS: [u32; 2] = [30, 90];
 /// Say how far a package is with its signatures, what ends when, and until when it boots.
 ///
 /// It is judged as machines with this trust policy judge it: now, in some days, and at the end of
-/// everything that ends. Without the archive (--digest) its manifest is not judged: then it is only
-/// known whether the signatures are enough.
+/// everything that ends. That is all that `ospkg verify` looks at: also whether kernel and initramfs
+/// can be unpacked and the kernel started, and, where machines fetch packages, whether they can find
+/// the archive and take the files as they are, encrypted with age or not. Without the archive
+/// (--digest) it is only known whether the signatures are enough: everything is shown then, too, but
+/// the exit status is never 0.
 ///
 /// Exit status: 0 it boots now, and still in each number of days that --days asks for; 1 it does not,
-/// an input cannot be used, or the policy has min_release or channel and the archive is not there; 2
-/// wrong usage.
+/// that is not known, or an input cannot be used; 2 wrong usage.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -72,17 +76,19 @@ Examples:
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let policy = super::judge::policy(&args.trust_policy, output)?;
     let names = Names::of_descriptor(&args.descriptor)?;
-    let descriptor = names.read_descriptor()?;
-    let (digest, archive) = names.digest_or(args.digest)?;
+    let reader = Reader::new(&names, None, Some(&policy));
+    let descriptor = reader.descriptor()?;
+    let mut encrypted = None;
+    let (digest, archive) = names.digest_or_of(args.digest, || {
+        let found = reader.archive()?;
+        encrypted = Some(found.encrypted);
+        Ok(found.plain)
+    })?;
     if archive.is_none() {
-        output.warning(format!(
-            "{} is not here: its manifest is not judged",
-            names.archive.display()
-        ));
+        output.warning(format!("{} is not here: it is not judged", names.archive.display()));
     }
-    let plain =
-        core::iter::once(&names.descriptor).chain(archive.is_some().then_some(&names.archive));
-    verify::warn_of_plain(&policy, plain, output);
+    let from_mirrors = refused_from_mirrors(&policy, &descriptor, encrypted);
+    let descriptor = descriptor.plain;
     if args.at.is_none() {
         warn_of_future(policy.sigsum(), descriptor.endorsements(), digest, output);
     }
@@ -91,6 +97,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         descriptor: &descriptor,
         digest,
         archive: archive.as_ref(),
+        from_mirrors,
+        contents: OnceCell::new(),
         given: args.at.is_some(),
     };
     let at = args.at.unwrap_or_else(dates::now);
@@ -109,9 +117,16 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     show_signatures(&now, &candidates, args, output);
     let calendar = judge.calendar(&now);
     let mut events = Vec::new();
+    // When it boots no more. What ends later, or of a package that does not boot, changes nothing.
+    let mut last = (!now.boots()).then_some(at);
     for (end, what) in calendar {
         let after = judge.at(end.saturating_add(1));
-        output.field("ends", format!("{} {what}: {}", dates::format(end), after.brief()));
+        let matters = last.is_none_or(|last| last == end);
+        let then = if matters { format!(": {}", after.brief()) } else { String::new() };
+        output.field("ends", format!("{} {what}{then}", dates::format(end)));
+        if !after.boots() {
+            last = last.or(Some(end));
+        }
         events.push(json!({
             "at": dates::format(end), "what": what, "valid_after": after.valid, "boots_after": after.known_to_boot(),
         }));
@@ -150,22 +165,29 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         })).collect::<Vec<Value>>(),
         "boots_until": until.as_ref().map(|(last, _)| dates::format(*last)),
     });
+    decide(args, &now, &later, result.clone(), output)?;
+    if archive.is_some() {
+        output.result(result);
+        return Ok(());
+    }
+    let document = policy.document();
     let asks = [
-        ("min_release", policy.document().min_release().is_some()),
-        ("channel", policy.document().channel().is_some()),
+        ("min_release", document.min_release().is_some()),
+        ("channel", document.channel().is_some()),
     ];
     let asks: Vec<&str> = asks.iter().filter(|(_, asked)| *asked).map(|(name, _)| *name).collect();
-    if archive.is_none() && now.boots() && !asks.is_empty() {
-        return Err(Error::new(format!("{}: {}", names.descriptor.display(), judge::UNKNOWN))
-            .detail(format!("the policy asks for {}", asks.join(" and ")))
-            .remedy(format!("ask again with the archive there, as {}", names.archive.display()))
-            .data(result));
-    }
-    decide(args, &now, &later, result, output)
+    let error = Error::new(format!("{}: {}", names.descriptor.display(), judge::UNKNOWN));
+    let error = match asks.is_empty() {
+        true => error,
+        false => error.detail(format!("the policy asks for {}", asks.join(" and "))),
+    };
+    Err(error
+        .remedy(format!("ask again with the archive there, as {}", names.archive.display()))
+        .data(result))
 }
 
 fn show_signatures(now: &Verdict, candidates: &[Candidate], args: &Args, output: &Output) {
-    output.field("signatures", format!("{} of {}", now.valid, now.required));
+    output.field("signatures", format!("{} valid, {} required", now.valid, now.required));
     for signer in &now.signers {
         output.field("signed by", format!("{} (until {})", signer.subject, signer.not_after));
     }
@@ -239,7 +261,6 @@ fn decide(
             return Err(error.remedy(before_that_day(now, verdict)).data(result));
         }
     }
-    output.result(result);
     Ok(())
 }
 

@@ -92,7 +92,7 @@ pub(super) fn sigsum(flags: &Flags, run: &mut Run<'_>) -> Result<()> {
 
 pub(super) fn verify(flags: &Flags, run: &mut Run<'_>) -> Result<()> {
     flags.nothing_else()?;
-    let words = Words::new(&["ospkg", "verify"]);
+    let words = Words::new(&["ospkg", "verify", "--as-stmgr"]);
     let words = match (flags.path("trustPolicy"), flags.path("rootCerts")) {
         (Some(directory), None) => {
             words.option("trust-policy", Some(directory)).file(package(flags)?.descriptor)

@@ -15,6 +15,7 @@ use trust::TrustPolicy;
 use trust::sigsum::Proof;
 use trust::sigsum::is_proof;
 
+use super::super::reading::Reader;
 use super::Facts;
 use super::Judge;
 use super::Rules;
@@ -29,8 +30,9 @@ use crate::package::Names;
 /// Say of each signature where it was published, which witnesses count and which are missing.
 ///
 /// With --trust-policy, accepted is what machines with that policy accept; with --policy, a
-/// descriptor that has proofs, all of which are true. The archive is hashed, not opened. Exit status:
-/// 0 accepted, 1 refused or unreadable, 2 wrong usage.
+/// descriptor that has proofs, all of which are true. The archive is hashed, not opened. Both files may
+/// be encrypted with age, to an identity of --trust-policy. Exit status: 0 accepted, 1 refused or
+/// unreadable, 2 wrong usage.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -72,9 +74,14 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
         return Err(Error::usage("--trust-policy DIR or --policy FILE is needed"));
     };
     let names = Names::of_descriptor(&args.descriptor)?;
-    let descriptor = names.read_descriptor()?;
+    let machine = match &judge {
+        Judge::Machine(policy) => Some(&**policy),
+        Judge::Sigsum(_) => None,
+    };
+    let reader = Reader::new(&names, None, machine);
+    let descriptor = reader.descriptor()?.plain;
     let endorsements = descriptor.endorsements();
-    let mut archive = names.open_archive()?;
+    let mut archive = reader.archive()?.plain;
     let (digest, _) = names.digest_archive(&mut archive)?;
     if args.at.is_none() {
         warn_of_future(judge.sigsum(), endorsements, digest, output);

@@ -1,5 +1,6 @@
 //! A package at any moment, as machines judge it then.
 
+use core::cell::OnceCell;
 use std::fs::File;
 
 use ospkg::Descriptor;
@@ -15,12 +16,17 @@ use trust::TrustPolicy;
 use trust::sigsum::Proof;
 
 use super::super::judge;
+use super::super::reading;
 use crate::Error;
+use crate::Result;
 use crate::dates;
+use crate::package;
+use crate::package::Sink;
+use crate::progress::Progress;
 
 /// What is said of a package whose manifest was not judged, and against which nothing else speaks.
 pub(super) const UNKNOWN: &str = "enough signatures; whether it boots is not known without the archive \
-                                  (min_release, channel, not_after)";
+                                  (its manifest, kernel and initramfs)";
 
 /// How far ahead an end is looked for: a hundred years.
 const HORIZON: i64 = 36_525 * dates::DAY;
@@ -32,6 +38,10 @@ pub(super) struct Judge<'a> {
     pub(super) digest: Sha256Digest,
     /// Its manifest is judged as well, where it is at hand.
     pub(super) archive: Option<&'a File>,
+    /// For what it is refused whatever is in it, and at any time.
+    pub(super) from_mirrors: Vec<Error>,
+    /// For what kernel or initramfs are refused, once they were read.
+    pub(super) contents: OnceCell<Option<Error>>,
     /// Whether an operator gave the moment, which then no witness's time changes.
     pub(super) given: bool,
 }
@@ -77,9 +87,9 @@ impl Judge<'_> {
                 let refused = match opened {
                     Some(Ok(package)) => {
                         end = package.manifest().not_after.map(Timestamp::unix);
-                        None
+                        self.contents.get_or_init(|| unpacked(package).err()).clone()
                     }
-                    Some(Err(error)) => Some(Error::coded(&error)),
+                    Some(Err(error)) => Some(package::refused(&error)),
                     None => None,
                 };
                 (valid, required, skipped, refused)
@@ -90,6 +100,10 @@ impl Judge<'_> {
             }
         };
         let signers = self.signers(valid, &skipped);
+        // What the machine finds first is what it says; the rest is worth knowing all the same.
+        let mut all = self.from_mirrors.iter().cloned().chain(refused);
+        let first = all.next();
+        let refused = first.map(|it| all.fold(it, |it, next| it.detail(reading::line(&next))));
         Verdict {
             at,
             valid,
@@ -179,6 +193,17 @@ impl Judge<'_> {
     }
 }
 
+/// Reads kernel and initramfs to their ends.
+fn unpacked(package: Package<&File>) -> Result<()> {
+    let _progress = Progress::spinner("unpacking");
+    let kernel = package.manifest().kernel.clone();
+    let package = package
+        .extract(Sink::default(), Sink::default(), |_, _| {})
+        .map_err(|error| package::refused(&error))?;
+    package::check_kernel(&package.kernel().head)
+        .map_err(|error| error.on(format!("archive: {kernel}")))
+}
+
 fn root_end(root: &Certificate) -> Option<(i64, String)> {
     let (_, end) = trust::validity(root.der()).ok()?;
     Some((end.unix(), format!("root {}", root.label())))
@@ -206,9 +231,7 @@ impl Verdict {
 
     /// Why not, in one line.
     pub(super) fn reason(&self) -> String {
-        let Some(error) = &self.refused else { return String::new() };
-        let code = error.code().map(|code| format!(" [{code}]")).unwrap_or_default();
-        format!("{error}{code}")
+        self.refused.as_ref().map(reading::line).unwrap_or_default()
     }
 
     /// Yes or no, in one line.
