@@ -192,9 +192,9 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
 fn root(args: &Root, output: &Output) -> Result<()> {
     let mut targets = vec![args.out_cert.as_path()];
     if args.key.is_none() {
-        refuse_same([&args.out_cert, &args.out_key])?;
         targets.push(&args.out_key);
     }
+    files::spare_all(&targets, &args.open.inputs(args.key.as_deref())?)?;
     if !args.files.force {
         files::refuse_existing(&targets)?;
     }
@@ -218,9 +218,12 @@ fn root(args: &Root, output: &Output) -> Result<()> {
 fn issue(args: &Issue, output: &mut Output) -> Result<()> {
     let mut targets = vec![args.out_cert.as_path()];
     if args.key.is_none() {
-        refuse_same([&args.out_cert, &args.out_key])?;
         targets.push(&args.out_key);
     }
+    let mut inputs = args.open.inputs(Some(&args.root_key))?;
+    inputs.extend([&args.root_cert].into_iter().chain(&args.key).cloned());
+    // Whatever --force says: the root's key may be the only copy, and machines trust no other.
+    files::spare_all(&targets, &inputs)?;
     if !args.files.force {
         files::refuse_existing(&targets)?;
     }
@@ -270,14 +273,6 @@ fn issue(args: &Issue, output: &mut Output) -> Result<()> {
     }
     write_certificate(place, &certificate, args.files.force)?;
     tell(output, &certificate, &args.out_cert, fresh.is_some().then_some(args.out_key.as_path()))
-}
-
-fn refuse_same(paths: [impl AsRef<Path>; 2]) -> Result<()> {
-    let [certificate, key] = &paths;
-    if certificate.as_ref() == key.as_ref() {
-        return Err(Error::usage("certificate and key cannot be the same file"));
-    }
-    Ok(())
 }
 
 fn write_key(path: &Path, key: &PrivateKey, options: &OutputFiles, comment: &str) -> Result<()> {

@@ -185,6 +185,9 @@ fn vm_vars(args: &VmVars, output: &Output) -> Result<()> {
     if !args.force {
         files::refuse_existing(&[&args.out])?;
     }
+    files::spare_inputs(&args.out, [args.template.as_path()])?;
+    let lists = std::fs::read_dir(&args.dir).into_iter().flatten().flatten();
+    files::spare_all(&[&args.out], &lists.map(|entry| entry.path()).collect::<Vec<_>>())?;
     let store = secure_boot::vm_variables(&args.dir, &args.template, unix(dates::now()))?;
     files::write(&args.out, &store, files::PUBLIC, args.force)?;
     output.field("variables", args.out.display());

@@ -30,6 +30,9 @@ const QEMU_HOST: &str = "10.0.2.2";
 ///
 /// Answers GET and HEAD with byte ranges, so that broken downloads resume. In production use any
 /// static file server.
+///
+/// What lies there by mistake is refused (403), with a line that says so: private keys in PEM, age
+/// identities, and files that others than their owner and group may not read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {

@@ -37,6 +37,7 @@ Examples:
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     let (key_file, public_file) = (with(&args.out, ".key"), with(&args.out, ".pem"));
     let name = args.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    files::spare_all(&[&key_file, &public_file], &[])?;
     if !args.force {
         files::refuse_existing(&[&key_file, &public_file])?;
     }
