@@ -73,7 +73,8 @@ const EXAMPLES: &str = "\
 Examples:
   ramstrap serve packages/ --self-signed
   ramstrap serve packages/ --plain-http --listen 0.0.0.0:8080
-  ramstrap serve packages/ --tls-cert fullchain.pem --tls-key key.pem --listen '[::]:443'";
+  ramstrap serve packages/ --tls-cert fullchain.pem --tls-key key.pem \\
+      --listen '[::]:443'";
 
 pub(super) fn run(args: Args, output: &Output) -> Result<()> {
     let (tls, roots) = transport(&args)?;
