@@ -37,7 +37,8 @@ const KERNEL_COMMAND_LINE: usize = 2047;
 const EXAMPLES: &str = "\
 Examples:
   ramstrap host-config check host_configuration.json
-  ramstrap host-config check --command-line 'ramstrap.url=https://boot.example/os.json'
+  ramstrap host-config check \\
+      --command-line 'ramstrap.url=https://boot.example/os.json'
   ramstrap host-config schema > host_configuration.schema.json";
 
 const ENCODE_EXAMPLES: &str = "\
@@ -53,12 +54,15 @@ Examples:
 const CHECK_EXAMPLES: &str = "\
 Examples:
   ramstrap host-config check host_configuration.json
-  ramstrap host-config check --command-line 'ramstrap.url=https://boot.example/os.json'
+  ramstrap host-config check \\
+      --command-line 'ramstrap.url=https://boot.example/os.json'
 
-To store it on a machine with UEFI, as root (4 bytes of attributes, then the file, in one write;
-a variable that exists is immutable until chattr has been told otherwise):
+To store it on a machine with UEFI, as root (4 bytes of attributes, then the
+file, in one write; a variable that exists is immutable until chattr has been
+told otherwise):
   V=/sys/firmware/efi/efivars/STHostConfig-f401f2c1-b005-4be0-8cee-f2e5945bcbe7
-  chattr -i $V; { printf '\\7\\0\\0\\0'; cat host_configuration.json; } > v && cat v > $V";
+  { printf '\\7\\0\\0\\0'; cat host_configuration.json; } > v
+  chattr -i $V; cat v > $V";
 
 #[derive(Debug, Subcommand)]
 enum What {
@@ -200,6 +204,16 @@ fn name(file: &Path) -> String {
 
 /// Judges the text of a host configuration and prints its normal form; `name` is for errors.
 pub(super) fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<()> {
+    judge_as(document, name, output, |normal| normal)
+}
+
+/// As [`judge`], with the normal form brought into another one before it is printed.
+pub(super) fn judge_as(
+    document: &[u8],
+    name: &str,
+    output: &mut Output,
+    form: impl FnOnce(String) -> String,
+) -> Result<()> {
     let config = host_config::read(document).map_err(|error| error.on(name).in_check())?;
     for warning in &config.warnings {
         output.warning(warning);
@@ -216,7 +230,7 @@ pub(super) fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<
     }
     identity::check(&config, name, output)?;
     let meaning = meaning::sentences(&config);
-    let normal = config.redacted_json();
+    let normal = form(config.redacted_json());
     output.text(&normal);
     let hidden = config.holds_secrets();
     if !output.is_json() {
