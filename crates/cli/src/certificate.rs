@@ -56,6 +56,8 @@ pub const SIGNER_DAYS: u32 = 365;
 /// 9999-12-31T23:59:59Z: the last second that a certificate can name (RFC 5280, 4.1.2.5).
 const LAST_SECOND: i64 = 253_402_300_799;
 
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
 /// First and last second of a certificate, Unix time.
@@ -125,6 +127,13 @@ impl Certificate {
             (None, _) => Err(no_certificate(bytes, &"it holds no CERTIFICATE block")),
             (Some(_), false) => Err(no_certificate(bytes, &"it holds more than one")),
         }
+    }
+
+    /// Whether its key is an Ed25519 key (RFC 8410), whatever its value.
+    #[must_use]
+    pub fn is_ed25519(&self) -> bool {
+        let key = self.0.tbs_certificate().subject_public_key_info();
+        key.algorithm.oid == ED25519
     }
 
     /// Reads DER.

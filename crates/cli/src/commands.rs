@@ -76,7 +76,8 @@ const EXAMPLES: &str = "\
 Examples:
   ramstrap keygen root
   ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem
-  ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst --url os.zip --out os
+  ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst \\
+      --url os.zip --out os
   ramstrap ospkg sign --key key.pem --cert cert.pem os.json
   ramstrap ospkg verify --trust-policy trust-policy/ os.json
   ramstrap provision check vpn1.json

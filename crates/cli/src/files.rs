@@ -6,6 +6,7 @@ use std::io;
 use std::io::Read;
 use std::io::Seek;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -25,16 +26,19 @@ pub const SECRET: u32 = 0o600;
 /// Small inputs (keys, certificates, policies, configurations, descriptors) end here.
 const MAX_SMALL_FILE: u64 = 16 << 20;
 
-/// Refuses an output that would take the place of one of the inputs, or of what they are in.
+/// Refuses an output that would take the place of one of the inputs, or of what they are in: by its
+/// path, or because both are one file under two names.
 ///
 /// # Errors
 /// If it would.
 pub fn spare_inputs<'a>(out: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    // What is not there yet takes no place.
     let Ok(place) = out.canonicalize() else { return Ok(()) };
     for input in inputs {
-        if input.canonicalize().is_ok_and(|input| place.starts_with(&input)) {
+        let within = input.canonicalize().is_ok_and(|input| place.starts_with(&input));
+        if within || is_same_file(out, input) {
             return Err(Error::new(format!(
-                "--out {} would replace the input {}",
+                "the output {} would replace the input {}",
                 out.display(),
                 input.display()
             ))
@@ -42,6 +46,56 @@ pub fn spare_inputs<'a>(out: &Path, inputs: impl IntoIterator<Item = &'a Path>) 
         }
     }
     Ok(())
+}
+
+/// As [`spare_inputs`] for several outputs, none of which may take the place of another either.
+///
+/// # Errors
+/// If one of them would.
+pub fn spare_all(outputs: &[&Path], inputs: &[PathBuf]) -> Result<()> {
+    for (number, out) in outputs.iter().enumerate() {
+        spare_inputs(out, inputs.iter().map(PathBuf::as_path))?;
+        let mut before = outputs.iter().take(number);
+        if let Some(other) =
+            before.find(|other| place(out) == place(other) || is_same_file(out, other))
+        {
+            return Err(Error::usage(format!(
+                "the outputs {} and {} cannot be the same file",
+                other.display(),
+                out.display()
+            ))
+            .remedy("give each of them a name of its own"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether both are there, and one file. Of a device that several names mean, too: that is never
+/// written to.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let (Ok(one), Ok(other)) = (one.metadata(), other.metadata()) else { return false };
+    one.dev() == other.dev() && one.ino() == other.ino()
+}
+
+/// Where a file is or is going to be, without symbolic links: of what is not there yet, as much as
+/// can be said.
+fn place(path: &Path) -> PathBuf {
+    if let Ok(place) = path.canonicalize() {
+        return place;
+    }
+    let above = directory(path);
+    if above == path {
+        return path.to_owned();
+    }
+    let mut above = place(above);
+    match path.file_name() {
+        Some(name) => above.push(name),
+        // It ends in `..`: all else that has no name is there.
+        None => {
+            above.pop();
+        }
+    }
+    above
 }
 
 /// Reads a file that is meant to be small, at most 16 MiB.
@@ -295,4 +349,32 @@ pub fn refuse_existing(paths: &[&Path]) -> Result<()> {
 fn exists(path: &Path) -> Error {
     Error::new(format!("{} exists already", path.display()))
         .remedy("choose another name, or replace it with --force")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_under_several_names_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("key"), "x").unwrap();
+        fs::hard_link(path("key"), path("hard")).unwrap();
+        std::os::unix::fs::symlink(path("key"), path("soft")).unwrap();
+        fs::create_dir(path("d")).unwrap();
+        for name in ["key", "d/../key", "./key", "hard", "soft"] {
+            let refused = spare_inputs(&path(name), [path("key").as_path()]);
+            assert!(refused.is_err(), "{name}");
+        }
+        for name in ["other", "d/key", "new/key", "keys", "key/x"] {
+            spare_inputs(&path(name), [path("key").as_path()]).unwrap();
+        }
+        let same = [("new", "./new"), ("d/new", "d/../d/new"), ("a/b/new", "a/./b/../b/new")];
+        for (one, other) in same.into_iter().chain([("hard", "soft")]) {
+            assert!(spare_all(&[&path(one), &path(other)], &[]).is_err(), "{one} {other}");
+        }
+        spare_all(&[&path("one"), &path("other")], &[path("key")]).unwrap();
+        assert!(spare_all(&[&path("one"), &path("hard")], &[path("key")]).is_err());
+    }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Output {
     notes: bool,
     /// Whether errors begin as stmgr's do.
     stmgr: bool,
+    /// The command of ours behind one of stmgr's, while it runs: whose options are meant.
+    behind: Option<String>,
     colour_out: bool,
     colour_err: bool,
     warnings: Vec<String>,
@@ -57,6 +59,7 @@ impl Output {
             quiet: false,
             notes: true,
             stmgr: false,
+            behind: None,
             colour_out: colours(std::io::stdout().is_terminal()),
             colour_err: colours(std::io::stderr().is_terminal()),
             warnings: Vec::new(),
@@ -121,6 +124,30 @@ impl Output {
         self.stmgr = true;
     }
 
+    /// From now on what is advised is about this command, which nobody has called by its name.
+    pub(crate) fn behind(&mut self, command: String) {
+        self.behind = Some(command);
+    }
+
+    /// Advice that can be followed: stmgr's command line has none of our options.
+    fn advice(&self, text: &str) -> String {
+        // In backticks stands a whole command, which says by itself which one it is, or an option.
+        let parts = text.split('`').enumerate();
+        let bare: String = parts
+            .filter(|(number, part)| number % 2 == 0 || part.starts_with("--"))
+            .map(|(_, part)| part)
+            .collect();
+        match &self.behind {
+            Some(command)
+                if !bare.contains("ramstrap ")
+                    && bare.split_whitespace().any(|word| word.starts_with("--")) =>
+            {
+                format!("{text} (options of `{command}`, which stmgr does not have)")
+            }
+            _ => text.to_owned(),
+        }
+    }
+
     /// Whether a script reads stdout.
     pub(crate) fn is_json(&self) -> bool {
         self.json
@@ -166,7 +193,8 @@ impl Output {
     /// A warning with lines below it.
     pub(crate) fn warning_list(&mut self, text: impl Display, lines: &[String]) {
         let below = lines.iter().map(|line| format!("\n  {}", clean(line)));
-        let text: String = core::iter::once(clean(&text.to_string())).chain(below).collect();
+        let text: String =
+            core::iter::once(clean(&self.advice(&text.to_string()))).chain(below).collect();
         let word = paint(self.colour_err, YELLOW, "warning");
         tell(&format!("{word}: {text}"));
         self.warnings.push(text);
@@ -231,10 +259,10 @@ impl Output {
         }
         add("error", clean(&error.to_string()).into());
         if !error.details().is_empty() {
-            add("details", error.details().iter().map(|it| clean(it)).collect());
+            add("details", error.details().iter().map(|it| clean(&self.advice(it))).collect());
         }
         if let Some(remedy) = error.remedy_text() {
-            add("remedy", remedy.into());
+            add("remedy", self.advice(remedy).into());
         }
         if !self.warnings.is_empty() {
             add("warnings", self.warnings.clone().into());
@@ -255,9 +283,14 @@ impl Output {
                 lines.push(format!("{word}: {}", clean(&error.to_string())));
             }
         }
-        lines.extend(error.details().iter().map(|line| format!("  {}", clean(line))));
+        let details = error.details().iter().map(|line| self.advice(line));
+        lines.extend(details.map(|line| format!("  {}", clean(&line))));
         if let Some(remedy) = error.remedy_text() {
-            lines.push(format!("{}: {}", paint(self.colour_err, CYAN, "help"), clean(remedy)));
+            lines.push(format!(
+                "{}: {}",
+                paint(self.colour_err, CYAN, "help"),
+                clean(&self.advice(remedy))
+            ));
         }
         let mark = if self.stmgr { "[ERROR] " } else { "" };
         tell(&format!("{mark}{}", lines.join("\n")));

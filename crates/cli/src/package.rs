@@ -112,6 +112,8 @@ pub struct Created {
 /// If an input cannot be read or used, an output cannot be written, or (without
 /// [`Contents::replace`]) signatures would be lost.
 pub fn create(contents: &Contents, names: &Names) -> Result<Created> {
+    let inputs = [contents.kernel.clone(), contents.initramfs.clone()];
+    files::spare_all(&[&names.archive, &names.descriptor], &inputs)?;
     check_text("label", contents.label.as_deref())?;
     check_text("cmdline", contents.cmdline.as_deref())?;
     let (mut kernel, kernel_length) = open_input(&contents.kernel, Code::KernelMissing)?;

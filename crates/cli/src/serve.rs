@@ -1,10 +1,12 @@
 //! A provisioning server for labs: static files over HTTPS or HTTP, with ranges.
 //!
 //! It serves regular files below one directory to GET and HEAD and nothing else: no listings, no
-//! files whose name begins with a dot, nothing outside the directory even by symbolic link.
+//! files whose name begins with a dot, nothing outside the directory even by symbolic link, no private
+//! keys, and no files that are not for everybody to read.
 
 mod answer;
 mod lab;
+mod secrets;
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -95,6 +97,9 @@ pub struct Served {
     pub range: Option<String>,
     /// Whether the client left before the end.
     pub cut: bool,
+    /// Why a file that is there was not handed out, where the reason is not the client's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<&'static str>,
 }
 
 impl fmt::Display for Served {
@@ -103,6 +108,9 @@ impl fmt::Display for Served {
         write!(f, "{} {method} {path} {status} {bytes} bytes", peer.ip())?;
         if let Some(range) = &self.range {
             write!(f, " ({range})")?;
+        }
+        if let Some(reason) = self.kept {
+            write!(f, ", refused: {reason}")?;
         }
         if self.cut { f.write_str(", client left early") } else { Ok(()) }
     }

@@ -360,6 +360,30 @@ fn every_command_has_help_with_examples() {
     assert!(lab.ok("--version").stdout.starts_with("ramstrap "));
 }
 
+/// Where a line of an example wraps, whoever pastes it runs half of a command.
+#[test]
+fn examples_fit_into_80_columns() {
+    let lab = Lab::new();
+    lab.ok("man pages");
+    let mut wide = Vec::new();
+    for (words, _) in commands(&lab, "").into_iter().chain([(String::new(), true)]) {
+        let page = format!("ramstrap {words}").trim_end().replace(' ', "-");
+        let text = String::from_utf8(lab.read(&format!("pages/{page}.1"))).unwrap();
+        let (_, examples) =
+            text.split_once(".SH EXAMPLES\n.nf\n").unwrap_or_else(|| panic!("{page}"));
+        let (examples, _) = examples.split_once("\n.fi\n").unwrap();
+        assert!(!text.contains("EXTRA") && text.contains("EXIT STATUS"), "{page}");
+        for line in examples.lines() {
+            let plain = line.replace("\\(aq", "'").replace("\\(ti", "~").replace("\\(ha", "^");
+            let plain = plain.replace("\\(ga", "`").replace("\\-", "-").replace("\\e", "\\");
+            if plain.chars().count() > 80 {
+                wide.push(format!("{words}: {plain}"));
+            }
+        }
+    }
+    assert!(wide.is_empty(), "{wide:#?}");
+}
+
 /// All commands below this one, by what `--help` says, and whether they have some below themselves.
 fn commands(lab: &Lab, above: &str) -> Vec<(String, bool)> {
     let help = lab.ok(&format!("{above} --help")).stdout;

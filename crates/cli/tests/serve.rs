@@ -171,3 +171,42 @@ fn the_command_prints_where_it_listens_and_ends_on_request() {
     assert!(ended.unwrap().success());
     assert!(child.wait().unwrap().success());
 }
+
+#[tokio::test]
+async fn keys_that_lie_there_are_kept() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let lab = lab();
+    lab.ok("keygen root --out-cert www/root.pem --out-key www/root.key");
+    lab.ok("keygen age --out www/identity");
+    for name in ["root.key", "identity"] {
+        // Not only by their modes.
+        let open = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(lab.path(&format!("www/{name}")), open).unwrap();
+    }
+    lab.write("www/notes", "private");
+    let group = std::fs::Permissions::from_mode(0o640);
+    std::fs::set_permissions(lab.path("www/notes"), group).unwrap();
+    let (server, log) = start(&lab, None);
+    let client = client(None);
+    let url = |name: &str| format!("http://{}/{name}", server.address());
+    for name in ["root.key", "identity", "notes"] {
+        for head in [false, true] {
+            let request = if head { client.head(url(name)) } else { client.get(url(name)) };
+            let answer = request.header(header::RANGE, "bytes=0-9").send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{name}");
+            assert_eq!(answer.bytes().await.unwrap(), "", "{name}");
+        }
+    }
+    let whole = client.get(url("root.pem")).send().await.unwrap();
+    assert_eq!(whole.status(), StatusCode::OK);
+    assert_eq!(whole.bytes().await.unwrap(), lab.read("www/root.pem"));
+    assert_eq!(client.get(url("os.zip")).send().await.unwrap().status(), StatusCode::OK);
+    server.stop();
+    let log = log.lock().unwrap();
+    let told = |path: &str| log.iter().find(|it| it.path == path).unwrap().to_string();
+    assert!(told("/root.key").contains("refused: it holds a private key"), "{}", told("/root.key"));
+    assert!(told("/identity").contains("refused: it holds a private key"));
+    assert!(told("/notes").contains("refused: its mode"));
+    assert!(!told("/root.pem").contains("refused"));
+}

@@ -399,7 +399,15 @@ fn proofs_are_kept_to_the_byte() {
     let attach = "ospkg sigsum -proof os.zip.proof -ospkg os.zip -cert";
     refused(&lab, &format!("{attach} rootcert.pem"), "error");
     assert_eq!(descriptor(&lab, "os.json")["signatures"], Value::Null);
-    ok(&lab, &format!("{attach} cert.pem"));
+    let ran = ok(&lab, &format!("{attach} cert.pem"));
+    // What is said of options is said of those of the command behind it.
+    let whose = "(options of `ramstrap ospkg sigsum attach`";
+    assert!(ran.stderr.contains(whose), "{}", ran.stderr);
+    lab.write("os.zip.proof", proof.replace(&"2a".repeat(64), &"2b".repeat(64)));
+    let ran = stmgr(&lab, &format!("{attach} cert.pem"));
+    assert!(ran.status == 1 && ran.stderr.contains("--replace"), "{}", ran.stderr);
+    assert!(ran.stderr.split("help: ").nth(1).unwrap().contains(whose), "{}", ran.stderr);
+    lab.write("os.zip.proof", &proof);
     let descriptor = descriptor(&lab, "os.json");
     let decode = |key: &str| STANDARD.decode(descriptor[key][0].as_str().unwrap()).unwrap();
     assert_eq!(decode("signatures"), proof.as_bytes());
@@ -519,4 +527,59 @@ fn an_expired_root_issues_nothing_that_counts() {
     assert!(!lab.path("cert.pem").exists() && !lab.path("key.pem").exists());
     let ran = lab.ok(&format!("{words} --force"));
     assert!(ran.stderr.contains("nothing that it issues counts"), "{}", ran.stderr);
+}
+
+#[test]
+fn advice_names_the_command_that_has_the_option() {
+    let lab = lab();
+    let create = "ospkg create -kernel vmlinuz -initramfs initramfs -url os.zip -out os";
+    lab.write("vmlinuz", support::kernel());
+    lab.write("initramfs", support::initramfs());
+    ok(&lab, create);
+    ok(&lab, "ospkg sign -key key.pem -cert cert.pem -ospkg os.json");
+    lab.write("os.zip", [lab.read("os.zip"), b"x".to_vec()].concat());
+    let sign = "ospkg sign -key key.pem -cert cert.pem -ospkg os.json";
+    let ran = stmgr(&lab, sign);
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("(options of `ramstrap ospkg sign`"), "{}", ran.stderr);
+    let details = json(&stmgr(&lab, &format!("{sign} -json")))["details"].to_string();
+    assert!(details.contains("(options of `ramstrap ospkg sign`"), "{details}");
+}
+
+#[test]
+fn a_root_that_is_not_ed25519_is_told_who_issues_by_it() {
+    let lab = lab();
+    let run = |words: &str| {
+        let status = Command::new("openssl")
+            .args(words.split(' '))
+            .current_dir(lab.path(""))
+            .status()
+            .unwrap();
+        assert!(status.success(), "{words}");
+    };
+    run("genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ec.key");
+    run("req -x509 -new -key ec.key -subj /CN=r -days 9 -out ec.pem -config /dev/null");
+    let words = "keygen certificate -rootCert ec.pem -rootKey ec.key -certOut s -keyOut t";
+    let ran = stmgr(&lab, words);
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    for part in ["Ed25519 roots only", "openssl x509 -req", "help: issue by that root with OpenSSL"]
+    {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    assert!(!lab.path("s").exists() && !lab.path("t").exists());
+}
+
+#[test]
+fn a_host_configuration_is_printed_with_the_strings_of_stmgr() {
+    let lab = Lab::new();
+    let text = r#"{"network_mode":"dhcp","ospkg_pointer":"https://a.example/$ID.json",
+        "identity":"web","network_interfaces":["eth0"]}"#;
+    let ran = lab.run_args(&["stmgr", "hostconfig", "check", text]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(value["network_interfaces"][0]["mac_address"], "", "{value}");
+    assert_eq!(
+        (&value["identity"], &value["ospkg_pointer"]),
+        (&"***".into(), &"https://a.example/web.json".into())
+    );
 }

@@ -24,9 +24,11 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  ramstrap boot-image build --trust-policy trust-policy/ --host-config host.json \\
+  ramstrap boot-image build --trust-policy trust-policy/ \\
+      --host-config host.json \\
       --kernel bzImage --format iso --out boot.iso
-  ramstrap boot-image build --trust-policy trust-policy/ --host-config host.json \\
+  ramstrap boot-image build --trust-policy trust-policy/ \\
+      --host-config host.json \\
       --modules /lib/modules/6.1.0-25-cloud-amd64 --out initramfs.img
   ramstrap boot-image inspect boot.iso";
 

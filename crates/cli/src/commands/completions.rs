@@ -24,8 +24,10 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  ramstrap completions bash > ~/.local/share/bash-completion/completions/ramstrap
-  ramstrap completions bash --stmgr > ~/.local/share/bash-completion/completions/stmgr";
+  ramstrap completions bash > \\
+      ~/.local/share/bash-completion/completions/ramstrap
+  ramstrap completions bash \\
+      --stmgr > ~/.local/share/bash-completion/completions/stmgr";
 
 #[expect(
     clippy::unnecessary_wraps,

@@ -30,12 +30,14 @@ Examples:
   ramstrap host status vpn1.example --key alice.key \\
       --fingerprint SHA256:Wd1Xk0rkJ9Ff2nSBzAgGbE5g9sJ1Wb3CwlrH2E3QvVA
   ramstrap host upgrade vpn1.example --key alice.key --fingerprint SHA256:…
-  ramstrap host reboot [2001:db8::1]:7443 --key alice.key --fingerprint SHA256:…";
+  ramstrap host reboot [2001:db8::1]:7443 --key alice.key \\
+      --fingerprint SHA256:…";
 
 const STATUS_EXAMPLES: &str = "\
 Examples:
   ramstrap host status vpn1.example --key alice.key --fingerprint SHA256:…
-  ramstrap host status --json vpn1.example --key alice.key --fingerprint SHA256:… | jq .state";
+  ramstrap host status --json vpn1.example --key alice.key \\
+      --fingerprint SHA256:… | jq .state";
 
 const UPGRADE_EXAMPLES: &str = "\
 Examples:

@@ -41,7 +41,8 @@ const ON_A_COMMAND_LINE: &str = "it holds secrets: the kernel prints its command
 const EXAMPLES: &str = "\
 Examples:
   ramstrap host-config check host_configuration.json
-  ramstrap host-config check --command-line 'ramstrap.url=https://boot.example/os.json'
+  ramstrap host-config check \\
+      --command-line 'ramstrap.url=https://boot.example/os.json'
   ramstrap host-config schema > host_configuration.schema.json";
 
 const ENCODE_EXAMPLES: &str = "\
@@ -57,12 +58,15 @@ Examples:
 const CHECK_EXAMPLES: &str = "\
 Examples:
   ramstrap host-config check host_configuration.json
-  ramstrap host-config check --command-line 'ramstrap.url=https://boot.example/os.json'
+  ramstrap host-config check \\
+      --command-line 'ramstrap.url=https://boot.example/os.json'
 
-To store it on a machine with UEFI, as root (4 bytes of attributes, then the file, in one write;
-a variable that exists is immutable until chattr has been told otherwise):
+To store it on a machine with UEFI, as root (4 bytes of attributes, then the
+file, in one write; a variable that exists is immutable until chattr has been
+told otherwise):
   V=/sys/firmware/efi/efivars/STHostConfig-f401f2c1-b005-4be0-8cee-f2e5945bcbe7
-  chattr -i $V; { printf '\\7\\0\\0\\0'; cat host_configuration.json; } > v && cat v > $V";
+  { printf '\\7\\0\\0\\0'; cat host_configuration.json; } > v
+  chattr -i $V; cat v > $V";
 
 #[derive(Debug, Subcommand)]
 enum What {
@@ -168,7 +172,8 @@ fn check_settings(line: &CommandLine, name: &str, output: &mut Output) -> Result
     for warning in &document.warnings {
         output.warning(warning);
     }
-    let config = judged(&document.json, name, &|it| settings.renamed_warning(it), output)?;
+    let config =
+        judged(&document.json, name, &|it| settings.renamed_warning(it), &|normal| normal, output)?;
     if let Some(mac) = boot_interface.filter(|_| !output.is_json()) {
         output.note(if config.interfaces.is_empty() {
             format!("BOOTIF: the interface {mac} goes first.")
@@ -221,7 +226,17 @@ fn name(file: &Path) -> String {
 
 /// Judges the text of a host configuration and prints its normal form; `name` is for errors.
 pub(super) fn judge(document: &[u8], name: &str, output: &mut Output) -> Result<()> {
-    judged(document, name, &str::to_owned, output).map(|_| ())
+    judge_as(document, name, output, &|normal| normal)
+}
+
+/// As [`judge`], with the normal form brought into another one before it is printed.
+pub(super) fn judge_as(
+    document: &[u8],
+    name: &str,
+    output: &mut Output,
+    form: &dyn Fn(String) -> String,
+) -> Result<()> {
+    judged(document, name, &str::to_owned, form, output).map(|_| ())
 }
 
 /// The same; each warning is shown as `shown` has it. Gives what was judged.
@@ -229,6 +244,7 @@ fn judged(
     document: &[u8],
     name: &str,
     shown: &dyn Fn(&str) -> String,
+    form: &dyn Fn(String) -> String,
     output: &mut Output,
 ) -> Result<HostConfig> {
     let config = host_config::read(document).map_err(|error| error.on(name).in_check())?;
@@ -249,7 +265,7 @@ fn judged(
     }
     identity::check(&config, name, output)?;
     let meaning = meaning::sentences(&config);
-    let normal = config.redacted_json();
+    let normal = form(config.redacted_json());
     output.text(&normal);
     let hidden = config.holds_secrets();
     if !output.is_json() {

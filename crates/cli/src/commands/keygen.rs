@@ -98,7 +98,8 @@ struct Root {
 const ROOT_EXAMPLES: &str = "\
 Examples:
   ramstrap keygen root
-  ramstrap keygen root --subject-cn 'Example root 2026' --out-cert root.pem --out-key root.key
+  ramstrap keygen root --subject-cn 'Example root 2026' --out-cert root.pem \\
+      --out-key root.key
   ramstrap keygen root --key ssh-agent:root@safe --out-cert root.pem";
 
 /// Issue a certificate for somebody who signs OS packages.
@@ -148,7 +149,8 @@ Examples:
   ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem
   ramstrap keygen certificate --root-cert rootcert.pem --root-key rootkey.pem \\
       --key ~/.ssh/id_ed25519.pub --out-cert alice.pem --valid-days 90
-  ramstrap keygen certificate --root-cert rootcert.pem --root-key ssh-agent:root@safe \\
+  ramstrap keygen certificate --root-cert rootcert.pem \\
+      --root-key ssh-agent:root@safe \\
       --key alice.pub.pem --out-cert alice.pem";
 
 #[derive(Debug, clap::Args)]
@@ -192,9 +194,9 @@ pub(super) fn run(args: Args, output: &mut Output) -> Result<()> {
 fn root(args: &Root, output: &Output) -> Result<()> {
     let mut targets = vec![args.out_cert.as_path()];
     if args.key.is_none() {
-        refuse_same([&args.out_cert, &args.out_key])?;
         targets.push(&args.out_key);
     }
+    files::spare_all(&targets, &args.open.inputs(args.key.as_deref())?)?;
     if !args.files.force {
         files::refuse_existing(&targets)?;
     }
@@ -218,15 +220,21 @@ fn root(args: &Root, output: &Output) -> Result<()> {
 fn issue(args: &Issue, output: &mut Output) -> Result<()> {
     let mut targets = vec![args.out_cert.as_path()];
     if args.key.is_none() {
-        refuse_same([&args.out_cert, &args.out_key])?;
         targets.push(&args.out_key);
     }
+    let mut inputs = args.open.inputs(Some(&args.root_key))?;
+    inputs.extend([&args.root_cert].into_iter().chain(&args.key).cloned());
+    // Whatever --force says: the root's key may be the only copy, and machines trust no other.
+    files::spare_all(&targets, &inputs)?;
     if !args.files.force {
         files::refuse_existing(&targets)?;
     }
     let validity = args.dates.validity(args.valid_days)?;
     certificate::check_name(args.subject_cn.as_deref())?;
     let root = read_certificate(&args.root_cert)?;
+    if !root.is_ed25519() {
+        return Err(not_ed25519(args));
+    }
     let root_key = args.open.open(&args.root_key)?;
     let (public, fresh) = match &args.key {
         Some(file) => {
@@ -272,12 +280,19 @@ fn issue(args: &Issue, output: &mut Output) -> Result<()> {
     tell(output, &certificate, &args.out_cert, fresh.is_some().then_some(args.out_key.as_path()))
 }
 
-fn refuse_same(paths: [impl AsRef<Path>; 2]) -> Result<()> {
-    let [certificate, key] = &paths;
-    if certificate.as_ref() == key.as_ref() {
-        return Err(Error::usage("certificate and key cannot be the same file"));
-    }
-    Ok(())
+/// Machines take such roots; what issues by them is not this tool.
+fn not_ed25519(args: &Issue) -> Error {
+    let root = args.root_cert.display();
+    Error::new("the root's key is not Ed25519: ramstrap issues by Ed25519 roots only")
+        .on(&root)
+        .detail("machines take such a root (ECDSA, RSA); OpenSSL issues by it (docs/certificates.md):")
+        .detail("openssl req -new -key NAME.key -subj /CN=NAME -config /dev/null -out NAME.csr")
+        .detail("printf 'basicConstraints=critical,CA:FALSE\\n' > NAME.ext")
+        .detail(format!(
+            "openssl x509 -req -in NAME.csr -CA {root} -CAkey ROOT.key -days 365 -extfile NAME.ext -out \
+             NAME.pem"
+        ))
+        .remedy("issue by that root with OpenSSL as above; the signer's own key must be Ed25519")
 }
 
 fn write_key(path: &Path, key: &PrivateKey, options: &OutputFiles, comment: &str) -> Result<()> {

@@ -31,7 +31,8 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst --url os.zip --out os
+  ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst \\
+      --url os.zip --out os
   ramstrap ospkg sign --key alice.key --cert alice.pem os.json
   ramstrap ospkg sign --key bob.key --cert bob.pem os.json
   ramstrap ospkg merge os.alice.json os.bob.json --out os.json

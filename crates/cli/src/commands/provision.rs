@@ -52,9 +52,11 @@ const EXAMPLES: &str = "\
 Examples:
   ramstrap provision check vpn1.json
   ramstrap provision vpn1.example --key alice.key --package vpn.json \\
-      --fingerprint SHA256:Wd1Xk0rkJ9Ff2nSBzAgGbE5g9sJ1Wb3CwlrH2E3QvVA vpn1.json
+      --fingerprint SHA256:Wd1Xk0rkJ9Ff2nSBzAgGbE5g9sJ1Wb3CwlrH2E3QvVA \\
+      vpn1.json
   ramstrap provision 192.0.2.7:7443 --key alice.key --fingerprint SHA256:… \\
-      --package-sha256 55d930f10bfcab3e771ff937c1a53fe5acee399a7b1c258b241efed0f953a6fb \\
+      --package-sha256 \\
+      55d930f10bfcab3e771ff937c1a53fe5acee399a7b1c258b241efed0f953a6fb \\
       --wireguard wg0.conf vpn1.json";
 
 #[derive(Debug, Subcommand)]

@@ -34,7 +34,8 @@ const EXAMPLES: &str = "\
 Examples:
   ramstrap secure-boot keygen --out secure-boot-keys
   ramstrap secure-boot enroll --dir secure-boot-keys
-  ramstrap secure-boot sign boot.efi --key secure-boot-keys/db.key --cert secure-boot-keys/db.crt \\
+  ramstrap secure-boot sign boot.efi --key secure-boot-keys/db.key \\
+      --cert secure-boot-keys/db.crt \\
       --out boot.signed.efi
   ramstrap secure-boot verify boot.signed.efi --cert secure-boot-keys/db.crt";
 
@@ -73,7 +74,8 @@ Examples:
   ramstrap secure-boot enroll --dir secure-boot-keys
 
 As the only program of an initramfs, on the kernel's command line:
-  rdinit=/ramstrap panic=-1 -- secure-boot enroll --dir /keys --efivars /efivars --mount --restart";
+  rdinit=/ramstrap panic=-1 -- secure-boot enroll --dir /keys \\
+      --efivars /efivars --mount --restart";
 
 /// Sign an image for Secure Boot: a unified kernel image, a kernel, a bootloader.
 ///
@@ -102,7 +104,8 @@ struct Sign {
 
 const SIGN_EXAMPLES: &str = "\
 Examples:
-  ramstrap secure-boot sign boot.efi --key db.key --cert db.crt --out boot.signed.efi";
+  ramstrap secure-boot sign boot.efi --key db.key --cert db.crt \\
+      --out boot.signed.efi";
 
 /// Make the variables of a virtual machine's firmware with the keys entered already.
 #[derive(Debug, clap::Args)]
@@ -127,7 +130,7 @@ Examples:
   ramstrap secure-boot vm-vars --dir secure-boot-keys --out vars.fd
   qemu-system-x86_64 -machine q35,smm=on \\
       -global driver=cfi.pflash01,property=secure,value=on \\
-      -drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd \\
+      -drive if=pflash,format=raw,readonly=on,file=OVMF_CODE_4M.secboot.fd \\
       -drive if=pflash,format=raw,file=vars.fd …";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
@@ -185,6 +188,9 @@ fn vm_vars(args: &VmVars, output: &Output) -> Result<()> {
     if !args.force {
         files::refuse_existing(&[&args.out])?;
     }
+    files::spare_inputs(&args.out, [args.template.as_path()])?;
+    let lists = std::fs::read_dir(&args.dir).into_iter().flatten().flatten();
+    files::spare_all(&[&args.out], &lists.map(|entry| entry.path()).collect::<Vec<_>>())?;
     let store = secure_boot::vm_variables(&args.dir, &args.template, unix(dates::now()))?;
     files::write(&args.out, &store, files::PUBLIC, args.force)?;
     output.field("variables", args.out.display());

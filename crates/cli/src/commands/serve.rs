@@ -30,6 +30,9 @@ const QEMU_HOST: &str = "10.0.2.2";
 ///
 /// Answers GET and HEAD with byte ranges, so that broken downloads resume. In production use any
 /// static file server.
+///
+/// What lies there by mistake is refused (403), with a line that says so: private keys in PEM, age
+/// identities, and files that others than their owner and group may not read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -70,7 +73,8 @@ const EXAMPLES: &str = "\
 Examples:
   ramstrap serve packages/ --self-signed
   ramstrap serve packages/ --plain-http --listen 0.0.0.0:8080
-  ramstrap serve packages/ --tls-cert fullchain.pem --tls-key key.pem --listen '[::]:443'";
+  ramstrap serve packages/ --tls-cert fullchain.pem --tls-key key.pem \\
+      --listen '[::]:443'";
 
 pub(super) fn run(args: Args, output: &Output) -> Result<()> {
     let (tls, roots) = transport(&args)?;

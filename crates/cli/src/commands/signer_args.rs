@@ -31,6 +31,20 @@ impl OpenKey {
         Signer::open(&KeySource::parse(key.to_owned())?, &self.options())
     }
 
+    /// The files that are read to open this key: no output may take their place.
+    ///
+    /// # Errors
+    /// If the key's name cannot be read.
+    pub(super) fn inputs(&self, key: Option<&OsStr>) -> Result<Vec<PathBuf>> {
+        let own = [&self.passphrase_file, &self.pin_file, &self.pkcs11_module];
+        let mut inputs: Vec<PathBuf> = own.into_iter().flatten().cloned().collect();
+        let key = key.map(|key| KeySource::parse(key.to_owned())).transpose()?;
+        if let Some(KeySource::File(file)) = key {
+            inputs.push(file);
+        }
+        Ok(inputs)
+    }
+
     fn options(&self) -> SignerOptions {
         SignerOptions {
             passphrase_file: self.passphrase_file.clone(),

@@ -62,7 +62,8 @@ Commands of stmgr, and ours:
   trustpolicy check   ramstrap trust-policy check
 
 Examples:
-  ramstrap stmgr ospkg create -kernel vmlinuz -initramfs initramfs.cpio.gz -url os.zip -out os
+  ramstrap stmgr ospkg create -kernel vmlinuz -initramfs initramfs.cpio.gz \\
+      -url os.zip -out os
   ramstrap stmgr ospkg sign -key key.pem -cert cert.pem -ospkg os.json
   ramstrap stmgr ospkg verify -trustPolicy trust_policy -ospkg os.json
   ln -s ramstrap ~/bin/stmgr && stmgr keygen certificate -isCA";
@@ -202,6 +203,11 @@ impl Run<'_> {
         if self.debug {
             self.output.note(format!("runs: {line}"));
         }
+        // For people: its name without options.
+        let is_name = |word: &&OsString| !word.to_string_lossy().starts_with('-');
+        let name: Vec<_> =
+            words.0.iter().take_while(is_name).map(|word| word.to_string_lossy()).collect();
+        self.output.behind(name.join(" "));
         let cli = Cli::try_parse_from(&words.0)
             .map_err(|error| usage_error(&error.to_string()).detail(format!("in: {line}")))
             .map_err(Error::into_refusal)?;

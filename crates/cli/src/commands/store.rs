@@ -32,7 +32,8 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ramstrap store put kept/ linux-source-6.12.tar.xz
-  ramstrap store get https://images.example.org/kept/ 585a4a07…3961f --out source.tar.xz
+  ramstrap store get https://images.example.org/kept/ 585a4a07…3961f \\
+      --out source.tar.xz
   ramstrap store list kept/
   ramstrap store verify kept/";
 

@@ -31,8 +31,10 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  ramstrap uki create --kernel vmlinuz --initramfs initramfs.cpio.gz --out stprov
-  ramstrap uki create --kernel vmlinuz --initramfs initramfs.cpio.gz --format uki,iso \\
+  ramstrap uki create --kernel vmlinuz --initramfs initramfs.cpio.gz \\
+      --out stprov
+  ramstrap uki create --kernel vmlinuz --initramfs initramfs.cpio.gz \\
+      --format uki,iso \\
       --cmdline 'console=ttyS0 -- --loglevel=debug' \\
       --secure-boot-key db.key --secure-boot-cert db.crt --out signed/stprov";
 

@@ -120,10 +120,12 @@ impl Parts<'_> {
             let line = in_uki.command_line.map(media::text);
             let line =
                 if kind == Kind::Iso { line.as_deref().map(media::for_isolinux) } else { line };
+            // None at all, and one without a word, start the same.
+            let words = |line: &Option<String>| line.clone().unwrap_or_default();
             for (what, differs) in [
                 ("kernel", Some(in_uki.linux) != self.kernel),
                 ("initramfs", in_uki.initrd != self.initramfs),
-                ("command line", line != self.command_line),
+                ("command line", words(&line) != words(&self.command_line)),
             ] {
                 if differs {
                     found.warnings.push(format!(

@@ -6,6 +6,8 @@ use std::path::Path;
 use ed25519_dalek::Signer;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::KeypairBytes;
+use pkcs5::EncryptionScheme;
+use pkcs5::pbes2::Kdf;
 use pkcs8::DecodePrivateKey;
 use pkcs8::EncodePrivateKey;
 use pkcs8::EncryptedPrivateKeyInfoRef;
@@ -29,6 +31,13 @@ use super::text;
 use crate::Error;
 use crate::Result;
 use crate::files;
+
+/// About four seconds; ten times of what OpenSSL is usually told, 1,000 times of its default.
+const MAX_PBKDF2_ROUNDS: u32 = 2_000_000;
+/// About a minute; `ssh-keygen -a` is usually told up to 200.
+const MAX_BCRYPT_ROUNDS: u32 = 4_096;
+/// In bytes.
+const MAX_SCRYPT_MEMORY: u64 = 1 << 30;
 
 /// The file format of a private key.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -116,6 +125,11 @@ impl PrivateKey {
                 // Its public half is not encrypted: nobody is asked in vain.
                 super::public::from_openssh_data(key.public_key().key_data())?;
                 if key.is_encrypted() {
+                    if let ssh_key::Kdf::Bcrypt { rounds, .. } = key.kdf()
+                        && *rounds > MAX_BCRYPT_ROUNDS
+                    {
+                        return Err(too_slow(format!("{rounds} rounds of bcrypt")));
+                    }
                     let key = key.decrypt(passphrase()?.as_bytes()).map_err(encrypted_openssh)?;
                     return Self::from_openssh(&key);
                 }
@@ -146,6 +160,7 @@ impl PrivateKey {
         let (_, der) = SecretDocument::from_pem(text).map_err(|error| unsupported(&error))?;
         let locked = EncryptedPrivateKeyInfoRef::from_der(der.as_bytes())
             .map_err(|error| unsupported(&error))?;
+        refuse_slow(&locked.encryption_algorithm)?;
         let plain = match locked.decrypt(passphrase()?.as_bytes()) {
             Ok(plain) => plain,
             Err(pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed)) => {
@@ -221,6 +236,40 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
+/// Refuses what would take minutes, or all memory, before anybody is asked for a passphrase: the file
+/// says how much, and it may be anybody's.
+fn refuse_slow(scheme: &EncryptionScheme) -> Result<()> {
+    let EncryptionScheme::Pbes2(parameters) = scheme else { return Ok(()) };
+    match &parameters.kdf {
+        Kdf::Pbkdf2(kdf) if kdf.iteration_count > MAX_PBKDF2_ROUNDS => {
+            Err(too_slow(format!("{} rounds of PBKDF2", kdf.iteration_count)))
+        }
+        Kdf::Scrypt(kdf) => {
+            let lanes = u64::from(kdf.parallelization);
+            let block = u64::from(kdf.block_size).saturating_mul(128);
+            let memory = kdf.cost_parameter.saturating_mul(block);
+            if memory > MAX_SCRYPT_MEMORY || memory.saturating_mul(lanes) > 4 * MAX_SCRYPT_MEMORY {
+                return Err(too_slow(format!("scrypt with {memory} bytes, {lanes} times")));
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn too_slow(what: String) -> Error {
+    Error::new(format!("opening the key would take too long or too much: it is behind {what}"))
+        .detail(format!(
+            "at most are taken: {MAX_PBKDF2_ROUNDS} rounds of PBKDF2, {MAX_BCRYPT_ROUNDS} of bcrypt, \
+             scrypt with {} MiB",
+            MAX_SCRYPT_MEMORY >> 20
+        ))
+        .remedy(
+            "encrypt it again with fewer, and a longer passphrase: `openssl pkcs8 -topk8 -iter 1000000 -in \
+             KEY -out NEW`",
+        )
+}
+
 fn wrong_passphrase() -> Error {
     Error::new("the passphrase does not open the key")
         .remedy("give the passphrase that this very file was encrypted with; its case counts")
@@ -231,5 +280,23 @@ fn encrypted_openssh(error: ssh_key::Error) -> Error {
         ssh_key::Error::Crypto => wrong_passphrase(),
         other => Error::new(format!("the OpenSSH key cannot be decrypted: {other}"))
             .remedy("encrypt it again with today's algorithms: `ssh-keygen -p -f KEY`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_take_minutes_is_refused_before_anybody_is_asked() {
+        let scheme = |rounds| {
+            let made = pkcs5::pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(
+                rounds, &[7; 16], [1; 16],
+            );
+            EncryptionScheme::Pbes2(made.unwrap())
+        };
+        refuse_slow(&scheme(MAX_PBKDF2_ROUNDS)).unwrap();
+        let error = refuse_slow(&scheme(MAX_PBKDF2_ROUNDS + 1)).unwrap_err();
+        assert!(error.to_string().contains("2000001 rounds of PBKDF2"), "{error}");
     }
 }

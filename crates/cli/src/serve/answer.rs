@@ -29,6 +29,7 @@ use tokio::io::ReadBuf;
 
 use super::OnAnswer;
 use super::Served;
+use super::secrets;
 
 const CHUNK: usize = 256 << 10;
 
@@ -47,10 +48,13 @@ pub(super) async fn answer<B>(
         bytes: 0,
         range: None,
         cut: false,
+        kept: None,
     };
     let found = match find(root, request.method(), request.uri().path()).await {
         Ok(found) => found,
-        Err(status) => {
+        Err(refused) => {
+            let Refused { status, kept } = refused;
+            log.kept = kept;
             let allow = (header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             let headers = (status == StatusCode::METHOD_NOT_ALLOWED).then_some(allow);
             log.status = status.as_u16();
@@ -86,6 +90,19 @@ fn response(
     response
 }
 
+/// An answer without a file.
+struct Refused {
+    status: StatusCode,
+    /// As [`Served::kept`].
+    kept: Option<&'static str>,
+}
+
+impl From<StatusCode> for Refused {
+    fn from(status: StatusCode) -> Self {
+        Self { status, kept: None }
+    }
+}
+
 struct Found {
     file: File,
     length: u64,
@@ -93,23 +110,27 @@ struct Found {
     modified: Option<String>,
 }
 
-async fn find(root: &Path, method: &Method, path: &str) -> Result<Found, StatusCode> {
+async fn find(root: &Path, method: &Method, path: &str) -> Result<Found, Refused> {
     if !matches!(*method, Method::GET | Method::HEAD) {
-        return Err(StatusCode::METHOD_NOT_ALLOWED);
+        return Err(StatusCode::METHOD_NOT_ALLOWED.into());
     }
     let path = inside(root, path).ok_or(StatusCode::NOT_FOUND)?;
     // The real place, so that a symbolic link does not lead out of the directory.
     let real = tokio::fs::canonicalize(&path).await.map_err(|_| StatusCode::NOT_FOUND)?;
     if !real.starts_with(root) {
-        return Err(StatusCode::NOT_FOUND);
+        return Err(StatusCode::NOT_FOUND.into());
     }
-    let file = File::open(&real).await.map_err(|error| match error.kind() {
+    let mut file = File::open(&real).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
         _ => StatusCode::NOT_FOUND,
     })?;
     let data = file.metadata().await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     if !data.is_file() {
-        return Err(StatusCode::NOT_FOUND);
+        return Err(StatusCode::NOT_FOUND.into());
+    }
+    let kept = secrets::reason(&mut file, &data).await;
+    if let Some(reason) = kept.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)? {
+        return Err(Refused { status: StatusCode::FORBIDDEN, kept: Some(reason) });
     }
     let modified = data.modified().ok().and_then(|it| it.duration_since(UNIX_EPOCH).ok());
     let nanos = modified.map_or(0, |it| it.as_nanos());

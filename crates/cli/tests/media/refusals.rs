@@ -82,7 +82,10 @@ fn more_words_come_behind_the_command_line() {
 fn what_an_image_is_made_of_is_not_replaced_by_it() {
     let lab = lab();
     let kernel = lab.read("k/bzImage");
-    lab.refused(&build("uki", "k/bzImage"), "--out k/bzImage would replace the input k/bzImage");
+    lab.refused(
+        &build("uki", "k/bzImage"),
+        "the output k/bzImage would replace the input k/bzImage",
+    );
     lab.refused(&build("uki", "policy/trust_policy.json"), "would replace the input policy");
     assert!(lab.read("k/bzImage") == kernel);
     lab.ok(&build("uki", "one.efi"));

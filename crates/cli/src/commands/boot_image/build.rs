@@ -32,15 +32,19 @@ use crate::secure_boot;
 
 const EXAMPLES: &str = "\
 Examples:
-  ramstrap boot-image build --trust-policy trust-policy/ --host-config host.json \\
+  ramstrap boot-image build --trust-policy trust-policy/ \\
+      --host-config host.json \\
       --kernel bzImage --format iso --out boot.iso
   ramstrap boot-image build --trust-policy trust-policy/ --kernel bzImage \\
       --firmware /lib/firmware --format pxe --out pxe/
-  ramstrap boot-image build --trust-policy trust-policy/ --kernel bzImage --format uki \\
+  ramstrap boot-image build --trust-policy trust-policy/ --kernel bzImage \\
+      --format uki \\
       --secure-boot-key db.key --secure-boot-cert db.crt --out ramstrap.efi
-  ramstrap boot-image build --uki ramstrap.signed.efi --format disk --out stick.img
+  ramstrap boot-image build --uki ramstrap.signed.efi --format disk \\
+      --out stick.img
   ramstrap boot-image build --trust-policy trust-policy/ --init ramstrap-init \\
-      --modules modules/6.1.0-25-amd64 --nics-only ixgbe,igb --build-time 2026-11-21 \\
+      --modules modules/6.1.0-25-amd64 --nics-only ixgbe,igb \\
+      --build-time 2026-11-21 \\
       --out initramfs.img";
 
 /// Build a boot image: an initramfs (/init, trust policy, host configuration, kernel modules,

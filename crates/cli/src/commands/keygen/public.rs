@@ -39,6 +39,9 @@ Examples:
   ramstrap keygen public --key ssh-agent:alice@desk --out alice.pub.pem";
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
+    if let Some(out) = &args.out {
+        files::spare_all(&[out], &args.open.inputs(Some(&args.key))?)?;
+    }
     // Of a file the private half need not be at hand.
     let of_file = match KeySource::parse(args.key.clone())? {
         KeySource::File(file) => PublicKey::from_file(&files::read(&file)?).ok(),

@@ -32,11 +32,13 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ramstrap keygen staff --out staff/alice
-  mv staff/alice.key ~/.config/ramstrap/          # the package needs staff/alice.pem only";
+  # the package needs staff/alice.pem only
+  mv staff/alice.key ~/.config/ramstrap/";
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     let (key_file, public_file) = (with(&args.out, ".key"), with(&args.out, ".pem"));
     let name = args.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    files::spare_all(&[&key_file, &public_file], &[])?;
     if !args.force {
         files::refuse_existing(&[&key_file, &public_file])?;
     }

@@ -28,7 +28,8 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ramstrap keygen wireguard --out vpn1.key
-  jq --rawfile key vpn1.key '.wireguard.private_key = ($key | rtrimstr(\"\\n\"))' vpn1.json";
+  jq --rawfile key vpn1.key \\
+      '.wireguard.private_key = ($key | rtrimstr(\"\\n\"))' vpn1.json";
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     let failed = |error: provision::KeyError| Error::new(error.to_string());

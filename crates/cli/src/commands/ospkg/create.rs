@@ -77,9 +77,11 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst --url os.zip --out os
   ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst \\
-      --cmdline 'console=ttyS0 panic=30' --label 'web servers 2026-11' --release 12 \\
+      --url os.zip --out os
+  ramstrap ospkg create --kernel vmlinuz --initramfs initramfs.cpio.zst \\
+      --cmdline 'console=ttyS0 panic=30' --label 'web servers 2026-11' \\
+      --release 12 \\
       --not-after 2027-06-30 --channel stable --watchdog-seconds 300 \\
       --url https://images.example.org/web/os.zip --out packages/os";
 

@@ -60,7 +60,7 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ramstrap ospkg encrypt --trust-policy trust-policy/ --out public/ os.json
-  ramstrap ospkg encrypt --recipient age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj \\
+  ramstrap ospkg encrypt --recipient age1zvkyg2lqzraa…3equnujwj \\
       --out public/ os.json
   ramstrap ospkg verify --trust-policy trust-policy/ public/os.json";
 

@@ -57,8 +57,8 @@ const EXAMPLES: &str = "\
 Examples:
   ramstrap ospkg extract --trust-policy trust-policy/ --out parts os.json
   ramstrap ospkg extract --unverified --out parts os.json
-  qemu-system-x86_64 -m 2G -nographic -kernel parts/kernel -initrd parts/initramfs \\
-      -append \"$(cat parts/cmdline)\"";
+  qemu-system-x86_64 -m 2G -nographic -kernel parts/kernel \\
+      -initrd parts/initramfs -append \"$(cat parts/cmdline)\"";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let names = Names::of_descriptor(&args.descriptor)?;

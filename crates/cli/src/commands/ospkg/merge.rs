@@ -42,7 +42,8 @@ pub(super) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  ramstrap ospkg merge from-alice/os.json from-bob/os.json --out site/os.json --force
+  ramstrap ospkg merge from-alice/os.json from-bob/os.json --out site/os.json \\
+      --force
   ramstrap ospkg merge alice.json bob.json --digest 55d930f1… --out os.json";
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {

@@ -74,8 +74,9 @@ Examples:
   ramstrap ospkg sign --key key.pem --cert cert.pem os.json
   ramstrap ospkg sign --key ~/.ssh/id_ed25519.pub --cert cert.pem os.json
   ramstrap ospkg sign --cert cert.pem os.json \\
-      --key 'pkcs11:token=alice;object=signing?module-path=/usr/lib/softhsm/libsofthsm2.so'
-  ramstrap ospkg sign --key key.pem --cert cert.pem --digest 55d930f1… os.json   # without os.zip
+      --key 'pkcs11:token=alice;object=signing?module-path=/usr/lib/token.so'
+  # without os.zip
+  ramstrap ospkg sign --key key.pem --cert cert.pem --digest 55d930f1… os.json
   ramstrap ospkg sign --key key.pem --cert cert.pem --after-rebuild vpn.json";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {

@@ -71,7 +71,8 @@ const EXAMPLES: &str = "\
 Examples:
   ramstrap ospkg status --trust-policy trust-policy/ os.json
   ramstrap ospkg status --trust-policy trust-policy/ --expected certs/ os.json
-  ramstrap ospkg status --trust-policy trust-policy/ --days 30 site/os.json   # for a timer";
+  # for a timer
+  ramstrap ospkg status --trust-policy trust-policy/ --days 30 site/os.json";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let policy = super::judge::policy(&args.trust_policy, output)?;

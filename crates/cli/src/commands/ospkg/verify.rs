@@ -48,7 +48,8 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ramstrap ospkg verify --trust-policy trust-policy/ os.json
-  ramstrap ospkg verify --signing-root rootcert.pem --threshold 2 --at 2027-06-30 os.json";
+  ramstrap ospkg verify --signing-root rootcert.pem --threshold 2 \\
+      --at 2027-06-30 os.json";
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let policy = args.judge.policy(output)?;

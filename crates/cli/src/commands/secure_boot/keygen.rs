@@ -49,7 +49,8 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ramstrap secure-boot keygen --out secure-boot-keys
-  ramstrap secure-boot keygen --out keys-2026 --name 'Example Hosting 2026' --bits 3072";
+  ramstrap secure-boot keygen --out keys-2026 --name 'Example Hosting 2026' \\
+      --bits 3072";
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<()> {
     secure_boot::refuse_used(&args.out)?;

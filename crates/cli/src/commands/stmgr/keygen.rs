@@ -1,5 +1,8 @@
 //! `stmgr keygen certificate`.
 
+use std::path::Path;
+use std::path::PathBuf;
+
 use super::Flag;
 use super::Flags;
 use super::Run;
@@ -7,6 +10,7 @@ use super::Words;
 use crate::Error;
 use crate::Result;
 use crate::dates;
+use crate::files;
 
 /// How long a certificate of stmgr's lives unless told otherwise, in seconds.
 const LIFETIME: i64 = 3 * dates::DAY;
@@ -47,6 +51,7 @@ pub(super) fn certificate(flags: &Flags, run: &mut Run<'_>) -> Result<()> {
         (false, Some(_), None) => missing("rootKey", "rootCert"),
         (false, Some(_), Some(_)) => {
             let cert_out = flags.path("certOut").unwrap_or_else(|| "cert.pem".into());
+            spare(flags, &cert_out, flags.get("leafKey").is_none().then_some("key.pem"))?;
             let words = Words::new(&["keygen", "certificate", "--force"])
                 .option("root-cert", root_cert)
                 .option("root-key", root_key)
@@ -72,6 +77,7 @@ fn root(flags: &Flags, run: &mut Run<'_>, cert: &str, key: &str) -> Result<()> {
             .remedy("give the key itself as -rootKey, or leave -leafKey out for a new one"));
     }
     let cert_out = flags.path("certOut").unwrap_or_else(|| cert.into());
+    spare(flags, &cert_out, flags.get("rootKey").is_none().then_some(key))?;
     let words = Words::new(&["keygen", "root", "--force"]).option("out-cert", Some(cert_out));
     let words = validity(flags, words, run)?;
     let words = match flags.path("rootKey") {
@@ -79,6 +85,18 @@ fn root(flags: &Flags, run: &mut Run<'_>, cert: &str, key: &str) -> Result<()> {
         None => new_key(flags, words, key, run),
     };
     run.ours(words)
+}
+
+/// Refuses names of outputs by which the root or its key would be lost: the names that are taken
+/// without `-certOut` and `-keyOut` are those of a root that was made without flags, too.
+fn spare(flags: &Flags, cert_out: &Path, new_key: Option<&str>) -> Result<()> {
+    let key_out = new_key.map(|default| flags.path("keyOut").unwrap_or_else(|| default.into()));
+    let outputs: Vec<&Path> = core::iter::once(cert_out).chain(key_out.as_deref()).collect();
+    let inputs = ["rootCert", "rootKey", "leafKey"].map(|name| flags.path(name));
+    let inputs: Vec<PathBuf> = inputs.into_iter().flatten().collect();
+    files::spare_all(&outputs, &inputs).map_err(|error| {
+        error.into_refusal().remedy("give other names with -certOut FILE and -keyOut FILE")
+    })
 }
 
 /// The file of a new key. One that is there is replaced, as scripts expect that renew certificates,

@@ -52,7 +52,8 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ramstrap ospkg sigsum verify --trust-policy trust-policy/ os.json
-  ramstrap ospkg sigsum verify --policy ospkg_trust_policy --json os.json | jq .signatures";
+  ramstrap ospkg sigsum verify --policy ospkg_trust_policy --json os.json \\
+      | jq .signatures";
 
 /// One signature of the descriptor.
 #[derive(Serialize)]
