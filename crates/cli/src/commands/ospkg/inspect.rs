@@ -49,7 +49,7 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ramstrap ospkg inspect os.json
-  ramstrap ospkg inspect --trust-policy trust-policy/ public/os.json   # encrypted
+  ramstrap ospkg inspect --trust-policy policy/ public/os.json  # encrypted
   ramstrap ospkg inspect --json os.json | jq .signatures";
 
 #[derive(Serialize)]
