@@ -278,6 +278,8 @@ impl Output {
                 lines.push(format!("{word}: {}", code.title()));
                 lines.push(format!("  {}", clean(&error.to_string())));
             }
+            // The mark in front says it.
+            None if self.stmgr => lines.push(clean(&error.to_string())),
             None => {
                 let word = paint(self.colour_err, RED, "error");
                 lines.push(format!("{word}: {}", clean(&error.to_string())));

@@ -40,6 +40,7 @@ fn refused(lab: &Lab, words: &str, reason: &str) -> Ran {
     assert_eq!(ran.status, 1, "{words}\n{}\n{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains(reason), "{words}: no {reason:?} in\n{}", ran.stderr);
     assert!(ran.stderr.contains("[ERROR] "), "{words}: {}", ran.stderr);
+    assert!(!ran.stderr.contains("[ERROR] error: "), "said twice: {}", ran.stderr);
     ran
 }
 
