@@ -32,7 +32,7 @@ impl Resolver {
     /// The resolver of the link that these options are for.
     #[must_use]
     pub fn new(options: &ClientOptions) -> Self {
-        Self(StubResolver::new(dns_options(options)))
+        Self(StubResolver::new(DnsOptions::of(options)))
     }
 
     /// The addresses of a host, those of the link's families first; of an address, that address.
@@ -42,19 +42,6 @@ impl Resolver {
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, FetchError> {
         let failed = |kind| FetchError::new(host.to_owned(), kind);
         self.0.lookup(host).await.map_err(|error| failed(ErrorKind::Resolve(error.to_string())))
-    }
-}
-
-fn dns_options(options: &ClientOptions) -> DnsOptions {
-    DnsOptions {
-        servers: DnsOptions::servers(&options.dns),
-        search: options.search.clone(),
-        interface: options.interface.clone(),
-        timeout: options.limits.dns_timeout,
-        tries: options.limits.dns_tries,
-        families: options.families,
-        tell: true,
-        random: rustls::crypto::ring::default_provider().secure_random,
     }
 }
 
@@ -94,7 +81,7 @@ impl Poster {
         let host = url.url_without_userinfo().host_str().unwrap_or_default().to_owned();
         let proxy = options.proxy.as_ref().filter(|_| !options.no_proxy.matches(&host));
         // Each post may be a connection, and each line about one a post.
-        let resolver = StubResolver::new(DnsOptions { tell: false, ..dns_options(options) });
+        let resolver = StubResolver::new(DnsOptions { tell: false, ..DnsOptions::of(options) });
         let http = client_config(options)
             .and_then(|tls| http::build(options, &resolver, tls, proxy))
             .map_err(failed)?;

@@ -44,6 +44,8 @@ use names::candidates;
 use names::may_be_server;
 use names::shown;
 
+use crate::client::ClientOptions;
+
 const DNS_PORT: u16 = 53;
 /// How long the second family may take when the first has already given addresses.
 const GRACE: Duration = Duration::from_millis(500);
@@ -79,6 +81,20 @@ pub(crate) struct DnsOptions {
 }
 
 impl DnsOptions {
+    /// As a link's client asks, at the servers of its network.
+    pub(crate) fn of(options: &ClientOptions) -> Self {
+        Self {
+            servers: Self::servers(&options.dns),
+            search: options.search.clone(),
+            interface: options.interface.clone(),
+            timeout: options.limits.dns_timeout,
+            tries: options.limits.dns_tries,
+            families: options.families,
+            tell: true,
+            random: rustls::crypto::ring::default_provider().secure_random,
+        }
+    }
+
     /// Servers on the standard port.
     pub(crate) fn servers(addresses: &[IpAddr]) -> Vec<SocketAddr> {
         addresses.iter().map(|address| SocketAddr::new(*address, DNS_PORT)).collect()

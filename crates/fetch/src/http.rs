@@ -79,17 +79,9 @@ impl Http {
         dns_servers: Vec<SocketAddr>,
     ) -> Result<Self, ErrorKind> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let random = provider.secure_random;
-        let resolver = StubResolver::new(DnsOptions {
-            servers: dns_servers,
-            search: options.search.clone(),
-            interface: options.interface.clone(),
-            timeout: options.limits.dns_timeout,
-            tries: options.limits.dns_tries,
-            families: options.families,
-            tell: true,
-            random,
-        });
+        let options_of_dns = DnsOptions { servers: dns_servers, ..DnsOptions::of(options) };
+        let random = options_of_dns.random;
+        let resolver = StubResolver::new(options_of_dns);
         let routes = |identity: Option<&ClientIdentity>| {
             let tls = tls::client_config(&provider, &options.tls_roots, options.clock, identity)?;
             let direct = build(options, &resolver, tls.clone(), None)?;
